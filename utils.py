@@ -1,0 +1,719 @@
+"""The word recogniser that the scripts share: alphabet, word lists, images, batches, network, metrics, model folders.
+
+    >>> import utils
+    >>> reader = utils.load_reader("models/iam")
+    >>> reader.read(["imgs/words/letter.png"])
+    [Reading(text='letter', confidence=0.97)]
+
+A word goes through this file from top to bottom: a file becomes an image (`read_image`), the image what the
+network sees (`prepare`), in training after `augment`; `build_network` makes the network, and `ctc.py` turns
+its logits into text.
+"""
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before Keras loads TensorFlow: only its errors are for users
+
+import array
+import collections
+import contextlib
+import csv
+import json
+import platform
+import sys
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+from keras import layers, ops
+from PIL import Image
+from rapidfuzz.distance import Levenshtein
+
+import ctc
+
+cv2.setNumThreads(1)  # reading is spread over workers; OpenCV's own threads would only get in their way
+
+
+# --- Errors and files -----------------------------------------------------------------------------------------
+
+class UserError(Exception):
+    """Something the user can mend. Its text is one line: what is wrong, and what to do about it."""
+
+
+def run(main):
+    """Call `main()` as a script does: exit status 0 when done, 2 and one line on stderr for a `UserError`."""
+    try:
+        main()
+    except UserError as error:
+        sys.exit(_complain(error, 2))
+    except KeyboardInterrupt:
+        sys.exit(_complain("stopped by the keyboard", 130))
+    except BrokenPipeError:  # the reader of our output went away, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:  # disk full, no permission, ...
+        sys.exit(_complain(f"{error.filename or 'writing'}: {error.strerror or error}", 2))
+
+
+def _complain(message, status):
+    print(f"{Path(sys.argv[0]).name}: {' '.join(str(message).split())}", file=sys.stderr)
+    return status
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """A path beside `path` to write to; it takes the name `path` at the end, and is removed if anything fails.
+
+    So `path` holds either its old content or the new, never a part. The suffixes stay (`.weights.h5`, `.png`).
+    """
+    path = Path(path)
+    beside = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+# --- Alphabet -------------------------------------------------------------------------------------------------
+
+ALPHABETS = {
+    "seed": "0123456789abcdefghijklmnopqrstuvwxyz-",
+    "ascii": "".join(map(chr, range(32, 127))),  # all printable ASCII, the space among them
+}
+
+
+class Alphabet:
+    """The characters a network can write. Character i is class i + 1; class 0 is CTC's blank and labels' padding.
+
+    `Alphabet("seed")` and `Alphabet("ascii")` are the named ones; any other string is taken as the characters.
+    """
+
+    def __init__(self, characters):
+        self.characters = ALPHABETS.get(characters, characters)
+        if not self.characters or len(set(self.characters)) < len(self.characters):
+            raise UserError(f"--alphabet {self.characters!r}: name each character once, and at least one")
+        self.has_case = self.characters != self.characters.lower()
+        self._classes = {character: i + 1 for i, character in enumerate(self.characters)}
+
+    def __len__(self):
+        return len(self.characters)
+
+    def spell(self, text):
+        """`text` as this alphabet writes it, and how many of its characters are outside the alphabet.
+
+        Lower case where the alphabet has no capitals. A character outside becomes "-" if the alphabet has that
+        (the 2018 rule), and is dropped if not. A text with no character of the alphabet at all gives "".
+        """
+        text = text if self.has_case else text.lower()
+        inside = [character in self._classes for character in text]
+        if not any(inside):
+            return "", len(text)
+        substitute = "-" if "-" in self._classes else ""
+        spelled = "".join(c if known else substitute for c, known in zip(text, inside))
+        return spelled, len(text) - sum(inside)
+
+    def encode(self, spelled):
+        """Classes of a spelled text: list of int in 1..len(self)."""
+        return [self._classes[character] for character in spelled]
+
+    def decode(self, classes):
+        """The text of classes in 1..len(self)."""
+        return "".join(self.characters[c - 1] for c in classes)
+
+
+def steps_needed(text):
+    """Time steps CTC needs to write `text`: one a character, and a blank between equal neighbours."""
+    return len(text) + sum(a == b for a, b in zip(text, text[1:]))
+
+
+# --- Word lists -----------------------------------------------------------------------------------------------
+
+class WordList:
+    """Labelled word images, packed so that mjsynth's 8.9 million fit into 500 MB and load in seconds.
+
+    Each different folder and text is kept once; a word is a few integers that point to them.
+
+    words.path(i), words.text(i): word i's file and exact text.
+    words.texts: list of the different texts; words.text_ids: int32 [N] into it.
+    words.groups: int32 [N], equal for words of one writer or form; -1 where neither is known.
+    words.splits: list of the splits' names; words.split_ids: int8 [N] into it; -1 where none is given.
+    """
+
+    def __init__(self, root, rows):
+        """`rows`: (file name relative to `root`, text, group or "", split or "") a word, all str."""
+        self.root = str(root)
+        folders, texts, groups, splits = {}, {}, {"": -1}, {"": -1}
+        folder_ids, text_ids, group_ids, split_ids = (array.array(code) for code in "iiib")
+        names, ends = bytearray(), array.array("q")
+        for name, text, group, split in rows:
+            folder, _, base = name.rpartition("/")
+            folder_ids.append(folders.setdefault(folder, len(folders)))
+            names += os.fsencode(base)
+            ends.append(len(names))
+            text_ids.append(texts.setdefault(text, len(texts)))
+            group_ids.append(groups.setdefault(group, len(groups) - 1))
+            split_ids.append(splits.setdefault(split, len(splits) - 1))
+        self.folders, self.texts, self.splits = list(folders), list(texts), list(splits)[1:]
+        self._names, self._ends = bytes(names), np.frombuffer(ends, np.int64)
+        self.folder_ids, self.text_ids, self.groups = (
+            np.frombuffer(ids, np.int32) for ids in (folder_ids, text_ids, group_ids))
+        self.split_ids = np.frombuffer(split_ids, np.int8)
+
+    def __len__(self):
+        return len(self._ends)
+
+    def name(self, i):
+        """Word i's file name relative to the root."""
+        base = os.fsdecode(self._names[self._ends[i - 1] if i else 0:self._ends[i]])
+        folder = self.folders[self.folder_ids[i]]
+        return f"{folder}/{base}" if folder else base
+
+    def path(self, i):
+        return os.path.join(self.root, self.name(i))
+
+    def text(self, i):
+        return self.texts[self.text_ids[i]]
+
+    def missing(self):
+        """bool [N]: which files are not there. Lists each folder once instead of asking for each file."""
+        absent = np.zeros(len(self), bool)
+        order = np.argsort(self.folder_ids, kind="stable")
+        firsts = np.searchsorted(self.folder_ids[order], np.arange(len(self.folders) + 1))
+        for folder, first, last in zip(self.folders, firsts, firsts[1:]):
+            try:
+                present = set(os.listdir(os.fsencode(os.path.join(self.root, folder))))
+            except OSError:
+                present = ()
+            for i in order[first:last].tolist():
+                start = self._ends[i - 1] if i else 0
+                absent[i] = self._names[start:self._ends[i]] not in present
+        return absent
+
+
+def join(lists):
+    """One WordList of several; the same writer name in two lists stands for two writers."""
+    if len(lists) == 1:
+        return lists[0]
+    return WordList("", (
+        (os.path.abspath(words.path(i)), words.text(i), words.groups[i] >= 0 and f"{n}:{words.groups[i]}" or "",
+         words.splits[words.split_ids[i]] if words.split_ids[i] >= 0 else "")
+        for n, words in enumerate(lists) for i in range(len(words))))
+
+
+def text_of_name(name):
+    """The label in a file name of mjsynth's or the 2018 kind: "12/3/45_Word_678.jpg", "_word_id.png" -> "word"."""
+    parts = name.rpartition("/")[2].split("_")
+    return parts[1] if len(parts) > 2 else ""
+
+
+def read_listing(root, listing):
+    """The WordList of an mjsynth annotation file: a line a word, "./12/3/45_Word_678.jpg 678"."""
+    path = Path(root) / listing
+    try:
+        with open(path, encoding="utf8", errors="surrogateescape") as lines:
+            return WordList(root, _listing_rows(lines))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; name a listing such as annotation_train.txt") from None
+
+
+def _listing_rows(lines):
+    for line in lines:
+        name = line.split(" ", 1)[0].strip()
+        if name:
+            name = name.removeprefix("./")
+            yield name, text_of_name(name), "", ""
+
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+
+
+def image_names(folder):
+    """Names of the images in `folder` and below it, relative to it, sorted."""
+    names = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        prefix = os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
+        names += [prefix.removeprefix("./") + name for name in files
+                  if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
+    return sorted(names)
+
+
+def read_folder(root):
+    """The WordList of a folder: of its labels.csv or labels.tsv if it has one, else of its `_text_id.png` names.
+
+    The table's columns: `file` (or `word_id`, a name without suffix), `text`, optionally `split`, `writer`, `form`.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder")
+    for table, dialect in (("labels.csv", {}), ("labels.tsv", dict(delimiter="\t", quoting=csv.QUOTE_NONE))):
+        if (root / table).is_file():
+            with open(root / table, encoding="utf8", newline="") as lines:
+                return WordList(root, list(_table_rows(root / table, csv.DictReader(lines, **dialect))))
+    words = WordList(root, ((name, text_of_name(name), "", "") for name in image_names(root)))
+    if not len(words):
+        raise UserError(f"{root}: neither labels.csv, labels.tsv nor an image in it")
+    return words
+
+
+def _table_rows(table, rows):
+    columns = rows.fieldnames or ()
+    if "text" not in columns or not {"file", "word_id"} & set(columns):
+        raise UserError(f"{table}: its first line must name the columns file (or word_id) and text")
+    named = {} if "file" in columns else {os.path.splitext(name)[0]: name for name in image_names(table.parent)}
+    for row in rows:
+        name = row["file"] if "file" in columns else named.get(row["word_id"], row["word_id"])
+        yield (name, row["text"] or "", row.get("writer") or row.get("form") or "", row.get("split") or "")
+
+
+# --- Images ---------------------------------------------------------------------------------------------------
+
+def read_image(path):
+    """The pixels of an image file as they are: uint8 or uint16, [H, W] or [H, W, channels] in RGB(A) order.
+
+    Raises ValueError with a short reason for whatever cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            if image.mode in ("P", "1", "CMYK", "YCbCr", "LAB", "HSV", "PA"):
+                image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+            pixels = np.asarray(image)
+    except FileNotFoundError:
+        raise ValueError("no such file") from None
+    except Exception as error:  # Pillow raises almost anything on damaged files
+        if os.path.isfile(path) and os.path.getsize(path) == 0:
+            raise ValueError("the file is empty") from None
+        raise ValueError(f"not a readable image ({type(error).__name__})") from None
+    return pixels
+
+
+def find_ink(pixels, limit):
+    """A word's ink, bright on dark: uint8 [H, W], 0 paper, 255 ink, at most `limit` = (width, height) large.
+
+    Otsu's threshold parts the histogram; the side that holds more of the border and of the whole is the paper.
+    The paper's median becomes 0 and the ink's strongest tenth 255, so that shade, pen and IAM's white patches,
+    which are lighter than paper, make no difference.
+    """
+    grey = _grey(pixels)
+    scale = min(limit[0] / grey.shape[1], limit[1] / grey.shape[0])
+    if scale < 1:
+        size = [max(1, round(side * scale)) for side in grey.shape[::-1]]
+        grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
+    threshold, bright = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    border = np.concatenate([bright[0], bright[-1], bright[:, 0], bright[:, -1]])
+    if border.mean() + bright.mean() > 1:
+        grey, bright = 255 - grey, 1 - bright
+    if not bright.any():  # one flat shade: no ink
+        return np.zeros_like(grey)
+    histogram = np.bincount(grey[bright == 0], minlength=256) if not bright.all() else np.ones(1)
+    paper = int(np.searchsorted(histogram.cumsum(), histogram.sum() / 2))
+    ink = float(np.percentile(grey[bright == 1], 90))
+    levels = (np.arange(256) - paper) * (255 / max(ink - paper, 16.0))  # 16: noise on blank paper stays faint
+    return cv2.LUT(grey, np.clip(levels, 0, 255).astype(np.uint8))
+
+
+def _grey(pixels):
+    """uint8 [H, W] of any image array: grey, with alpha, colour (RGB order), 16 bit, float or bool."""
+    pixels = np.asarray(pixels)
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim not in (2, 3) or pixels.size == 0 or (pixels.ndim == 3 and pixels.shape[2] not in (2, 3, 4)):
+        raise ValueError(f"an image is [H, W] or [H, W, 1 to 4], not of shape {pixels.shape}")
+    if pixels.dtype != np.uint8:
+        pixels = np.nan_to_num(pixels.astype(np.float32))
+        low, high = float(pixels.min()), float(pixels.max())
+        pixels = ((pixels - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
+    if pixels.ndim == 2:
+        return np.ascontiguousarray(pixels)
+    if pixels.shape[2] in (2, 4):  # see-through means white paper
+        alpha = pixels[..., -1:].astype(np.uint16)
+        pixels = ((pixels[..., :-1] * alpha + 255 * (255 - alpha)) // 255).astype(np.uint8)
+    return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.shape[2] == 3 else np.ascontiguousarray(pixels[..., 0])
+
+
+def prepare(pixels, size=(100, 32), rng=None):
+    """What the network sees of an image of one word: float32 [width, height, 1], 0 paper, 1 ink, time axis first.
+
+    The one way from image to network, in training and everywhere else. The word keeps its aspect ratio, is as
+    large as `size` = (width, height) allows, starts at the left and stands in the middle of the height.
+    With `rng` (numpy Generator), as training does, it is also changed at random: see `random_placement`,
+    `random_stroke` and `random_light`. All is drawn at twice the size and shrunk at the end, to keep thin pens.
+    """
+    width, height = 2 * size[0], 2 * size[1]
+    ink = find_ink(pixels, (2 * width, 2 * height))
+    if rng is None:
+        matrix = fit(ink.shape, (width, height))
+    else:
+        matrix = random_placement(ink.shape, (width, height), rng)
+    canvas = cv2.warpAffine(ink, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    if rng is not None:
+        canvas = random_stroke(canvas, rng)
+    canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    if rng is not None:
+        canvas = random_light(canvas, rng)
+    return np.ascontiguousarray(canvas.T)[..., np.newaxis]
+
+
+def fit(shape, box):
+    """The affine matrix, float [2, 3], that fits an image of `shape` (H, W) into `box` (width, height)."""
+    scale = min(box[0] / shape[1], box[1] / shape[0])
+    return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (box[1] - scale * shape[0] + scale - 1) / 2]])
+
+
+def random_placement(shape, box, rng):
+    """As `fit`, with random stretch, slant, rotation and place: what differs between writers and between croppers."""
+    slant, angle = rng.normal(0, 0.2), rng.normal(0, 0.03)
+    stretch, zoom = np.exp(rng.normal(0, 0.15)), 1 - abs(rng.normal(0, 0.12))
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.array([[stretch, -slant * stretch], [0, 1]])
+    corners = linear @ np.array([[0, shape[1], 0, shape[1]], [0, 0, shape[0], shape[0]]])
+    extent = np.ptp(corners, axis=1)
+    scale = max(zoom, 0.6) * min(box[0] / extent[0], box[1] / extent[1])
+    room = np.array(box) - scale * extent
+    place = room * [rng.beta(1, 3), rng.uniform(0.1, 0.9)] - scale * corners.min(axis=1)
+    return np.column_stack([scale * linear, place])
+
+
+def random_stroke(canvas, rng):
+    """uint8 [H, W], ink bright: a thicker or thinner pen, in one of three places out of ten."""
+    kind = rng.random()
+    if kind < 0.15:
+        return cv2.dilate(canvas, np.ones(_KERNELS[rng.integers(len(_KERNELS))], np.uint8))
+    if kind < 0.3:
+        thin = cv2.erode(canvas, np.ones((2, 2), np.uint8))
+        return cv2.addWeighted(thin, 0.7, canvas, 0.3, 0)  # never rubs a thin pen out
+    return canvas
+
+
+_KERNELS = ((2, 2), (1, 2), (2, 1), (3, 3))
+
+
+def random_light(canvas, rng):
+    """float32 [H, W] in 0..1: blur, brightness, a shadow across, and noise."""
+    if rng.random() < 0.25:
+        canvas = cv2.GaussianBlur(canvas, (3, 3), rng.uniform(0.3, 1.0))
+    canvas = canvas * np.float32(rng.uniform(0.6, 1.1))
+    if rng.random() < 0.25:
+        canvas = canvas + np.linspace(0, rng.uniform(-0.25, 0.25), canvas.shape[1], dtype=np.float32)
+    if rng.random() < 0.4:
+        canvas = canvas + rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(0, 0.08))
+    return np.clip(canvas, 0, 1)
+
+
+# --- Network --------------------------------------------------------------------------------------------------
+
+@keras.saving.register_keras_serializable(package="crnn_ocr_lite")
+class SpatialTransformer(layers.Layer):
+    """Straightens a word by an affine map that it reads off the image itself.
+
+    Jaderberg, Simonyan, Zisserman, Kavukcuoglu: Spatial Transformer Networks, NIPS 2015. A small localisation net
+    gives six numbers theta; output point (x, y, 1), x and y in -1..1, shows the input at theta @ (x, y, 1),
+    sampled bilinearly, with the border's values beyond the border. At the start theta is the identity.
+
+    Input and output: float [B, W, H, channels].
+    """
+
+    def build(self, input_shape):
+        filters = dict(filters=20, kernel_size=5, activation="relu")
+        self.localisation = keras.Sequential([
+            layers.MaxPooling2D(2), layers.Conv2D(**filters), layers.MaxPooling2D(2), layers.Conv2D(**filters),
+            layers.Flatten(), layers.Dense(50, activation="relu"),
+            layers.Dense(6, kernel_initializer="zeros",
+                         bias_initializer=lambda shape, dtype=None: ops.cast([1, 0, 0, 0, 1, 0], dtype)),
+        ], name="localisation")
+        self.localisation.build(input_shape)
+
+    def call(self, images):
+        width, height = images.shape[1:3]
+        theta = ops.reshape(self.localisation(images), (-1, 2, 3))
+        across, down = ops.meshgrid(ops.linspace(-1.0, 1.0, width), ops.linspace(-1.0, 1.0, height), indexing="ij")
+        grid = ops.stack([ops.ravel(across), ops.ravel(down), ops.ones(width * height)])  # [3, W * H]
+        points = ops.matmul(theta, ops.cast(grid, theta.dtype))  # [B, 2, W * H]
+        return sample_bilinear(images, (points[:, 0] + 1) * (width - 1) / 2, (points[:, 1] + 1) * (height - 1) / 2)
+
+
+def sample_bilinear(images, x, y):
+    """Pixels of `images`, float [B, W, H, channels], at x and y, float [B, W * H], in pixels of W and of H.
+
+    Returns float [B, W, H, channels]. Places beyond the border show the border.
+    """
+    width, height, channels = images.shape[1:]
+    x, y = ops.clip(x, 0, width - 1), ops.clip(y, 0, height - 1)
+    left, top = ops.floor(x), ops.floor(y)
+    right, bottom = ops.minimum(left + 1, width - 1), ops.minimum(top + 1, height - 1)
+    pixels = ops.reshape(images, (-1, channels))
+    first = ops.expand_dims(ops.arange(ops.shape(images)[0], dtype="int32") * (width * height), 1)
+
+    def at(column, row):
+        return ops.take(pixels, first + ops.cast(column, "int32") * height + ops.cast(row, "int32"), axis=0)
+
+    along_x, along_y = ops.expand_dims(x - left, -1), ops.expand_dims(y - top, -1)
+    upper = at(left, top) * (1 - along_x) + at(right, top) * along_x
+    lower = at(left, bottom) * (1 - along_x) + at(right, bottom) * along_x
+    return ops.reshape(upper * (1 - along_y) + lower * along_y, (-1, width, height, channels))
+
+
+# A preset's blocks: (filters, stride, pooling after it), each (along the width, along the height).
+PRESETS = {
+    # The 2018 network, as its published weights have it: the one to measure against.
+    "seed": dict(pad=2, stem=None, rnn="GRU", n_units=256, time_dense_size=128, blocks=(
+        (64, 1, None), (128, 1, None), (256, 1, (2, 2)), (256, 1, None), (512, 1, (1, 2)), (512, 1, None),
+        (512, 1, None))),
+    # Early strides leave little to compute: 15 times fewer multiply-adds at a third of the parameters.
+    "lite": dict(pad=0, stem=32, rnn="LSTM", n_units=128, time_dense_size=128, blocks=(
+        (64, 1, None), (128, (1, 2), None), (128, 1, None), (256, (1, 2), None), (256, 1, None),
+        (384, (1, 2), None))),
+}
+
+
+def build_network(classes, size=(100, 32), preset="lite", synchronized=False, **changes):
+    """The recogniser: images float [B, width, height, 1] -> logits float [B, T, classes], class 0 the blank.
+
+    STN, depthwise-separable convolutions (Howard et al., MobileNets, 2017), a dense layer a time step, two
+    bidirectional recurrent layers, the first's directions summed, the second's concatenated (after CRNN: Shi, Bai,
+    Yao, 2015). `changes` replaces values of the preset: rnn ("LSTM" or "GRU"), n_units, time_dense_size.
+    `synchronized`: batch normalisation over all devices of a tf.distribute strategy.
+    """
+    shape = {**PRESETS[preset], **changes}
+    inputs = keras.Input((*size, 1), name="image")
+    x = SpatialTransformer(name="stn")(inputs)
+    if shape["pad"]:
+        x = layers.ZeroPadding2D(shape["pad"])(x)
+    if shape["stem"]:
+        x = layers.Conv2D(shape["stem"], 5, strides=2, padding="same", use_bias=False, name="stem")(x)
+        x = _normalise(x, synchronized, "stem")
+    for i, (filters, stride, pooling) in enumerate(shape["blocks"], 1):
+        x = layers.DepthwiseConv2D(3, strides=stride, padding="same", use_bias=False, name=f"depthwise{i}")(x)
+        x = _normalise(x, synchronized, f"depthwise{i}")
+        x = layers.Conv2D(filters, 1, use_bias=False, name=f"pointwise{i}")(x)
+        x = _normalise(x, synchronized, f"pointwise{i}")
+        if pooling:
+            x = layers.MaxPooling2D(pooling)(x)
+    x = layers.Reshape((x.shape[1], -1))(x)
+    x = layers.Dense(shape["time_dense_size"], activation="relu", name="time_dense")(x)
+    for i, merge_mode in enumerate(("sum", "concat"), 1):
+        # reset_after=False: Cho et al. 2014, as Keras had it in 2018
+        cell = (layers.LSTM(shape["n_units"], return_sequences=True) if shape["rnn"] == "LSTM"
+                else layers.GRU(shape["n_units"], return_sequences=True, reset_after=False))
+        x = layers.Bidirectional(cell, merge_mode=merge_mode, name=f"recurrent{i}")(x)
+    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name=preset)
+
+
+def _normalise(x, synchronized, name):
+    x = layers.BatchNormalization(synchronized=synchronized, name=f"{name}_bn")(x)
+    return layers.ReLU(6.0, name=f"{name}_relu6")(x)
+
+
+# --- Batches --------------------------------------------------------------------------------------------------
+
+class Batches(keras.utils.PyDataset):
+    """A whole training as one row of full batches: (images float32 [B, W, H, 1], labels int32 [B, L]).
+
+    Epoch after epoch in a new order; a batch may reach over an epoch's end, so that none is half filled. Batch k
+    depends on (`words`, `seed`, k) alone: a training that goes on at batch `first` sees what it would have seen.
+    Unreadable images are replaced by the batch's other words, and remembered in `unreadable` {index: reason}.
+    """
+
+    def __init__(self, words, chosen, labels, size, batch_size, batches, first=0, seed=0, augment=True, workers=1):
+        """`chosen`: int [n], the words to read; `labels`: int32 [texts, L], the classes of each of `words.texts`."""
+        super().__init__(workers=workers, max_queue_size=4 * workers)
+        self.words, self.chosen, self.labels, self.size = words, chosen, labels, size
+        self.batch_size, self.first, self.last = batch_size, first, batches
+        self.seed, self.augment, self.unreadable = seed, augment, {}
+        self._orders = {}
+
+    def __len__(self):
+        return self.last - self.first
+
+    def __getitem__(self, k):
+        places = np.arange(self.batch_size) + (self.first + k) * self.batch_size
+        images, labels = [], []
+        for place in places.tolist():
+            epoch, offset = divmod(place, len(self.chosen))
+            i = self._order(epoch)[offset]
+            rng = np.random.default_rng((self.seed, place)) if self.augment else None
+            try:
+                images.append(prepare(read_image(self.words.path(i)), self.size, rng))
+                labels.append(self.labels[self.words.text_ids[i]])
+            except ValueError as error:
+                self.unreadable[int(i)] = str(error)
+        if not images:
+            raise UserError("not one image of a whole batch is readable; the paths in the word list seem to be wrong")
+        filled = [j % len(images) for j in range(self.batch_size)]
+        return np.stack([images[j] for j in filled]), np.stack([labels[j] for j in filled])
+
+    def _order(self, epoch):
+        if epoch not in self._orders:
+            self._orders = {e: order for e, order in self._orders.items() if e >= epoch - 1}
+            self._orders[epoch] = self.chosen[np.random.default_rng((self.seed, epoch)).permutation(len(self.chosen))]
+        return self._orders[epoch]
+
+
+def contact_sheet(rows, columns=6, scale=2):
+    """A picture of labelled images, uint8 [H, W]: `rows` is a list of (images, caption), images float [W, H, 1] each."""
+    tiles = []
+    for images, caption in rows:
+        shown = [cv2.resize(255 - np.uint8(255 * np.clip(image[..., 0].T, 0, 1)), None, fx=scale, fy=scale,
+                            interpolation=cv2.INTER_NEAREST) for image in images]
+        shown = [cv2.copyMakeBorder(image, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=128) for image in shown]
+        label = np.full((20, shown[0].shape[1]), 255, np.uint8)
+        cv2.putText(label, caption.encode("ascii", "replace").decode(), (4, 14), cv2.FONT_HERSHEY_SIMPLEX, 0.45, 0, 1,
+                    cv2.LINE_AA)
+        tiles.append(np.vstack([*shown, label]))
+    tiles += [np.full_like(tiles[0], 255)] * (-len(tiles) % columns)
+    return np.vstack([np.hstack(tiles[k:k + columns]) for k in range(0, len(tiles), columns)])
+
+
+def write_image(path, pixels):
+    """Write uint8 [H, W] or [H, W, 3] (RGB) to `path`, whole."""
+    with written_whole(path) as beside:
+        Image.fromarray(pixels).save(beside)
+
+
+# --- Machine ---------------------------------------------------------------------------------------------------
+
+def gpus():
+    """Names of the GPUs that tf.distribute can use together; with other backends none are joined."""
+    if keras.backend.backend() != "tensorflow":
+        return []
+    import tensorflow as tf
+    return [device.name for device in tf.config.list_logical_devices("GPU")]
+
+
+def hardware():
+    """The processor and the GPUs in a few words, for reports."""
+    name = platform.processor()
+    if os.path.exists("/proc/cpuinfo"):
+        models = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
+        name = models[0] if models else name
+    return f"{os.cpu_count()} cores of {name or platform.machine()}" + "".join(f", {gpu}" for gpu in gpus())
+
+
+# --- Metrics --------------------------------------------------------------------------------------------------
+
+def letters_and_digits(text):
+    """What is scored by default: lower case, a-z and 0-9 only, as the field and the 2018 repository do."""
+    return "".join(c for c in text.lower() if c in "abcdefghijklmnopqrstuvwxyz0123456789")
+
+
+def has_doubled(text):
+    """Whether two neighbouring characters are equal, as in "letter": what CTC needs a blank for."""
+    return any(a == b for a, b in zip(text, text[1:]))
+
+
+def score(predictions, truths):
+    """Metrics of predicted against true texts, two lists of str of the same length. Returns a dict:
+
+    words; mean_edit_distance: Levenshtein distance a word; normalised_edit_distance: mean of distance / length of
+    the truth; cer: sum of distances / sum of lengths; word_accuracy: part read without any error; doubled_words
+    and doubled_word_accuracy: the same over words with doubled letters. NaN where there is no word.
+    """
+    distances = np.array([Levenshtein.distance(p, t) for p, t in zip(predictions, truths, strict=True)], float)
+    lengths = np.array([max(len(t), 1) for t in truths], float)
+    doubled = np.array([has_doubled(t) for t in truths], bool)
+
+    def mean(values):
+        return float(values.mean()) if len(values) else float("nan")
+
+    return {
+        "words": len(truths),
+        "mean_edit_distance": mean(distances),
+        "normalised_edit_distance": mean(distances / lengths),
+        "cer": float(distances.sum() / lengths.sum()) if len(truths) else float("nan"),
+        "word_accuracy": mean(distances == 0),
+        "doubled_words": int(doubled.sum()),
+        "doubled_word_accuracy": mean(distances[doubled] == 0),
+    }
+
+
+# --- Model folders and reading --------------------------------------------------------------------------------
+
+WEIGHTS = {"final": "final.weights.h5", "checkpoint": "checkpoint.weights.h5"}
+
+
+def write_json(path, content):
+    with written_whole(path) as beside:
+        beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+
+
+def find_model(path):
+    """(folder, weights file) of a model named by its folder or by a weights file in it.
+
+    The names of 2018, final_weights.h5 and checkpoint_weights.h5, stand for final.weights.h5 and
+    checkpoint.weights.h5. A folder means its final weights.
+    """
+    path = Path(path)
+    folder = path if path.is_dir() else path.parent
+    if path.is_dir():
+        weights = folder / WEIGHTS["final"]
+    else:
+        weights = folder / path.name.replace("_weights.h5", ".weights.h5")
+    if not (folder / "config.json").is_file():
+        raise UserError(f"{path}: not a model folder (no config.json); train.py makes one")
+    if not weights.is_file():
+        raise UserError(f"{weights}: no such file; a model folder holds {' and '.join(WEIGHTS.values())}")
+    return folder, weights
+
+
+def load_config(folder):
+    """The config.json of a model folder, a dict; UserError if it cannot be read or lacks something."""
+    try:
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf8"))
+        return config | {"network": dict(config["network"]), "alphabet": str(config["alphabet"])}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder}/config.json: not a model's ({type(error).__name__}: {error})") from None
+
+
+def network_of(config, **changes):
+    """The network, with fresh weights, that a model folder's config describes."""
+    shape = dict(config["network"])
+    return build_network(len(config["alphabet"]) + 1, size=(shape.pop("width"), shape.pop("height")), **shape, **changes)
+
+
+def load_weights(network, weights):
+    try:
+        network.load_weights(weights)
+    except Exception as error:  # h5py and Keras raise many kinds
+        raise UserError(f"{weights}: not weights of this network ({str(error).strip().splitlines()[0]})") from None
+
+
+Reading = collections.namedtuple("Reading", "text confidence")
+
+
+class Reader:
+    """A trained network that reads images of single words."""
+
+    def __init__(self, network, alphabet):
+        self.network, self.alphabet = network, alphabet
+        self.size = network.input_shape[1:3]  # width, height
+
+    def logits(self, images):
+        """float32 [B, T, 1 + len(alphabet)] of prepared images [B, W, H, 1]."""
+        return np.asarray(self.network.predict_on_batch(images))
+
+    def read_prepared(self, images):
+        """A Reading for each of prepared images, float32 [B, W, H, 1]."""
+        return [Reading(self.alphabet.decode(classes), confidence)
+                for classes, confidence in ctc.greedy(self.logits(images))]
+
+    def read(self, images, batch_size=64):
+        """A Reading(text, confidence in 0..1) for each image: a path, or an array [H, W] or [H, W, 1 to 4] (RGB order).
+
+        Raises ValueError for what is no image.
+        """
+        readings = []
+        for k in range(0, len(images), batch_size):
+            pixels = (read_image(image) if isinstance(image, (str, os.PathLike)) else image
+                      for image in images[k:k + batch_size])
+            readings += self.read_prepared(np.stack([prepare(image, self.size) for image in pixels]))
+        return readings
+
+
+def load_reader(path):
+    """The Reader of a model folder, or of a weights file in one."""
+    folder, weights = find_model(path)
+    config = load_config(folder)
+    network = network_of(config)
+    load_weights(network, weights)
+    return Reader(network, Alphabet(config["alphabet"]))
