@@ -25,16 +25,14 @@ import sys
 import time
 from pathlib import Path
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
 import ctc
 import utils
-from utils import UserError
+from utils import UserError, keras
 
 SAVE_SECONDS = 120  # between two states to resume from; a validation saves one too
-VALID_NAMES = ("valid", "val", "validation")
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD,
               "rmsprop": keras.optimizers.RMSprop, "nadam": keras.optimizers.Nadam}
 
@@ -110,11 +108,10 @@ Data = collections.namedtuple("Data", "words labels train valid")  # labels: int
 def load_words(args):
     """The WordList of the command line and two int arrays: its words to train on and to validate on."""
     if args.mjsynth:
-        lists = [utils.read_listing(args.path[0], name) for name in (args.training_fname, args.val_fname)]
-        words = utils.join(lists) if args.training_fname != args.val_fname else lists[0]
-        first = len(lists[0]) if words is not lists[0] else len(words)
-        return words, np.arange(first), np.arange(first, len(words))
-    words = utils.join([utils.read_folder(path) for path in args.path])
+        words = utils.join([utils.read_listings(path, train=args.training_fname, valid=args.val_fname)
+                            for path in args.path])
+    else:
+        words = utils.join([utils.read_folder(path) for path in args.path])
     return words, *split(words, args.train_portion, np.random.default_rng(args.random_state))
 
 
@@ -122,7 +119,7 @@ def split(words, portion, rng):
     """Indices to train and to validate on: by the words' own split, else at random, whole writers or forms at a time."""
     given = {name: np.flatnonzero(words.split_ids == k) for k, name in enumerate(words.splits)}
     if "train" in given:
-        return given["train"], next((given[name] for name in (*VALID_NAMES, "test") if name in given), np.arange(0))
+        return given["train"], next((given[name] for name in utils.VALID_NAMES if name in given), np.arange(0))
     group = np.where(words.groups >= 0, words.groups, words.groups.max(initial=-1) + 1 + np.arange(len(words)))
     groups, sizes = np.unique(group, return_counts=True)
     order = rng.permutation(len(groups))

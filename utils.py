@@ -9,27 +9,42 @@ A word goes through this file from top to bottom: a file becomes an image (`read
 network sees (`prepare`), in training after `augment`; `build_network` makes the network, and `ctc.py` turns
 its logits into text.
 """
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before Keras loads TensorFlow: only its errors are for users
-
 import array
 import collections
 import contextlib
 import csv
 import json
+import os
 import platform
 import sys
 from pathlib import Path
 
 import cv2
-import keras
 import numpy as np
-from keras import layers, ops
 from PIL import Image
 from rapidfuzz.distance import Levenshtein
 
 import ctc
+
+
+@contextlib.contextmanager
+def _no_stderr():
+    """Nothing that is written to stderr, by C++ too, is seen; exceptions pass."""
+    sys.stderr.flush()
+    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # only TensorFlow's errors are for users; and as it heeds that
+with _no_stderr():                                  # badly while it loads (tensorflow issue 100442), none then
+    import keras
+    from keras import layers, ops
 
 cv2.setNumThreads(1)  # reading is spread over workers; OpenCV's own threads would only get in their way
 
@@ -207,22 +222,23 @@ def text_of_name(name):
     return parts[1] if len(parts) > 2 else ""
 
 
-def read_listing(root, listing):
-    """The WordList of an mjsynth annotation file: a line a word, "./12/3/45_Word_678.jpg 678"."""
-    path = Path(root) / listing
+def read_listings(root, **listings):
+    """The WordList of mjsynth's annotation files, `read_listings(root, train="annotation_train.txt", valid=...)`.
+
+    A line a word, "./12/3/45_Word_678.jpg 678"; the names of the arguments become the words' split.
+    """
+    return WordList(root, (row for split, name in listings.items() for row in _listing_rows(Path(root) / name, split)))
+
+
+def _listing_rows(path, split):
     try:
         with open(path, encoding="utf8", errors="surrogateescape") as lines:
-            return WordList(root, _listing_rows(lines))
+            for line in lines:
+                name = line.rstrip().rpartition(" ")[0].removeprefix("./")
+                if name:
+                    yield name, text_of_name(name), "", split
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; name a listing such as annotation_train.txt") from None
-
-
-def _listing_rows(lines):
-    for line in lines:
-        name = line.split(" ", 1)[0].strip()
-        if name:
-            name = name.removeprefix("./")
-            yield name, text_of_name(name), "", ""
 
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
@@ -629,6 +645,7 @@ def score(predictions, truths):
 
 # --- Model folders and reading --------------------------------------------------------------------------------
 
+VALID_NAMES = ("valid", "val", "validation", "test")  # splits to score on, the first there is
 WEIGHTS = {"final": "final.weights.h5", "checkpoint": "checkpoint.weights.h5"}
 
 
@@ -696,6 +713,10 @@ class Reader:
         """A Reading for each of prepared images, float32 [B, W, H, 1]."""
         return [Reading(self.alphabet.decode(classes), confidence)
                 for classes, confidence in ctc.greedy(self.logits(images))]
+
+    def straighten(self, images):
+        """Prepared images as they leave the STN, float32 [B, W, H, 1]."""
+        return np.asarray(keras.ops.convert_to_numpy(self.network.get_layer("stn")(images)))
 
     def read(self, images, batch_size=64):
         """A Reading(text, confidence in 0..1) for each image: a path, or an array [H, W] or [H, W, 1 to 4] (RGB order).

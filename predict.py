@@ -1,0 +1,242 @@
+"""Read word images with a trained model: score it on labelled ones, or write down what they say.
+
+    python predict.py --model_path models/iam --image_path imgs/words --result_path results      # prediction.csv
+    python predict.py --model_path models/iam --image_path my_words --validate                   # metrics, errors.csv
+    python predict.py --model_path models/mjsynth --image_path mjsynth --mjsynth --val_fname annotation_test.txt \\
+        --validate --num_instances 512
+    python predict.py --model_path models/iam --image_path imgs/words --show words.png           # what it sees and reads
+
+The model folder knows the alphabet and the image size. Without --result_path, predictions go to stdout.
+"""
+import argparse
+import collections
+import concurrent.futures
+import contextlib
+import csv
+import itertools
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+from tqdm import tqdm
+
+import utils
+from utils import UserError
+
+BATCH = 64  # words read at a time
+SHOWN = 60  # words on the sheet of --show
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("--model_path", required=True, help="model folder, or a weights file in one")
+    add("--image_path", required=True, type=Path, help="folder of word images, or one image")
+    add("--result_path", type=Path, help="folder for prediction.csv or errors.csv (or a name ending in .csv)")
+    add("--validate", action="store_true", help="score against the labels instead of writing predictions")
+    add("--split", help="with --validate: the part to score where the labels name parts (default: their valid part)")
+    add("--mjsynth", action="store_true", help="--image_path is in mjsynth's layout: use the listing --val_fname")
+    add("--val_fname", default="annotation_val.txt", help="mjsynth listing to read (default annotation_val.txt)")
+    add("--num_instances", type=int, help="read that many of the words only, chosen at random")
+    add("--random_state", type=int, default=0, help="seed of that choice")
+    add("--max_len", type=int, help="longest text to write; by itself the model's time steps are the limit")
+    add("--show", type=Path, metavar="PNG", help=f"also draw the first {SHOWN} words: input, after the STN, what was read")
+    add("--G", default="0", help="GPU id; -1: the CPU, as is a machine without GPU")
+    add("--workers", type=int, default=os.cpu_count() or 1, help="threads that read images")
+    add("--overwrite", action="store_true", help="replace the files of an earlier run")
+    for name in ("imgh", "imgW"):
+        add(f"--{name}", type=int, help=argparse.SUPPRESS)  # the folder knows; checked against it
+    add("--norm", action="store_true", help=argparse.SUPPRESS)  # images are always normalised
+    args = parser.parse_args(argv)
+    for name in ("num_instances", "max_len", "workers"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise UserError(f"--{name} {getattr(args, name)}: must be above 0")
+    return args
+
+
+# --- Which words ----------------------------------------------------------------------------------------------
+
+def load_words(args):
+    """(WordList, int [n] which of them to read, in the order of their names)."""
+    path = args.image_path
+    if args.mjsynth:
+        words = utils.read_listings(path, valid=args.val_fname)
+    elif path.is_dir() and args.validate:
+        words = utils.read_folder(path)
+    elif path.is_dir():
+        words = utils.WordList(path, ((name, "", "", "") for name in utils.image_names(path)))
+    elif path.exists():
+        words = utils.WordList(path.parent, [(path.name, utils.text_of_name(path.name), "", "")])
+    else:
+        raise UserError(f"{path}: no such file or folder")
+    chosen = choose_split(words, args) if args.validate else np.arange(len(words))
+    if args.num_instances and args.num_instances < len(chosen):
+        chosen = np.random.default_rng(args.random_state).choice(chosen, args.num_instances, replace=False)
+    if not len(chosen):
+        raise UserError(f"{path}: no image in it; {', '.join(utils.IMAGE_SUFFIXES)} are read")
+    return words, np.array(sorted(chosen.tolist(), key=words.name))
+
+
+def choose_split(words, args):
+    """The words of --split; without it, those of the valid part where there is one, else all."""
+    name = args.split or next((name for name in utils.VALID_NAMES if name in words.splits), None)
+    if name is None:
+        return np.arange(len(words))
+    if name not in words.splits:
+        raise UserError(f"--split {name}: the words have {', '.join(words.splits) or 'no parts'}")
+    return np.flatnonzero(words.split_ids == words.splits.index(name))
+
+
+# --- Reading --------------------------------------------------------------------------------------------------
+
+Read = collections.namedtuple("Read", "index reading error")  # error: why the image could not be read, or ""
+
+
+def read_words(reader, words, chosen, workers):
+    """A Read for each of the words `chosen`, in their order, batch by batch: memory does not grow with their number."""
+    def load(i):
+        try:
+            return utils.prepare(utils.read_image(words.path(i)), reader.size), ""
+        except ValueError as error:
+            return None, str(error)
+
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        batches = (chosen[k:k + BATCH] for k in range(0, len(chosen), BATCH))
+        loading = collections.deque()
+        for batch in itertools.chain(batches, [None] * 2):  # two batches are read while one is recognised
+            if batch is not None:
+                loading.append((batch, [pool.submit(load, i) for i in batch]))
+            if loading and (len(loading) > 2 or batch is None):
+                indices, futures = loading.popleft()
+                loaded = [future.result() for future in futures]
+                images = [image for image, _ in loaded if image is not None]
+                readings = iter(read_batch(reader, images))
+                for i, (image, error) in zip(indices, loaded):
+                    yield Read(i, utils.Reading("", 0.0) if image is None else next(readings), error)
+
+
+def read_batch(reader, images):
+    """A Reading of each prepared image; the batch is filled up, since each new batch size costs a compilation."""
+    if not images:
+        return []
+    full = np.zeros((BATCH, *images[0].shape), np.float32)
+    full[:len(images)] = images
+    return reader.read_prepared(full)[:len(images)]
+
+
+# --- Results --------------------------------------------------------------------------------------------------
+
+def result_file(args, name):
+    """The path of a result file called `name`, or None for stdout; UserError where one of an earlier run is."""
+    if args.result_path is None and not args.validate:
+        return None
+    path = args.result_path or Path(".")
+    if path.suffix != ".csv":
+        path = path / name
+    if path.exists() and not args.overwrite:
+        raise UserError(f"{path}: is there already; --overwrite replaces it, --result_path names another folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@contextlib.contextmanager
+def open_rows(path):
+    """A CSV writer onto stdout or into PATH.part, which becomes PATH at the end, and stays if the work breaks off."""
+    if path is None:
+        yield csv.writer(sys.stdout, lineterminator="\n")
+        return
+    part = path.with_name(path.name + ".part")
+    with open(part, "w", newline="", encoding="utf8", buffering=1) as file:
+        yield csv.writer(file, lineterminator="\n")
+    os.replace(part, path)
+
+
+def write_predictions(path, words, reads):
+    """prediction.csv: file, prediction, confidence, error. A row is written as soon as its word is read."""
+    with open_rows(path) as rows:
+        rows.writerow(["file", "prediction", "confidence", "error"])
+        for index, reading, error in reads:
+            rows.writerow([words.name(index), reading.text, f"{reading.confidence:.4f}", error])
+
+
+def validate(path, words, reads, alphabet):
+    """Print the metrics and write errors.csv, the worst first.
+
+    Scored are words with two letters or digits and more, over lower-case letters and digits; cased, over all that
+    the alphabet can write, where it has capitals.
+    """
+    reads = list(reads)
+    unread = [(words.name(index), error) for index, _, error in reads if error]
+    pairs = [(words.name(index), words.text(index), reading) for index, reading, error in reads if not error]
+    scored = [pair for pair in pairs if len(utils.letters_and_digits(pair[1])) > 1]
+    if not scored:
+        raise UserError(f"none of {len(reads):,} words has a label to score against; --image_path must hold labels.csv, "
+                        "labels.tsv or _text_id.png files that can be read")
+    plain = [tuple(map(utils.letters_and_digits, (reading.text, text))) for _, text, reading in scored]
+    print(f"{len(scored):,} words scored; left out: {len(pairs) - len(scored):,} of fewer than two letters or digits, "
+          f"{len(unread):,} unreadable")
+    show_scores("lower case, letters and digits only", plain)
+    if alphabet.has_case:
+        show_scores("with case and punctuation", [(reading.text, alphabet.spell(text)[0]) for _, text, reading in scored])
+    distances = [Levenshtein.distance(*pair) for pair in plain]
+    worst = sorted(zip(distances, scored), key=lambda row: (-row[0] / len(row[1][1]), row[1][0]))
+    with open_rows(path) as rows:
+        rows.writerow(["file", "text", "prediction", "confidence", "edit_distance", "error"])
+        rows.writerows([*(name, "", "", "", ""), error] for name, error in unread)
+        rows.writerows([name, text, reading.text, f"{reading.confidence:.4f}", distance, ""]
+                       for distance, (name, text, reading) in worst if distance)
+    print(f"errors, the worst first: {path}")
+
+
+def show_scores(title, pairs):
+    """Print the metrics of (prediction, truth) pairs."""
+    predictions, truths = zip(*pairs)
+    print(f"\n{title}")
+    for name, value in utils.score(predictions, truths).items():
+        print(f"  {name.replace('_', ' '):<26}{value:>8,}" if isinstance(value, int) else
+              f"  {name.replace('_', ' '):<26}{value:>8.4f}")
+
+
+def show_sheet(path, reader, words, chosen):
+    """Draw words as the network gets them, as they leave its STN, and what it reads there."""
+    images, captions = [], []
+    for i in chosen[:SHOWN]:
+        with contextlib.suppress(ValueError):  # an unreadable image has its row in the results
+            images.append(utils.prepare(utils.read_image(words.path(i)), reader.size))
+            captions.append(words.text(i))
+    if not images:
+        raise UserError(f"none of the first {SHOWN} images can be read, so there is nothing to show")
+    images = np.stack(images)
+    captions = [f"{reading.text} {reading.confidence:.2f}" + (f"  ({text})" if text else "")
+                for text, reading in zip(captions, reader.read_prepared(images))]
+    rows = [([image, straight], caption) for image, straight, caption in zip(images, reader.straighten(images), captions)]
+    utils.write_image(path, utils.contact_sheet(rows))
+
+
+# --- Main -----------------------------------------------------------------------------------------------------
+
+def main(argv=None):
+    args = parse_args(argv)
+    os.environ["CUDA_VISIBLE_DEVICES"] = args.G
+    reader = utils.load_reader(args.model_path)
+    for flag, value, known in (("imgW", args.imgW, reader.size[0]), ("imgh", args.imgh, reader.size[1])):
+        if value not in (None, known):
+            raise UserError(f"--{flag} {value}: {args.model_path} reads images of {known}; leave that option out")
+    words, chosen = load_words(args)
+    path = result_file(args, "errors.csv" if args.validate else "prediction.csv")
+    if args.show:
+        show_sheet(args.show, reader, words, chosen)
+    reads = read_words(reader, words, chosen, args.workers)
+    if args.max_len:
+        reads = (read._replace(reading=read.reading._replace(text=read.reading.text[:args.max_len])) for read in reads)
+    reads = tqdm(reads, total=len(chosen), unit="word", dynamic_ncols=True)
+    if args.validate:
+        validate(path, words, reads, reader.alphabet)
+    else:
+        write_predictions(path, words, reads)
+
+
+if __name__ == "__main__":
+    utils.run(main)
