@@ -199,13 +199,14 @@ def start_network(args, config, devices=1):
     return network
 
 
-def compile_network(network, args, batches):
+def compile_network(network, args, batches, devices=1):
     """CTC loss (blank 0), and the optimizer with its schedule over `batches` batches."""
     rise = min(500, max(1, batches // 50))
     schedule = keras.optimizers.schedules.CosineDecay(
         0.0, max(1, batches - rise), warmup_target=args.lr, warmup_steps=rise,
         alpha=0.0 if args.schedule == "cosine" else 1.0)
-    optimizer = OPTIMIZERS[args.opt](schedule, clipnorm=5.0)
+    # each device clips its own part of the gradient before tf.distribute adds them up
+    optimizer = OPTIMIZERS[args.opt](schedule, clipnorm=5.0 / devices)
     # XLA compiles recurrent layers and depthwise convolutions badly on a CPU: 24 words/s against 133
     network.compile(optimizer, keras.losses.CTC(), jit_compile=keras.backend.backend() == "jax")
     network.optimizer.build(network.trainable_variables)
@@ -243,19 +244,15 @@ class Validation:
 
     def __call__(self, network):
         """(val_loss and metrics as a dict, up to five (truth, prediction) of different outcome)."""
-        reader = utils.Reader(network, self.alphabet)
-        loss = keras.losses.CTC(reduction="sum")
-        total, texts = 0.0, []
-        for k in range(0, len(self.images), self.batch_size):
-            logits = reader.logits(self.images[k:k + self.batch_size])
-            total += float(loss(self.labels[k:k + self.batch_size], logits))
-            texts += [self.alphabet.decode(classes) for classes, _ in ctc.greedy(logits)]
+        logits = network.predict(self.images, self.batch_size, verbose=0)
+        loss = float(keras.losses.CTC()(self.labels, logits))
+        texts = [self.alphabet.decode(classes) for classes, _ in ctc.greedy(logits)]
         pairs = [(utils.letters_and_digits(truth), utils.letters_and_digits(text))
                  for truth, text in zip(self.truths, texts)]
         scored = [(truth, text) for truth, text in pairs if len(truth) > 1]
         metrics = utils.score([text for _, text in scored], [truth for truth, _ in scored])
         wrong, right = ([pair for pair in scored if (pair[0] == pair[1]) == outcome] for outcome in (False, True))
-        return {"val_loss": total / len(texts), **metrics}, wrong[:3] + right[:2]
+        return {"val_loss": loss, **metrics}, wrong[:3] + right[:2]
 
 
 class Training(keras.callbacks.Callback):
@@ -386,12 +383,12 @@ def write_history(folder, history):
     pyplot.close(figure)
 
 
-def fit(network, data, alphabet, args, folder):
+def fit(network, data, alphabet, args, folder, devices=1):
     """Train `network` as `args` say, into `folder`; the network holds the final weights afterwards."""
     size = network.input_shape[1:3]
     epoch_batches = max(1, len(data.train) // args.batch_size)
     batches = math.ceil(args.nbepochs * len(data.train) / args.batch_size)
-    compile_network(network, args, batches)
+    compile_network(network, args, batches, devices)
     validation = Validation(data, alphabet, size, args.val_instances, args.random_state)
     training = Training(folder, validation, batches, epoch_batches, args)
     training.set_model(network)
@@ -449,19 +446,24 @@ def describe(config, args, data, seconds):
 def main(argv=None):
     args = parse_args(argv)
     os.environ["CUDA_VISIBLE_DEVICES"] = args.G
-    config = start_config(args)
-    alphabet = utils.Alphabet(config["alphabet"])
-    words, train, valid = load_words(args)
     devices = utils.gpus()
     with distribute(devices):
-        network = start_network(args, config, len(devices))
-    data = check_words(words, train, valid, alphabet, network.output_shape[1])
+        train(args, max(1, len(devices)))
+
+
+def train(args, devices=1):
+    """From the command line's words to a model folder, or to the picture of --show_batch."""
+    keras.utils.set_random_seed(args.random_state)
+    config = start_config(args)
+    alphabet = utils.Alphabet(config["alphabet"])
+    network = start_network(args, config, devices)
+    data = check_words(*load_words(args), alphabet, network.output_shape[1])
     if args.show_batch:
         return show_batch(args, data, alphabet, network.input_shape[1:3])
     folder = open_folder(args)
     began = time.monotonic()
     utils.write_json(folder / "config.json", describe(config, args, data, 0))
-    training, validation = fit(network, data, alphabet, args, folder)
+    training, validation = fit(network, data, alphabet, args, folder, devices)
     metrics, _ = validation(network)
     config = describe(config, args, data, time.monotonic() - began)
     utils.write_json(folder / "config.json", {**config, "scores": metrics})

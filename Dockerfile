@@ -1,0 +1,19 @@
+# CRNN_OCR_lite on an NVIDIA GPU (needs the NVIDIA Container Toolkit on the host):
+#   docker build -t crnn_ocr:latest -f Dockerfile .
+#   docker run --gpus all --rm -it -v /home:/data -p 8004:8000 crnn_ocr:latest
+FROM tensorflow/tensorflow:2.20.0-gpu
+
+WORKDIR /CRNN_OCR_lite
+COPY requirements.txt .
+# The image brings TensorFlow with CUDA; a second one from requirements.txt would hide it.
+RUN grep -v '^tensorflow' requirements.txt > /tmp/others.txt \
+    && pip install --no-cache-dir -r /tmp/others.txt \
+    && rm /tmp/others.txt
+COPY . .
+
+# Files under /data belong to the host's users: `docker run --user "$(id -u)"` writes there as yourself.
+RUN useradd --create-home reader && chown reader: .
+USER reader
+# Nothing listens on 8000 yet; the port is the one that the search page will use.
+EXPOSE 8000
+CMD ["bash"]

@@ -1,0 +1,165 @@
+"""Does reading hold training up? Words a second that train.py's batches give, and how soon a big listing is ready.
+
+    python benchmarks/reading.py                       # on 2,000 words that it draws itself
+    python benchmarks/reading.py --path words          # on a folder, as train.py takes it
+    python benchmarks/reading.py --listing 8900000     # and getting ready on a listing as long as mjsynth's
+
+The words are read plain and augmented, with one thread and with one a core, as Keras's workers do: each thread makes
+whole batches. All were read once before, so that the disk has no part in it. The figures are medians over --rounds,
+in each of which all four take turns.
+
+--listing N runs train.py --show_batch in a process of its own, on a made-up folder in mjsynth's layout whose listings
+name N words: Python's start, reading the listings, looking for every file, checking every label, and a first batch.
+All N files are there: every folder beyond the first 600, of 300 images each, is a link to one of those.
+"""
+import argparse
+import concurrent.futures
+import datetime
+import math
+import os
+import platform
+import resource
+import shlex
+import statistics
+import string
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPOSITORY))  # the scripts are no package: their folder, by hand
+import train
+import utils
+from utils import keras
+
+BATCH_SIZE = 64
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--path", action="append", metavar="DIR", help="folder of words, as for train.py")
+    parser.add_argument("--words", type=int, default=2000, help="words read at a time, or drawn (default 2000)")
+    parser.add_argument("--rounds", type=int, default=5, help="times each is measured (default 5)")
+    parser.add_argument("--listing", type=int, metavar="N", help="also get ready on a listing of N words")
+    args = parser.parse_args(argv)
+    for name, least in (("words", BATCH_SIZE), ("rounds", 1), ("listing", 600)):
+        if getattr(args, name) is not None and getattr(args, name) < least:
+            raise utils.UserError(f"--{name} {getattr(args, name)}: must be {least} or more")
+    args.command = "python benchmarks/reading.py " + shlex.join(argv if argv is not None else sys.argv[1:])
+    return args
+
+
+def circumstances(command):
+    """When, on what, with which versions and by which command the tables came about."""
+    return (f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
+            f"Keras {keras.__version__}, NumPy {np.__version__}, Pillow {Image.__version__}\n\n    {command.strip()}\n")
+
+
+# --- Words a second -------------------------------------------------------------------------------------------
+
+def draw_words(folder, count):
+    """`count` made-up words as grey JPEGs of about 120 x 48 pixels, the size of IAM's, dark on noisy paper."""
+    rng = np.random.default_rng(0)
+    fonts = [ImageFont.load_default(size) for size in range(24, 40, 4)]
+    for k in range(count):
+        text = "".join(rng.choice(list(string.ascii_lowercase), rng.integers(2, 12)))
+        font = fonts[rng.integers(len(fonts))]
+        image = Image.new("L", (math.ceil(font.getlength(text)) + 10, 48), 225)
+        ImageDraw.Draw(image).text((5, 24), text, fill=60, font=font, anchor="lm")
+        noisy = np.asarray(image) + rng.normal(0, 5, (image.height, image.width))
+        Image.fromarray(np.uint8(np.clip(noisy, 0, 255))).save(Path(folder, f"_{text}_{k}.jpg"), quality=90)
+
+
+def words_per_second(batches, workers):
+    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+        began = time.perf_counter()
+        for _ in pool.map(batches.__getitem__, range(len(batches))):
+            pass
+        return len(batches) * BATCH_SIZE / (time.perf_counter() - began)
+
+
+def reading_table(paths, words, rounds):
+    """Lines of a table: words a second, plain and augmented, of one worker and of one a core."""
+    alphabet = utils.Alphabet("seed")
+    network = utils.build_network(len(alphabet) + 1)
+    listed = train.load_words(train.parse_args([part for path in paths for part in ("--path", path)]))
+    data = train.check_words(*listed, alphabet, network.output_shape[1], show=lambda line: None)
+    batches = {kind: utils.Batches(data.words, data.train, data.labels, network.input_shape[1:3], BATCH_SIZE,
+                                   max(1, min(words, len(data.train)) // BATCH_SIZE), augment=kind == "augmented")
+               for kind in ("plain", "augmented")}
+    speeds = {(kind, workers): [] for kind in batches for workers in sorted({1, os.cpu_count() or 1})}
+    words_per_second(batches["plain"], os.cpu_count())
+    for _ in range(rounds):
+        for (kind, workers), measured in speeds.items():
+            measured.append(words_per_second(batches[kind], workers))
+    yield "| images | threads | words/s | words/s a thread | times one thread |\n| --- | ---: | ---: | ---: | ---: |"
+    for (kind, workers), measured in speeds.items():
+        speed, alone = statistics.median(measured), statistics.median(speeds[kind, 1])
+        yield f"| {kind} | {workers} | {speed:,.0f} | {speed / workers:,.0f} | {speed / alone:.2f} |"
+    if batches["plain"].unreadable:
+        yield f"\n{len(batches['plain'].unreadable):,} images could not be read"
+
+
+# --- Getting ready --------------------------------------------------------------------------------------------
+
+def make_mjsynth(root, count, a_folder=300, real_folders=600):
+    """A folder in mjsynth's layout that lists `count` words, the last tenth of them to validate on; all files exist."""
+    rng = np.random.default_rng(0)
+    image = root / "word.jpg"
+    contents, folders = [], []
+    for k in range(math.ceil(count / a_folder)):
+        folder = root / str(k // 7 + 1) / str(k % 7 + 1)
+        folder.parent.mkdir(exist_ok=True)
+        if k < real_folders:
+            folder.mkdir()
+            if k % 100 == 0:  # a file may have no more than 65,000 names
+                draw_words(folder, 1)
+                image = next(folder.iterdir()).rename(root / f"{k}.jpg")
+            spelled = ["".join(letters) for letters in rng.choice(list(string.ascii_letters), (a_folder, 8))]
+            contents.append([f"{j}_{text}_{k}.jpg" for j, text in enumerate(spelled)])
+            for name in contents[-1]:
+                os.link(image, folder / name)
+        else:
+            folder.symlink_to(folders[k % real_folders])
+        folders.append(folder)
+    lines = (f"./{folder.relative_to(root)}/{name} {k % real_folders}\n"
+             for k, folder in enumerate(folders) for name in contents[k % real_folders])
+    for listing, share in (("annotation_train.txt", count - count // 10), ("annotation_val.txt", count // 10)):
+        with open(root / listing, "w", encoding="utf8") as file:
+            file.writelines(line for _, line in zip(range(share), lines))
+
+
+def listing_table(count):
+    """Lines of a table: seconds and memory that train.py takes to get ready on a listing of `count` words."""
+    with tempfile.TemporaryDirectory() as folder:
+        make_mjsynth(Path(folder), count)
+        began = time.perf_counter()
+        done = subprocess.run([sys.executable, str(REPOSITORY / "train.py"), "--path", folder, "--mjsynth",
+                               "--show_batch", os.path.join(folder, "batch.png")], capture_output=True, text=True)
+        seconds = time.perf_counter() - began
+    if done.returncode:
+        raise utils.UserError(f"train.py on the made-up listing: {done.stderr.strip()}")
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    yield "| listed words | ready after, s | processor time, s | peak memory, MB |\n| ---: | ---: | ---: | ---: |"
+    yield f"| {count:,} | {seconds:.1f} | {used.ru_utime + used.ru_stime:.1f} | {used.ru_maxrss / 1000:,.0f} |"
+    yield f"\ntrain.py said: {done.stdout.splitlines()[0]}\n"
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    print(circumstances(args.command))
+    if args.listing:
+        print(*listing_table(args.listing), sep="\n")
+    with tempfile.TemporaryDirectory() as folder:
+        if not args.path:
+            draw_words(folder, math.ceil(args.words / 0.9))  # train.py keeps a tenth to validate on
+        print(*reading_table(args.path or [folder], args.words, args.rounds), sep="\n")
+
+
+if __name__ == "__main__":
+    utils.run(main)

@@ -1,0 +1,168 @@
+"""predict.py: which words it reads, what it writes and what it scores, with a reader whose answers are known."""
+import csv
+
+import cv2
+import numpy as np
+import pytest
+
+import predict
+import utils
+
+
+class KnownReader:
+    """Reads every word as "ab", the blank ones as "" (how sure it is says how much ink it saw)."""
+    size = 100, 32
+    alphabet = utils.Alphabet("seed")
+
+    def read_prepared(self, images):
+        return [utils.Reading("ab" if image.any() else "", float(image.mean())) for image in images]
+
+    def straighten(self, images):
+        return images[:, ::-1]
+
+
+@pytest.fixture(autouse=True)
+def known_reader(monkeypatch):
+    monkeypatch.setattr(utils, "load_reader", lambda path: KnownReader())
+
+
+def draw(path, text="ab"):
+    image = np.full((40, 30 * len(text) + 10), 255, np.uint8)
+    cv2.putText(image, text, (5, 30), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    utils.write_image(path, image)
+
+
+def read(*options):
+    predict.main(["--model_path", "known", *map(str, options)])
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_rows_stand_in_the_order_of_the_names_and_bad_images_have_their_reason(tmp_path):
+    for k in range(150):  # more than two batches
+        draw(tmp_path / "in" / f"{k:03}.png")
+    (tmp_path / "in" / "007.png").write_text("no picture")
+    (tmp_path / "in" / "100.png").write_bytes(b"")
+    (tmp_path / "in" / "notes.txt").write_text("not an image's name")
+    read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out")
+    rows = rows_of(tmp_path / "out" / "prediction.csv")
+    assert [row["file"] for row in rows] == [f"{k:03}.png" for k in range(150)]
+    bad = {row["file"]: row for row in rows if row["error"]}
+    assert {name: row["error"] for name, row in bad.items()} == {
+        "007.png": "not a readable image (UnidentifiedImageError)", "100.png": "the file is empty"}
+    assert all(row["prediction"] == "" and float(row["confidence"]) == 0 for row in bad.values())
+    assert all(row["prediction"] == "ab" and 0 < float(row["confidence"]) < 1 for row in rows if not row["error"])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["prediction.csv"]
+
+
+def test_one_image_goes_to_stdout(tmp_path, capsys):
+    draw(tmp_path / "word.png")
+    read("--image_path", tmp_path / "word.png", "--max_len", "1")
+    header, row = capsys.readouterr().out.splitlines()
+    assert header == "file,prediction,confidence,error"
+    assert row.startswith("word.png,a,0.")
+
+
+def test_scores_are_those_worked_out_by_hand(tmp_path, capsys):
+    texts = ["ab", "AB", "abb", "b", "!?", "aabb", "cd"]
+    for k, text in enumerate(texts):
+        draw(tmp_path / f"{k}.png", text)
+    with open(tmp_path / "labels.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("file", "text"), *((f"{k}.png", text) for k, text in enumerate(texts))])
+    read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out")
+    shown = capsys.readouterr().out
+    assert "5 words scored; left out: 2 of fewer than two letters or digits, 0 unreadable" in shown
+    values = {line[2:28].strip(): line[28:].strip() for line in shown.splitlines() if line.startswith("  ")}
+    # "ab" against ab, ab, abb, aabb, cd: distances 0, 0, 1, 2, 2 over lengths 2, 2, 3, 4, 2
+    assert values == {"words": "5", "mean edit distance": "1.0000", "normalised edit distance": "0.3667",
+                      "cer": "0.3846", "word accuracy": "0.4000", "doubled words": "2", "doubled word accuracy": "0.0000"}
+    errors = rows_of(tmp_path / "out" / "errors.csv")
+    assert [(row["text"], row["edit_distance"]) for row in errors] == [("cd", "2"), ("aabb", "2"), ("abb", "1")]
+
+
+def test_the_valid_part_is_scored_unless_another_is_named(tmp_path, capsys):
+    rows = [("0.png", "ab", "train"), ("1.png", "cd", "valid"), ("2.png", "ab", "test")]
+    for name, text, _ in rows:
+        draw(tmp_path / name, text)
+    with open(tmp_path / "labels.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("file", "text", "split"), *rows])
+    for option, accuracy in (((), "0.0000"), (("--split", "test"), "1.0000")):
+        read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out", "--overwrite", *option)
+        shown = capsys.readouterr().out
+        assert "1 words scored" in shown and f"word accuracy               {accuracy}" in shown
+    with pytest.raises(utils.UserError, match="the words have train, valid, test"):
+        read("--image_path", tmp_path, "--validate", "--split", "dev", "--result_path", tmp_path / "out2")
+
+
+def test_an_mjsynth_listing_is_scored(tmp_path, capsys):
+    draw(tmp_path / "1" / "2" / "3_AB_45.jpg")
+    draw(tmp_path / "1" / "2" / "4_Other_46.jpg", "Other")
+    (tmp_path / "annotation_test.txt").write_text("./1/2/3_AB_45.jpg 45\n./1/2/4_Other_46.jpg 46\n./1/2/5_gone_1.jpg 1\n")
+    read("--image_path", tmp_path, "--mjsynth", "--val_fname", "annotation_test.txt", "--validate", "--result_path", tmp_path)
+    shown = capsys.readouterr().out
+    assert "2 words scored; left out: 0 of fewer than two letters or digits, 1 unreadable" in shown
+    assert "word accuracy               0.5000" in shown
+    assert {row["error"] for row in rows_of(tmp_path / "errors.csv")} == {"", "no such file"}
+
+
+def test_a_sample_is_drawn_without_replacement_and_the_same_each_time(tmp_path):
+    for k in range(20):
+        draw(tmp_path / "in" / f"{k:02}.png")
+    names = []
+    for out in "ab":
+        read("--image_path", tmp_path / "in", "--num_instances", "8", "--result_path", tmp_path / out)
+        names.append([row["file"] for row in rows_of(tmp_path / out / "prediction.csv")])
+    assert names[0] == names[1] == sorted(set(names[0])) and len(names[0]) == 8
+
+
+def test_nothing_is_overwritten_unasked(tmp_path):
+    draw(tmp_path / "in" / "word.png")
+    (tmp_path / "mine.csv").write_text("precious")
+    with pytest.raises(utils.UserError, match="mine.csv: is there already; --overwrite"):
+        read("--image_path", tmp_path / "in", "--result_path", tmp_path / "mine.csv")
+    assert (tmp_path / "mine.csv").read_text() == "precious"
+    read("--image_path", tmp_path / "in", "--result_path", tmp_path / "mine.csv", "--overwrite")
+    assert rows_of(tmp_path / "mine.csv")[0]["prediction"] == "ab"
+
+
+def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
+    for k in range(300):
+        draw(tmp_path / "in" / f"{k:03}.png")
+    calls = []
+
+    def read_prepared(self, images):
+        calls.append(0)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return [utils.Reading("ab", 1.0)] * len(images)
+
+    monkeypatch.setattr(KnownReader, "read_prepared", read_prepared)
+    with pytest.raises(KeyboardInterrupt):
+        read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["prediction.csv.part"]
+    assert len(rows_of(tmp_path / "out" / "prediction.csv.part")) == 128
+
+
+@pytest.mark.parametrize("options, message", [
+    (("--image_path", "nowhere"), "nowhere: no such file or folder"),
+    (("--image_path", "."), "no image in it"),
+    (("--image_path", ".", "--imgh", "48"), "--imgh 48: known reads images of 32"),
+    (("--image_path", ".", "--num_instances", "0"), "--num_instances 0: must be above 0"),
+])
+def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(utils.UserError, match=message):
+        read(*options)
+
+
+def test_show_draws_input_and_straightened_input(tmp_path, capsys):
+    draw(tmp_path / "in" / "word.png")
+    read("--image_path", tmp_path / "in", "--show", tmp_path / "sheet.png")
+    sheet = utils.read_image(tmp_path / "sheet.png")
+    tile = sheet[:, :204]
+    above, below = tile[2:66, 2:202], tile[70:134, 2:202]
+    assert above.min() < 100 and np.array_equal(above[:, ::-1], below)  # the known reader's STN mirrors

@@ -1,0 +1,230 @@
+"""train.py: the split, the checks before training, and what happens between batches."""
+import csv
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+import train
+import utils
+
+
+@pytest.fixture(scope="module")
+def words_folder(tmp_path_factory):
+    """40 words of four writers, drawn large and plain, with labels.csv; the last writer's are the valid part."""
+    folder = tmp_path_factory.mktemp("words")
+    rows = []
+    for k in range(40):
+        text = ("ab", "letter", "c3", "book")[k % 4]
+        image = np.full((48, 24 * len(text) + 16), 255, np.uint8)
+        cv2.putText(image, text, (6, 34), cv2.FONT_HERSHEY_SIMPLEX, 1, int(k), 2, cv2.LINE_AA)
+        utils.write_image(folder / f"{k}.png", image)
+        rows.append((f"{k}.png", text, "valid" if k >= 32 else "train", f"writer{k // 10}"))
+    with open(folder / "labels.csv", "w", newline="") as file:
+        csv.writer(file).writerows([("file", "text", "split", "writer"), *rows])
+    return folder
+
+
+def train_on(folder, save_path, *options):
+    train.main(["--path", str(folder), "--save_path", str(save_path), "--model_name", "m", "--batch_size", "8",
+                "--n_units", "8", "--time_dense_size", "16", "--workers", "1", *options])
+    return save_path / "m"
+
+
+def history(model):
+    with open(model / "history.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+# --- Words ----------------------------------------------------------------------------------------------------
+
+def word_list(root, rows):
+    for name, *_ in rows:
+        (root / name).write_bytes(b"")
+    return utils.WordList(root, rows)
+
+
+def test_a_random_split_keeps_writers_apart(tmp_path):
+    words = word_list(tmp_path, [(f"{k}.png", "ab", f"writer{k % 7}", "") for k in range(70)])
+    taken, kept = train.split(words, 0.7, np.random.default_rng(3))
+    assert sorted([*taken, *kept]) == list(range(70))
+    assert not set(words.groups[taken]) & set(words.groups[kept])
+    assert 30 <= len(taken) <= 49  # whole writers of ten words, 0.7 at most
+
+
+def test_words_of_unknown_writers_are_split_one_by_one(tmp_path):
+    words = word_list(tmp_path, [(f"{k}.png", "ab", "", "") for k in range(50)])
+    taken, kept = train.split(words, 0.9, np.random.default_rng(0))
+    assert (len(taken), len(kept)) == (45, 5)
+
+
+def test_a_given_split_is_kept(tmp_path):
+    words = word_list(tmp_path, [(f"{k}.png", "ab", "", ("train", "val", "test")[k % 3]) for k in range(9)])
+    taken, kept = train.split(words, 0.5, np.random.default_rng(0))
+    assert (taken.tolist(), kept.tolist()) == ([0, 3, 6], [1, 4, 7])
+
+
+def test_what_cannot_be_learnt_is_left_out_and_named(tmp_path):
+    rows = [("a.png", "good", "", ""), ("b.png", "lettuce", "", ""), ("c.png", "?!", "", ""), ("d.png", "U.S.", "", "")]
+    words = word_list(tmp_path, rows)
+    words = utils.WordList(tmp_path, [*rows, ("gone.png", "good", "", ""), ("e.png", "fine", "", "")])
+    (tmp_path / "e.png").write_bytes(b"")
+    shown = []
+    data = train.check_words(words, np.arange(5), np.array([5]), utils.Alphabet("seed"), 7, shown.append)
+    assert data.train.tolist() == [0, 3]  # "lettuce" takes 8 steps: 7 letters and a blank between t and t
+    text = "\n".join(shown)
+    assert "1 left out, too long for 7 time steps: 'lettuce'" in text
+    assert "1 left out, without a character" in text
+    assert "1 left out, no such file: gone.png" in text
+    assert "2 with characters outside the alphabet" in text
+    label = data.labels[words.text_ids[3]]
+    assert utils.Alphabet("seed").decode(label[label > 0]) == "u-s-"
+
+
+def test_nothing_left_to_train_on_is_the_users_to_mend(tmp_path):
+    words = utils.WordList(tmp_path, [("gone.png", "good", "", "")])
+    with pytest.raises(utils.UserError, match="no word is left to train on"):
+        train.check_words(words, np.arange(1), np.arange(0), utils.Alphabet("seed"), 50, lambda line: None)
+
+
+# --- Between batches ------------------------------------------------------------------------------------------
+
+class Model:
+    stop_training = False
+
+    def reset_metrics(self):
+        pass
+
+
+def training_of(tmp_path, *options, batches=100):
+    training = train.Training(tmp_path, None, batches, batches, train.parse_args(["--path", "x", *options]))
+    training.set_model(Model())
+    training.validate = training.save = lambda: None
+    training.on_train_begin()
+    return training
+
+
+def test_early_stopping_compares_the_last_batches_with_those_before(tmp_path):
+    training = training_of(tmp_path, "--early_stopping", "3")
+    losses = [9, 9, 9, 8, 8, 8, 9, 8, 7, 0]  # mean of batches 7 to 9 is 8, as of 4 to 6
+    for k, loss in enumerate(losses):
+        training.on_train_batch_end(k, {"loss": loss})
+        if training.model.stop_training:
+            break
+    assert training.batch == 9 and training.stopped_early
+
+
+def test_a_loss_that_is_no_number_stops_with_a_clear_word(tmp_path):
+    training = training_of(tmp_path)
+    with pytest.raises(utils.UserError, match="nan at batch 1; lower --lr"):
+        training.on_train_batch_end(0, {"loss": float("nan")})
+
+
+def test_training_that_was_interrupted_ends_where_an_uninterrupted_one_does(words_folder, tmp_path, monkeypatch):
+    options = "--nbepochs", "2", "--validate_every", "3", "--keep_last", "--opt", "sgd"
+    straight = train_on(words_folder, tmp_path / "straight", *options)
+
+    on_train_batch_end = train.Training.on_train_batch_end
+
+    def interrupted(self, batch, logs=None):
+        on_train_batch_end(self, batch, logs)
+        if self.batch == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(train.Training, "on_train_batch_end", interrupted)
+    with pytest.raises(utils.UserError, match="stopped at batch 4 of 8; --resume"):
+        train_on(words_folder, tmp_path / "broken", *options)
+    monkeypatch.undo()
+    resumed = train_on(words_folder, tmp_path / "broken", *options, "--resume")
+
+    assert [row["batch"] for row in history(resumed)] == [row["batch"] for row in history(straight)] == ["3", "4", "6", "8"]
+    for a, b in zip(history(straight), history(resumed)):
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-3)
+        assert float(a["val_loss"]) == pytest.approx(float(b["val_loss"]), rel=1e-3)
+    assert not (resumed / train.STATE).exists()
+
+
+def test_final_weights_are_the_best_ones_unless_told(words_folder, tmp_path):
+    model = train_on(words_folder, tmp_path, "--nbepochs", "1", "--validate_every", "1")
+    best, final = ([weight.tobytes() for weight in weights_of(model, name)] for name in utils.WEIGHTS.values())
+    assert best == final
+    losses = [float(row["val_loss"]) for row in history(model)]
+    config = json.loads((model / "config.json").read_text())
+    assert config["scores"]["val_loss"] == pytest.approx(min(losses), rel=1e-3)
+    assert {path.name for path in model.iterdir()} == {
+        "config.json", "checkpoint.weights.h5", "final.weights.h5", "history.csv", "losses.png", "model_summary.txt",
+        "report.md"}
+
+
+def weights_of(model, name):
+    config = utils.load_config(model)
+    network = utils.network_of(config)
+    network.load_weights(model / name)
+    return network.get_weights()
+
+
+def test_a_new_alphabet_restarts_only_the_last_layer(words_folder, tmp_path, capsys):
+    old = train_on(words_folder, tmp_path / "old", "--nbepochs", "1")
+    args = train.parse_args(["--path", str(words_folder), "--alphabet", "ascii", str(old / "final_weights.h5")])
+    network = train.start_network(args, train.start_config(args))
+    assert "the last layer starts afresh" in capsys.readouterr().out
+    before = weights_of(old, "final.weights.h5")
+    assert all(np.array_equal(a, b) for a, b in zip(before[:-2], network.get_weights()[:-2]))
+    assert network.output_shape[-1] == 96
+
+
+def test_options_that_contradict_the_pretrained_model_are_refused(words_folder, tmp_path):
+    old = train_on(words_folder, tmp_path, "--nbepochs", "1")
+    with pytest.raises(utils.UserError, match="has time_dense_size 16, not 99"):
+        train.main(["--path", str(words_folder), "--time_dense_size", "99", "--pretrained_path", str(old)])
+    with pytest.raises(utils.UserError, match="is there already; --resume"):
+        train_on(words_folder, tmp_path, "--nbepochs", "1")
+
+
+def test_an_unreadable_image_is_skipped_and_named(words_folder, tmp_path):
+    folder = tmp_path / "words"
+    folder.mkdir()
+    for path in words_folder.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    (folder / "5.png").write_text("no picture")
+    model = train_on(folder, tmp_path, "--nbepochs", "1")
+    with open(model / "skipped.csv", newline="") as file:
+        assert list(csv.reader(file))[1:] == [[str(folder / "5.png"), "not a readable image (UnidentifiedImageError)"]]
+
+
+def test_show_batch_draws_and_stops(words_folder, tmp_path):
+    train_on(words_folder, tmp_path, "--show_batch", str(tmp_path / "batch.png"))
+    assert utils.read_image(tmp_path / "batch.png").shape[0] > 500
+    assert not (tmp_path / "m").exists()
+
+
+TWO_DEVICES = """
+import sys
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+import train
+options = sys.argv[1:]
+for name, devices in (("one", []), ("two", ["CPU:0", "CPU:1"])):
+    args = train.parse_args([*options, "--model_name", name])
+    with train.distribute(devices):
+        train.keras.utils.set_random_seed(0)
+        train.train(args, max(1, len(devices)))
+"""
+
+
+def test_two_devices_have_the_loss_of_one(words_folder, tmp_path):
+    pytest.importorskip("tensorflow")
+    if train.keras.backend.backend() != "tensorflow":
+        pytest.skip("tf.distribute needs the TensorFlow backend")
+    subprocess.run([sys.executable, "-c", TWO_DEVICES, "--path", words_folder, "--save_path", tmp_path, "--nbepochs", "1",
+                    "--batch_size", "8", "--validate_every", "1", "--lr", "1e-4", "--opt", "sgd", "--workers", "1"], check=True)
+    one, two = history(tmp_path / "one"), history(tmp_path / "two")
+    assert len(one) == len(two) == 4
+    for a, b in zip(one, two):
+        # small differences: a ReLU6 at its kink, and gradients that are clipped before they are added up
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=2e-2)
+        assert float(a["val_loss"]) == pytest.approx(float(b["val_loss"]), rel=2e-2)

@@ -1,0 +1,737 @@
+"""utils.py against enumeration, cases worked by hand, other libraries' answers, and pictures drawn here."""
+import importlib.util
+import itertools
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+import utils
+from utils import Alphabet, UserError, WordList, keras
+
+ROOT = Path(__file__).parent.parent
+SIZE = (100, 32)  # width, height
+
+
+def to_numpy(tensor):
+    return np.asarray(keras.ops.convert_to_numpy(tensor))
+
+
+def draw(text="letter", paper=225, ink=60, noise=4):
+    """A word as a scanner sees it, uint8 [60, 220], and where its strokes are, bool [60, 220]."""
+    strokes = cv2.putText(np.zeros((60, 220), np.uint8), text, (10, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 255, 3, cv2.LINE_AA)
+    pixels = paper + (ink - paper) * (strokes / 255) + np.random.default_rng(0).normal(0, noise, strokes.shape)
+    return np.clip(pixels, 0, 255).astype(np.uint8), strokes > 127
+
+
+def write(path, text, encoding="utf8"):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode(encoding))
+    return path
+
+
+def write_images(folder, *names):
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw(Path(name).stem[:4])[0]).save(folder / name)
+
+
+def rows(words):
+    """(name, text) of each word."""
+    return [(words.name(i), words.text(i)) for i in range(len(words))]
+
+
+# --- Errors and files -----------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("error, said", [(UserError("no words;\n  give --path"), "no words; give --path"),
+                                         (OSError(28, "No space left on device", "out.csv"), "out.csv: No space left on device")])
+def test_run_turns_what_the_user_can_mend_into_status_2_and_one_line(error, said, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["somewhere/train.py"])
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        utils.run(main)
+    assert end.value.code == 2
+    assert capsys.readouterr() == ("", f"train.py: {said}\n")
+
+
+def test_run_lets_success_and_bugs_pass():
+    assert utils.run(lambda: None) is None
+    with pytest.raises(ZeroDivisionError):
+        utils.run(lambda: 1 / 0)
+
+
+def test_written_whole_replaces_at_the_end_only(tmp_path):
+    path = write(tmp_path / "a.weights.h5", "old")
+    with utils.written_whole(path) as beside:
+        assert beside.parent == tmp_path and beside.name.endswith(".weights.h5") and beside != path
+        beside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and os.listdir(tmp_path) == ["a.weights.h5"]
+
+
+def test_written_whole_keeps_the_old_content_and_leaves_nothing_when_it_fails(tmp_path):
+    path = write(tmp_path / "a.csv", "old")
+    with pytest.raises(KeyboardInterrupt), utils.written_whole(path) as beside:
+        beside.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.csv"]
+
+
+# --- Alphabet -------------------------------------------------------------------------------------------------
+
+def test_named_alphabets():
+    assert len(Alphabet("seed")) == 37 and Alphabet("seed").characters == "0123456789abcdefghijklmnopqrstuvwxyz-"
+    assert len(Alphabet("ascii")) == 95
+    assert all(c.isprintable() and c.isascii() for c in Alphabet("ascii").characters)
+
+
+@pytest.mark.parametrize("alphabet, text, spelled, outside", [
+    ("seed", "Letter", "letter", 0),
+    ("seed", "don't", "don-t", 1),  # outside becomes "-", where the alphabet has it
+    ("seed", "ça vA?", "-a-va-", 3),
+    ("seed", "co-op", "co-op", 0),
+    ("seed", "-", "-", 0),
+    ("seed", "?!.", "", 3),  # nothing writable is nothing, not "---"
+    ("seed", "", "", 0),
+    ("ascii", "Don't é", "Don't -", 1),
+    ("abc", "ABXcé", "abc", 2),  # no "-" in it: dropped
+    ("aBé", "bBÉé", "Bé", 2),  # has a capital, so case is kept
+    ("äöü", "ÄÖx", "äö", 1)])
+def test_spelling(alphabet, text, spelled, outside):
+    assert Alphabet(alphabet).spell(text) == (spelled, outside)
+
+
+@pytest.mark.parametrize("name", ["seed", "ascii", "zyxé€"])
+def test_classes_are_the_characters_places_from_1_and_decode_back(name):
+    alphabet = Alphabet(name)
+    assert alphabet.encode(alphabet.characters) == list(range(1, len(alphabet) + 1))  # 0 is the blank
+    assert alphabet.decode(np.arange(1, len(alphabet) + 1)) == alphabet.characters
+    assert alphabet.decode([]) == "" and alphabet.encode("") == []
+
+
+@pytest.mark.parametrize("characters", ["", "abca"])
+def test_an_alphabet_names_each_character_once(characters):
+    with pytest.raises(UserError, match="--alphabet"):
+        Alphabet(characters)
+
+
+# --- CTC's needs ----------------------------------------------------------------------------------------------
+
+def collapse(path):
+    """The label of a path: repeats merged, blanks (0) removed."""
+    return tuple(c for c, _ in itertools.groupby(path) if c)
+
+
+def test_steps_needed_is_the_length_of_the_shortest_path():
+    for steps in range(6):
+        writable = {collapse(path) for path in itertools.product(range(3), repeat=steps)}
+        for length in range(6):
+            for label in itertools.product((1, 2), repeat=length):
+                assert (label in writable) == (utils.steps_needed("".join("-ab"[c] for c in label)) <= steps)
+
+
+@pytest.mark.parametrize("text", ["a", "letter", "book", "aazz", "zzzz"])
+def test_keras_loss_is_finite_in_exactly_the_steps_needed(text):
+    alphabet, steps = Alphabet("seed"), utils.steps_needed(text)
+    loss = keras.losses.CTC()(np.array([alphabet.encode(text)], np.int32), np.zeros((1, steps, 38), np.float32))
+    assert float(loss) == pytest.approx(steps * math.log(38), rel=1e-4)  # one path, each step 1 / 38
+
+
+def test_keras_loss_is_minus_log_of_the_sum_over_all_paths():
+    logits = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=2, keepdims=True)
+    labels = [(1, 1), (1, 2), (2,), (), (2, 1, 2)]
+    padded = np.array([label + (0,) * (3 - len(label)) for label in labels], np.int32)
+    sums = [sum(math.prod(word[t][c] for t, c in enumerate(path))
+                for path in itertools.product(range(3), repeat=4) if collapse(path) == label)
+            for word, label in zip(probabilities, labels)]
+    np.testing.assert_allclose(to_numpy(keras.losses.CTC(reduction=None)(padded, logits)), -np.log(sums), rtol=1e-4)
+
+
+# --- Word lists -----------------------------------------------------------------------------------------------
+
+def test_a_word_list_gives_back_what_went_in():
+    given = [("1/2/3_Ab_4.jpg", "Ab", "w1", "train"), ("top.png", "x", "", "valid"), ("1/2/z.png", "Ab", "w2", ""),
+             ("Größe/日本 1.png", "Größe", "w1", "train"), (os.fsdecode(b"caf\xe9/\xff.png"), "", "", "test")]
+    words = WordList("root", given)
+    assert rows(words) == [(name, text) for name, text, _, _ in given]
+    assert words.path(2) == os.path.join("root", "1/2/z.png")
+    assert words.groups.tolist() == [0, -1, 1, 0, -1]
+    assert words.splits == ["train", "valid", "test"] and words.split_ids.tolist() == [0, 1, -1, 0, 2]
+    assert words.texts == ["Ab", "x", "Größe", ""] and words.text_ids.tolist() == [0, 1, 0, 2, 3]
+    assert len(WordList("root", [])) == 0
+
+
+def test_missing_tells_which_files_are_not_there(tmp_path):
+    there = ["a.png", "sub/dir/été.png", "sub/日本.png"]
+    for name in there:
+        write(tmp_path / name, "")
+    given = ["sub/a.png", *there, "b.png", "nowhere/a.png", "sub/dir"]
+    words = WordList(tmp_path, [(name, "", "", "") for name in given])
+    assert words.missing().tolist() == [not os.path.exists(tmp_path / name) for name in given]
+    assert words.missing().sum() == 3
+
+
+@pytest.mark.parametrize("name, text", [("12/3/45_Word_678.jpg", "Word"), ("_it's_a01-000u-00-00.png", "it's"),
+                                        ("a_b/c_d/1_x_2.jpg", "x"), ("plain.png", ""), ("two_parts.png", "")])
+def test_text_of_name(name, text):
+    assert utils.text_of_name(name) == text
+
+
+def test_listings_are_read_in_mjsynths_format(tmp_path):
+    write(tmp_path / "t.txt", "./1/2/3_Word_4.jpg 4\n./1/2/5_naïve_6.jpg 6\r\n\n")
+    write(tmp_path / "v.txt", "7/8_WORD_9.jpg 9")
+    words = utils.read_listings(tmp_path, train="t.txt", valid="v.txt")
+    assert rows(words) == [("1/2/3_Word_4.jpg", "Word"), ("1/2/5_naïve_6.jpg", "naïve"), ("7/8_WORD_9.jpg", "WORD")]
+    assert [words.splits[k] for k in words.split_ids] == ["train", "train", "valid"]
+    with pytest.raises(UserError, match="none.txt"):
+        utils.read_listings(tmp_path, train="none.txt")
+
+
+def test_labels_csv_is_read_with_its_quotes_writers_and_splits(tmp_path):
+    write(tmp_path / "labels.csv", 'text,file,form,split\n"say ""hi"", é",a.png,f1,train\nb,sub/b.png,f2,valid\n')
+    words = utils.read_folder(tmp_path)
+    assert rows(words) == [("a.png", 'say "hi", é'), ("sub/b.png", "b")]
+    assert words.groups.tolist() == [0, 1] and words.splits == ["train", "valid"]
+
+
+def test_labels_tsv_is_read_with_bare_quotes_and_names_without_suffix(tmp_path):
+    write_images(tmp_path, "a01-1.png", "sub/a01-2.webp")
+    write(tmp_path / "labels.tsv", 'word_id\tsplit\twriter\ttext\na01-1\ttrain\t7\t"\nsub/a01-2\ttrain\t\t"Hi\ngone\t\t7\tx\n')
+    words = utils.read_folder(tmp_path)
+    assert rows(words) == [("a01-1.png", '"'), ("sub/a01-2.webp", '"Hi'), ("gone", "x")]
+    assert words.groups.tolist() == [0, -1, 0] and words.split_ids.tolist() == [0, 0, -1]
+    assert words.missing().tolist() == [False, False, True]
+
+
+def test_a_folder_without_table_is_read_by_its_file_names(tmp_path):
+    write_images(tmp_path, "_été_1.png", "deep/er/_don't_2.JPG", "x_Word_3.webp")
+    write(tmp_path / ".hidden/_no_1.png", "")
+    write(tmp_path / "._no_1.png", "")
+    write(tmp_path / "notes_on_it.txt", "")
+    assert rows(utils.read_folder(str(tmp_path))) == [
+        ("_été_1.png", "été"), ("deep/er/_don't_2.JPG", "don't"), ("x_Word_3.webp", "Word")]
+
+
+def test_folders_that_hold_no_words_are_the_users_to_mend(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        utils.read_folder(tmp_path / "none")
+    with pytest.raises(UserError, match="neither"):
+        utils.read_folder(tmp_path)
+    write(tmp_path / "labels.csv", "name,label\na.png,a\n")
+    with pytest.raises(UserError, match="columns"):
+        utils.read_folder(tmp_path)
+
+
+def test_joined_lists_keep_everything_and_their_writers_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = WordList("one", [("d/a.png", "A", "w", "train"), ("b.png", "B", "", ""), ("c.png", "A", "w", "")])
+    two = WordList(tmp_path / "two", [("a.png", "A", "w", "valid"), ("b.png", "C", "v", "train")])
+    words = utils.join([one, two])
+    assert [(words.path(i), words.text(i)) for i in range(5)] == [(str(tmp_path / name), text) for name, text in (
+        ("one/d/a.png", "A"), ("one/b.png", "B"), ("one/c.png", "A"), ("two/a.png", "A"), ("two/b.png", "C"))]
+    first, none, again, other, third = words.groups.tolist()
+    assert first == again and none == -1 and len({first, other, third}) == 3 and min(other, third) >= 0
+    assert [words.splits[k] if k >= 0 else "" for k in words.split_ids] == ["train", "", "", "valid", "train"]
+
+
+# --- Images ---------------------------------------------------------------------------------------------------
+
+GREY = np.arange(240, dtype=np.uint8).reshape(12, 20)
+COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
+ALPHA = np.dstack([COLOUR, GREY])
+
+
+@pytest.mark.parametrize("pixels, name", [
+    (GREY, "a.png"), (COLOUR, "a.png"), (ALPHA, "a.png"), (COLOUR[..., [0, 2]], "a.png"), (GREY, "a.bmp"),
+    (GREY.astype(np.uint16) * 273, "a.png"), (GREY.astype(np.uint16) * 273, "a.tif"), (COLOUR, "a.webp"), (ALPHA, "a.webp")])
+def test_lossless_images_are_read_as_they_were_written(tmp_path, pixels, name):
+    Image.fromarray(pixels).save(tmp_path / name, **({"lossless": True, "exact": True} if name == "a.webp" else {}))
+    read = utils.read_image(tmp_path / name)
+    assert read.dtype == pixels.dtype
+    np.testing.assert_array_equal(read, pixels)
+
+
+@pytest.mark.parametrize("pixels, name", [(GREY, "a.jpg"), (COLOUR, "a.jpg"), (COLOUR, "a.webp")])
+def test_lossy_images_are_read_nearly_as_they_were_written(tmp_path, pixels, name):
+    pixels = cv2.resize(pixels, (80, 48))
+    Image.fromarray(pixels).save(tmp_path / name, quality=95)
+    read = utils.read_image(tmp_path / name)
+    assert read.dtype == np.uint8 and read.shape == pixels.shape
+    assert np.abs(read.astype(int) - pixels).mean() < 6
+
+
+def test_palettes_become_colours_and_keep_their_see_through_entry(tmp_path):
+    image = Image.new("P", (2, 2))
+    image.putpalette([255, 0, 0, 0, 0, 255, 0, 255, 0])
+    image.putdata([0, 1, 1, 2])
+    image.save(tmp_path / "plain.png")
+    image.save(tmp_path / "clear.png", transparency=0)
+    colours = [[[255, 0, 0], [0, 0, 255]], [[0, 0, 255], [0, 255, 0]]]
+    assert utils.read_image(tmp_path / "plain.png").tolist() == colours
+    read = utils.read_image(tmp_path / "clear.png")
+    assert read[..., 3].tolist() == [[0, 255], [255, 255]] and read[..., :3].tolist() == colours
+
+
+def test_1_bit_images_are_black_and_white(tmp_path):
+    Image.fromarray(GREY > 99).save(tmp_path / "a.png")
+    read = utils.read_image(tmp_path / "a.png")
+    assert read.dtype == np.uint8 and (read == np.where(GREY > 99, 255, 0)[..., np.newaxis]).all()
+
+
+def test_files_that_are_no_image_are_refused_with_a_short_reason(tmp_path):
+    write_images(tmp_path, "whole.png", "whole.jpg")
+    for name in ("whole.png", "whole.jpg"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name.replace("whole", "half")).write_bytes(content[:len(content) // 2])
+    write(tmp_path / "empty.png", "")
+    write(tmp_path / "text.png", "This is no picture.\n" * 20)
+    for name, reason in (("none.png", "no such file"), ("empty.png", "empty"), ("text.png", "not a readable image"),
+                         ("half.png", "not a readable image"), ("half.jpg", "not a readable image"), ("", "not a readable image")):
+        with pytest.raises(ValueError, match=reason) as refusal:
+            utils.read_image(tmp_path / name)
+        assert len(str(refusal.value)) < 60 and "\n" not in str(refusal.value)
+
+
+def assert_network_input(image, size=SIZE):
+    assert image.shape == (*size, 1) and image.dtype == np.float32 and image.flags.c_contiguous
+    assert np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1
+
+
+SHAPES = [(1, 1), (1, 2), (2, 1), (1, 5000), (5000, 1), (32, 100), (37, 211), (300, 7), (64, 64, 1), (40, 90, 2), (9, 90, 3),
+          (40, 9, 4), (1, 1, 4)]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, bool, np.float32, np.float64])
+def test_any_image_becomes_what_the_network_takes(dtype):
+    rng = np.random.default_rng(0)
+    for shape in SHAPES:
+        pixels = rng.integers(0, 2 if dtype is bool else 65536, shape).astype(dtype)
+        if dtype in (np.float32, np.float64):
+            pixels = pixels / dtype(999)
+            pixels[rng.random(shape) < 0.1] = np.nan
+        before = pixels.copy()
+        assert_network_input(utils.prepare(pixels))
+        assert_network_input(utils.prepare(pixels, rng=rng))
+        assert_network_input(utils.prepare(pixels, (128, 48), rng), (128, 48))
+        np.testing.assert_array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("pixels", [np.full((30, 80), level, dtype) for dtype in (np.uint8, np.uint16, np.float32)
+                                    for level in (0, 1, 128, 255)] + [np.full((30, 80), np.nan), np.zeros((5, 5), bool)])
+def test_one_flat_shade_has_no_ink(pixels):
+    assert not utils.prepare(pixels).any()
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5,), (), (5, 5, 5), (5, 5, 0), (1, 5, 5, 3)])
+def test_what_is_no_image_is_refused(shape):
+    with pytest.raises(ValueError, match="shape"):
+        utils.prepare(np.zeros(shape, np.uint8))
+
+
+def test_20_megapixels_show_the_same_word():
+    pixels, _ = draw()
+    large = cv2.resize(pixels, (220 * 38, 60 * 38), interpolation=cv2.INTER_CUBIC)
+    assert large.size > 19e6
+    assert np.abs(utils.prepare(large) - utils.prepare(pixels)).mean() < 0.01
+
+
+def test_ink_is_bright_and_paper_dark_whatever_the_polarity():
+    pixels, strokes = draw()
+    image = utils.prepare(pixels)
+    place = utils.prepare(np.where(strokes, 0, 255).astype(np.uint8))
+    assert image[place > 0.9].mean() > 0.9 and image[place < 0.1].mean() < 0.03
+    assert np.abs(image - utils.prepare(255 - pixels)).mean() < 0.005
+
+
+@pytest.mark.parametrize("paper, ink", [(255, 0), (225, 60), (160, 110), (90, 200), (20, 60)])
+def test_shade_of_paper_and_pen_makes_no_difference(paper, ink):
+    image = utils.prepare(draw(paper=paper, ink=ink, noise=0)[0])
+    assert np.abs(image - utils.prepare(draw(paper=255, ink=0, noise=0)[0])).mean() < 0.02
+
+
+@pytest.mark.parametrize("paper", [250, 235, 215])
+def test_white_patches_in_the_background_as_iam_has_them_change_little(paper):
+    pixels, strokes = draw(paper=paper, ink=80)
+    free = cv2.dilate(strokes.astype(np.uint8), np.ones((9, 9))) == 0
+    half, left, around = (np.zeros_like(strokes) for _ in range(3))
+    half[:30], left[:, :70], around[:] = True, True, True
+    for patch in (half, left, around):
+        assert np.abs(utils.prepare(np.where(patch & free, 255, pixels)) - utils.prepare(pixels)).mean() < 0.05
+
+
+def test_the_kind_of_array_makes_no_difference():
+    grey = draw(paper=255, ink=0, noise=0)[0]
+    expected = utils.prepare(grey)
+    opaque, black = np.full_like(grey, 255), np.zeros_like(grey)
+    for same in (grey[..., np.newaxis], np.dstack([grey] * 3), np.dstack([grey, grey, grey, opaque]), np.dstack([grey, opaque]),
+                 grey.astype(np.uint16) * 257, grey.astype(np.int32), grey.astype(np.float32) / 255,
+                 np.dstack([black, black, black, 255 - grey]),  # ink by its alpha alone: see-through is paper
+                 np.dstack([black, 255 - grey]), np.asfortranarray(grey), np.repeat(grey, 2, axis=1)[:, ::2]):
+        np.testing.assert_allclose(utils.prepare(same), expected, atol=0.02)
+    np.testing.assert_allclose(utils.prepare(grey > 127), utils.prepare(np.uint8(255) * (grey > 127)), atol=1e-6)
+
+
+def test_colours_are_in_rgb_order():
+    pixels = np.full((32, 100, 3), 255, np.uint8)
+    pixels[4:28, 20:28], pixels[4:28, 60:68] = (255, 0, 0), (0, 0, 255)  # a red stroke, then a blue one, which is darker
+    image = utils.prepare(pixels)
+    assert image[62:66, 8:24].min() > 0.95
+    assert image[22:26, 8:24].mean() == pytest.approx((255 - 76) / (255 - 29), abs=0.03)
+
+
+@pytest.mark.parametrize("shape", [(40, 100), (40, 200), (90, 90), (24, 40)])
+def test_a_square_stays_a_square_as_large_as_fits_and_starts_at_the_left(shape):
+    height, width = shape
+    pixels, side = np.full(shape, 255, np.uint8), min(shape) // 2
+    top = (height - side) // 2
+    pixels[top:top + side, :side] = 0
+    ink = utils.prepare(pixels)[..., 0] > 0.5
+    columns, lines = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    expected = side * min(SIZE[0] / width, SIZE[1] / height)
+    assert len(columns) == pytest.approx(expected, abs=1) and len(lines) == pytest.approx(expected, abs=1)
+    assert columns[0] == 0 and (lines[0] + lines[-1]) / 2 == pytest.approx((SIZE[1] - 1) / 2, abs=1)
+
+
+def test_augmentation_depends_on_its_generator_alone():
+    pixels, _ = draw()
+    plain = utils.prepare(pixels)
+    first, again, other = (utils.prepare(pixels, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).mean() > 0.02 and np.abs(first - plain).mean() > 0.02
+
+
+def test_augmentation_neither_rubs_a_thin_pen_out_nor_fills_the_image():
+    pixels = cv2.putText(np.full((60, 220), 230, np.uint8), "thin", (10, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 60, 1)
+    plain = utils.prepare(pixels)
+    for seed in range(100):
+        image = utils.prepare(pixels, rng=np.random.default_rng(seed))
+        assert_network_input(image)
+        assert image.max() > 0.3 * plain.max() and image.mean() < 0.4
+
+
+@pytest.mark.parametrize("shape", [(30, 100), (60, 60), (20, 300), (1, 1), (100, 10)])
+def test_augmentation_keeps_the_whole_word_in_the_box(shape):
+    corners = np.array([[0, shape[1], 0, shape[1]], [0, 0, shape[0], shape[0]], [1, 1, 1, 1]])
+    linears = []
+    for seed in range(100):
+        matrix = utils.random_placement(shape, (200, 64), np.random.default_rng(seed))
+        x, y = matrix @ corners
+        assert x.min() > -1e-6 and x.max() < 200 + 1e-6 and y.min() > -1e-6 and y.max() < 64 + 1e-6
+        linears.append(matrix[:, :2] / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    assert np.std(linears, axis=0).min() > 0.02  # slant, rotation and stretch all vary
+
+
+# --- Network --------------------------------------------------------------------------------------------------
+
+def transformer(theta=None, shape=(40, 30, 1)):
+    """A SpatialTransformer for images of `shape` whose map is `theta`, six numbers, for any image."""
+    layer = utils.SpatialTransformer()
+    layer.build((None, *shape))
+    if theta is not None:
+        layer.localisation.layers[-1].bias.assign(np.array(theta, np.float32))
+    return layer
+
+
+def random_images(*shape, seed=0):
+    return np.random.default_rng(seed).random(shape, np.float32)
+
+
+def test_the_transformer_starts_as_the_identity():
+    images = random_images(2, 40, 30, 1)
+    np.testing.assert_allclose(to_numpy(transformer()(images)), images, atol=1e-4)
+
+
+@pytest.mark.parametrize("theta, expected", [
+    ([-1, 0, 0, 0, 1, 0], lambda images: images[:, ::-1]),
+    ([1, 0, 0, 0, -1, 0], lambda images: images[:, :, ::-1]),
+    ([1, 0, 2 * 10 / 39, 0, 1, 0], lambda images: images[:, np.minimum(np.arange(40) + 10, 39)]),  # 10 pixels on
+    ([1, 0, 0, 0, 1, -2 * 3 / 29], lambda images: images[:, :, np.maximum(np.arange(30) - 3, 0)]),
+    ([0, 0, 0, 0, 0, 0], lambda images: np.broadcast_to(images[:, 19:21, 14:16].mean((1, 2), keepdims=True), images.shape)),
+    ([0, 0, 9, 0, 0, -9], lambda images: np.broadcast_to(images[:, 39:, :1], images.shape))],  # beyond a corner
+    ids=["flip x", "flip y", "shift x", "shift y", "middle", "corner"])
+def test_the_transformer_shows_what_theta_says(theta, expected):
+    images = random_images(2, 40, 30, 1)
+    np.testing.assert_allclose(to_numpy(transformer(theta)(images)), expected(images), atol=1e-4)
+
+
+def test_the_transformer_agrees_with_opencv():
+    theta = np.array([[0.8, 0.3, 0.1], [-0.2, 1.3, -0.15]])
+    image = cv2.GaussianBlur(random_images(30, 40), (0, 0), 2)  # [H, W]
+    x, y = np.meshgrid(np.linspace(-1, 1, 40), np.linspace(-1, 1, 30))
+    sources = np.tensordot(theta, np.stack([x, y, np.ones_like(x)]), axes=1)
+    maps = ((sources + 1) * np.array([39, 29])[:, None, None] / 2).astype(np.float32)
+    expected = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    out = to_numpy(transformer(theta.ravel())(image.T[np.newaxis, ..., np.newaxis]))
+    np.testing.assert_allclose(out[0, ..., 0].T, expected, atol=2e-3)  # OpenCV rounds places to 1/32 pixel
+
+
+def test_bilinear_sampling_pixel_by_pixel():
+    images = random_images(3, 5, 4, 2)
+    x, y = (np.random.default_rng(k).uniform(-2, 6, (3, 20)).astype(np.float32) for k in (1, 2))
+
+    def sample(image, x, y):
+        x, y = min(max(x, 0), 4), min(max(y, 0), 3)
+        return sum(image[i, j] * max(0, 1 - abs(x - i)) * max(0, 1 - abs(y - j)) for i in range(5) for j in range(4))
+
+    expected = [[sample(image, *place) for place in zip(*places)] for image, *places in zip(images, x, y)]
+    out = to_numpy(utils.sample_bilinear(keras.ops.convert_to_tensor(images), keras.ops.convert_to_tensor(x),
+                                         keras.ops.convert_to_tensor(y)))
+    np.testing.assert_allclose(out.reshape(3, 20, 2), expected, atol=1e-5)
+
+
+def test_a_saved_network_loads_without_custom_objects(tmp_path):
+    network = utils.build_network(5, size=(40, 28), n_units=4, time_dense_size=4)
+    network.get_layer("stn").localisation.layers[-1].bias.assign([0.9, 0.1, 0.2, 0, 1.1, -0.1])
+    network.save(tmp_path / "network.keras")
+    images = random_images(2, 40, 28, 1)
+    expected = to_numpy(network(images))
+    np.testing.assert_allclose(to_numpy(keras.saving.load_model(tmp_path / "network.keras")(images)), expected, atol=1e-5)
+    assert expected.shape == (2, 20, 5) and np.isfinite(expected).all()
+
+
+def test_the_seed_preset_is_the_network_of_2018():
+    network = utils.build_network(38, preset="seed")
+    assert network.count_params() == 2_831_027 and network.output_shape == (None, 52, 38)
+
+
+def test_the_lite_preset_is_light():
+    network = utils.build_network(38)
+    assert network.count_params() <= 1_000_000 and network.output_shape == (None, 50, 38)
+    assert utils.build_network(96, size=(128, 48)).output_shape == (None, 64, 96)
+
+
+def test_recurrent_layers_can_be_chosen():
+    for rnn, kind in (("GRU", keras.layers.GRU), ("LSTM", keras.layers.LSTM)):
+        network = utils.build_network(38, rnn=rnn, n_units=8)
+        for layer, units in ((network.get_layer("recurrent1"), 8), (network.get_layer("recurrent2"), 16)):
+            assert isinstance(layer.forward_layer, kind) and layer.output.shape[1:] == (50, units)
+
+
+TRAIN = """
+import sys
+import numpy as np
+import utils
+from utils import keras
+
+folder = sys.argv[1] + "/"
+given = np.load(folder + "given.npz")
+network = utils.build_network(5)
+network.load_weights(folder + "start.weights.h5")
+logits = keras.ops.convert_to_numpy(network(given["images"], training=False))
+network.compile(keras.optimizers.Adam(3e-3), keras.losses.CTC(), jit_compile=False)
+losses = [float(network.train_on_batch(given["images"], given["labels"])) for _ in range(3)]
+theta = keras.ops.convert_to_numpy(network.get_layer("stn").localisation.layers[-1].bias)
+np.savez(folder + keras.backend.backend(), logits=logits, losses=losses, theta=theta)
+"""
+
+
+@pytest.fixture(scope="module")
+def start(tmp_path_factory):
+    """A folder with a network's weights and a batch, and the network's answer here."""
+    folder = tmp_path_factory.mktemp("start")
+    network = utils.build_network(5)
+    network.save_weights(folder / "start.weights.h5")
+    images = np.stack([utils.prepare(draw(text)[0]) for text in ("ab", "bb")])
+    np.savez(folder / "given.npz", images=images, labels=np.array([[1, 2], [2, 2]], np.int32))
+    return folder, to_numpy(network(images, training=False))
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
+def test_each_backend_computes_the_same_and_learns(backend, start):
+    if not importlib.util.find_spec(backend):
+        pytest.skip(f"{backend} is not installed")
+    folder, logits = start
+    subprocess.run([sys.executable, "-c", TRAIN, str(folder)], check=True, cwd=ROOT, timeout=300,
+                   env={**os.environ, "KERAS_BACKEND": backend})
+    result = np.load(folder / f"{backend}.npz")
+    np.testing.assert_allclose(result["logits"], logits, atol=1e-3)
+    assert np.isfinite(result["losses"]).all() and result["losses"][-1] < result["losses"][0]
+    assert np.abs(result["theta"] - [1, 0, 0, 0, 1, 0]).max() > 1e-4  # the transformer learns too
+
+
+# --- Batches --------------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def seven(tmp_path):
+    """WordList of seven images, each with its own text; labels with the text's number + 1 as their one class."""
+    write_images(tmp_path, *(f"_{text}_{i}.png" for i, text in enumerate(("ab", "cd", "ef", "gh", "ij", "kl", "mn"))))
+    words = utils.read_folder(tmp_path)
+    return words, np.arange(1, 8, dtype=np.int32)[:, np.newaxis]
+
+
+def batches(seven, chosen=range(7), batch_size=3, count=7, **options):
+    words, labels = seven
+    return utils.Batches(words, np.array(chosen), labels, SIZE, batch_size, count, **options)
+
+
+def seen(reading):
+    """Indices of the words in the order they come."""
+    return [int(label) - 1 for k in range(len(reading)) for label in reading[k][1]]
+
+
+def test_every_batch_is_full_and_each_image_has_its_label(seven):
+    reading = batches(seven, augment=False)
+    assert len(reading) == 7
+    for images, labels in (reading[k] for k in range(7)):
+        assert images.shape == (3, *SIZE, 1) and images.dtype == np.float32
+        assert labels.shape == (3, 1) and labels.dtype == np.int32
+        for image, label in zip(images, labels):
+            np.testing.assert_array_equal(image, utils.prepare(utils.read_image(seven[0].path(label[0] - 1))))
+
+
+def test_each_epoch_shows_each_word_once_in_a_new_order(seven):
+    order = np.reshape(seen(batches(seven)), (3, 7))
+    assert (np.sort(order, axis=1) == np.arange(7)).all()
+    assert len({tuple(epoch) for epoch in order}) == 3
+    assert seen(batches(seven)) == order.ravel().tolist() != seen(batches(seven, seed=1))
+    assert sorted(seen(batches(seven, chosen=[1, 4, 6], count=1))) == [1, 4, 6]
+    assert seen(batches(seven, chosen=[1, 4], batch_size=5, count=2)).count(4) == 5  # a batch longer than an epoch
+
+
+def test_a_training_that_goes_on_sees_what_it_would_have_seen(seven):
+    whole, rest = batches(seven), batches(seven, first=4)
+    assert len(rest) == 3
+    for k in range(3):
+        for ours, theirs in zip(rest[k], whole[4 + k]):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+def test_batches_come_in_order_from_any_number_of_workers(seven):
+    inputs = keras.Input((*SIZE, 1))
+    echo = keras.Model(inputs, keras.layers.Flatten()(inputs))
+    expected = np.concatenate([batches(seven)[k][0] for k in range(7)]).reshape(21, -1)
+    for workers in (1, 4):
+        np.testing.assert_allclose(echo.predict(batches(seven, workers=workers), verbose=0), expected, atol=1e-6)
+
+
+def test_an_unreadable_image_is_remembered_and_replaced(seven):
+    write(Path(seven[0].path(2)), "")
+    reading = batches(seven)
+    order = seen(reading)
+    assert len(order) == 21 and set(order) == {0, 1, 3, 4, 5, 6}
+    assert reading.unreadable == {2: "the file is empty"}
+    with pytest.raises(UserError, match="not one image"):
+        batches(seven, chosen=[2])[0]
+
+
+# --- Pictures -------------------------------------------------------------------------------------------------
+
+def test_contact_sheet_has_a_tile_for_each_row(tmp_path):
+    image = np.zeros((*SIZE, 1), np.float32)
+    image[:50] = 1  # ink in the left half
+    sheet = utils.contact_sheet([([image], "été")] * 7, columns=6, scale=2)
+    assert sheet.dtype == np.uint8 and sheet.shape == (2 * (64 + 4 + 20), 6 * (200 + 4))
+    assert (sheet[2:66, 2:102] == 0).all() and (sheet[2:66, 102:202] == 255).all()  # shown dark on white
+    assert (sheet[88:, 204:] == 255).all() and (sheet[68:88, :204] < 128).any()  # five empty tiles; a caption
+    assert utils.contact_sheet([([image, image], "")], columns=1, scale=1).shape == (2 * 36 + 20, 104)
+
+
+@pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
+def test_a_written_picture_reads_back(tmp_path, pixels):
+    utils.write_image(tmp_path / "a.png", pixels)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
+    assert os.listdir(tmp_path) == ["a.png"]
+
+
+# --- Metrics --------------------------------------------------------------------------------------------------
+
+def test_score_worked_by_hand():
+    assert utils.score(["letter", "bok", "", "dog"], ["letter", "book", "a", "dig"]) == pytest.approx({
+        "words": 4, "mean_edit_distance": 3 / 4, "normalised_edit_distance": (0 + 1 / 4 + 1 + 1 / 3) / 4, "cer": 3 / 14,
+        "word_accuracy": 1 / 4, "doubled_words": 2, "doubled_word_accuracy": 1 / 2})
+    assert utils.score(["xyz"], [""])["normalised_edit_distance"] == 3
+    with pytest.raises(ValueError):
+        utils.score(["a"], ["a", "b"])
+
+
+def test_score_of_no_words_is_not_a_number():
+    nothing = utils.score([], [])
+    assert nothing.pop("words") == nothing.pop("doubled_words") == 0 and all(math.isnan(v) for v in nothing.values())
+    assert math.isnan(utils.score(["a"], ["a"])["doubled_word_accuracy"])
+
+
+def test_edit_distance_is_levenshteins():
+    def distance(a, b):  # Wagner, Fischer 1974
+        row = list(range(len(b) + 1))
+        for i, x in enumerate(a, 1):
+            row, above = [i], row
+            for j, y in enumerate(b, 1):
+                row.append(min(above[j] + 1, row[j - 1] + 1, above[j - 1] + (x != y)))
+        return row[-1]
+
+    rng = np.random.default_rng(0)
+    pairs = [["".join(rng.choice(list("abc"), rng.integers(1, 9))) for _ in range(2)] for _ in range(200)]
+    assert [utils.score([a], [b])["mean_edit_distance"] for a, b in pairs] == [distance(a, b) for a, b in pairs]
+
+
+@pytest.mark.parametrize("text, kept", [("Don't", "dont"), ("R2-D2", "r2d2"), ("É à ß ²", ""), ("", ""), ("O.K. 42!", "ok42")])
+def test_letters_and_digits(text, kept):
+    assert utils.letters_and_digits(text) == kept
+
+
+@pytest.mark.parametrize("text, doubled", [("letter", True), ("book", True), ("aa", True), ("abab", False), ("a", False),
+                                           ("", False)])
+def test_has_doubled(text, doubled):
+    assert utils.has_doubled(text) is doubled
+
+
+# --- Model folders and reading --------------------------------------------------------------------------------
+
+def test_a_model_is_found_by_folder_file_or_the_names_of_2018(tmp_path):
+    for name in ("config.json", "final.weights.h5", "checkpoint.weights.h5"):
+        write(tmp_path / name, "{}")
+    final, checkpoint = tmp_path / "final.weights.h5", tmp_path / "checkpoint.weights.h5"
+    for given, weights in ((tmp_path, final), (final, final), (tmp_path / "final_weights.h5", final),
+                           (checkpoint, checkpoint), (str(tmp_path / "checkpoint_weights.h5"), checkpoint)):
+        assert utils.find_model(given) == (tmp_path, weights)
+
+
+def test_models_that_are_not_there_or_broken_are_the_users_to_mend(tmp_path):
+    with pytest.raises(UserError, match="no config.json"):
+        utils.find_model(tmp_path)
+    for content in ("", "[]", "{}", '{"network": 3, "alphabet": "ab"}', '{"network": {}}'):
+        write(tmp_path / "config.json", content)
+        with pytest.raises(UserError, match="config.json"):
+            utils.load_config(tmp_path)
+    with pytest.raises(UserError, match="no such file"):
+        utils.find_model(tmp_path)
+    write(tmp_path / "final.weights.h5", "no HDF5")
+    with pytest.raises(UserError, match="not weights of this network"):
+        utils.load_weights(keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]), tmp_path / "final.weights.h5")
+
+
+class Brightness:
+    """Stands for a network: writes "b" where the image has ink, "a" where not, in three steps with a blank between."""
+    input_shape = (None, *SIZE, 1)
+
+    def predict_on_batch(self, images):
+        logits = np.full((len(images), 3, 3), -50.0)
+        logits[:, 1, 0] = 50
+        logits[:, ::2, 1] = 0
+        logits[:, ::2, 2] = np.where(images.max(axis=(1, 2, 3)) > 0.5, 50, -50)[:, np.newaxis]
+        return logits
+
+
+def test_a_reader_reads_paths_and_arrays_in_their_order(tmp_path):
+    blank, (word, _) = np.full((20, 50), 255, np.uint8), draw()
+    utils.write_image(tmp_path / "word.png", word)
+    reader = utils.Reader(Brightness(), Alphabet("ab"))
+    images = [blank, tmp_path / "word.png", word, str(tmp_path / "word.png"), np.dstack([blank] * 3)]
+    for batch_size in (1, 2, 64):
+        readings = reader.read(images, batch_size)
+        assert [reading.text for reading in readings] == ["aa", "bb", "bb", "bb", "aa"]
+        assert all(reading.confidence == pytest.approx(1) for reading in readings)
+    assert reader.read([]) == []
+    with pytest.raises(ValueError, match="no such file"):
+        reader.read([tmp_path / "none.png"])
