@@ -96,6 +96,9 @@ def _check_numbers(args):
         value = getattr(args, name)
         if value is not None and not value > 0:
             raise UserError(f"--{name} {value}: must be above 0")
+    for name in ("imgh", "imgW"):
+        if getattr(args, name) and getattr(args, name) < 28:
+            raise UserError(f"--{name} {getattr(args, name)}: the spatial transformer needs 28 pixels at least")
     if not 0 < args.train_portion < 1:
         raise UserError(f"--train_portion {args.train_portion}: must lie between 0 and 1")
 
@@ -193,8 +196,8 @@ def start_network(args, config, devices=1):
         else:
             pretrained = utils.network_of(old)
             utils.load_weights(pretrained, weights)
-            for layer in network.layers[:-1]:
-                layer.set_weights(pretrained.get_layer(layer.name).get_weights())
+            for layer, old_layer in zip(network.layers[:-1], pretrained.layers[:-1]):
+                layer.set_weights(old_layer.get_weights())
             print(f"another alphabet than {folder}'s: the last layer starts afresh")
     return network
 

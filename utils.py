@@ -21,7 +21,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 from rapidfuzz.distance import Levenshtein
 
 import ctc
@@ -152,14 +152,14 @@ class WordList:
     words.path(i), words.text(i): word i's file and exact text.
     words.texts: list of the different texts; words.text_ids: int32 [N] into it.
     words.groups: int32 [N], equal for words of one writer or form; -1 where neither is known.
-    words.splits: list of the splits' names; words.split_ids: int8 [N] into it; -1 where none is given.
+    words.splits: list of the splits' names; words.split_ids: int32 [N] into it; -1 where none is given.
     """
 
     def __init__(self, root, rows):
         """`rows`: (file name relative to `root`, text, group or "", split or "") a word, all str."""
         self.root = str(root)
         folders, texts, groups, splits = {}, {}, {"": -1}, {"": -1}
-        folder_ids, text_ids, group_ids, split_ids = (array.array(code) for code in "iiib")
+        folder_ids, text_ids, group_ids, split_ids = (array.array("i") for _ in range(4))
         names, ends = bytearray(), array.array("q")
         for name, text, group, split in rows:
             folder, _, base = name.rpartition("/")
@@ -171,9 +171,8 @@ class WordList:
             split_ids.append(splits.setdefault(split, len(splits) - 1))
         self.folders, self.texts, self.splits = list(folders), list(texts), list(splits)[1:]
         self._names, self._ends = bytes(names), np.frombuffer(ends, np.int64)
-        self.folder_ids, self.text_ids, self.groups = (
-            np.frombuffer(ids, np.int32) for ids in (folder_ids, text_ids, group_ids))
-        self.split_ids = np.frombuffer(split_ids, np.int8)
+        self.folder_ids, self.text_ids, self.groups, self.split_ids = (
+            np.frombuffer(ids, np.int32) for ids in (folder_ids, text_ids, group_ids, split_ids))
 
     def __len__(self):
         return len(self._ends)
@@ -207,13 +206,20 @@ class WordList:
 
 
 def join(lists):
-    """One WordList of several; the same writer name in two lists stands for two writers."""
+    """One WordList of several. Writers of different folders are different; a folder given twice keeps its words' groups,
+    so that no split puts a word here and its copy there."""
     if len(lists) == 1:
         return lists[0]
-    return WordList("", (
-        (os.path.abspath(words.path(i)), words.text(i), words.groups[i] >= 0 and f"{n}:{words.groups[i]}" or "",
-         words.splits[words.split_ids[i]] if words.split_ids[i] >= 0 else "")
-        for n, words in enumerate(lists) for i in range(len(words))))
+    roots = [os.path.realpath(words.root) for words in lists]
+
+    def rows():
+        for words, root in zip(lists, roots):
+            for i in range(len(words)):
+                group = words.groups[i] if words.groups[i] >= 0 else f"word {i}"
+                split = words.splits[words.split_ids[i]] if words.split_ids[i] >= 0 else ""
+                yield os.path.join(root, words.name(i)), words.text(i), f"{roots.index(root)}: {group}", split
+
+    return WordList("", rows())
 
 
 def text_of_name(name):
@@ -234,7 +240,8 @@ def _listing_rows(path, split):
     try:
         with open(path, encoding="utf8", errors="surrogateescape") as lines:
             for line in lines:
-                name = line.rstrip().rpartition(" ")[0].removeprefix("./")
+                name, _, number = line.rstrip().removeprefix("./").rpartition(" ")
+                name = name or number  # a name alone will do
                 if name:
                     yield name, text_of_name(name), "", split
     except OSError as error:
@@ -265,8 +272,8 @@ def read_folder(root):
         raise UserError(f"{root}: no such folder")
     for table, dialect in (("labels.csv", {}), ("labels.tsv", dict(delimiter="\t", quoting=csv.QUOTE_NONE))):
         if (root / table).is_file():
-            with open(root / table, encoding="utf8", newline="") as lines:
-                return WordList(root, list(_table_rows(root / table, csv.DictReader(lines, **dialect))))
+            with open(root / table, encoding="utf-8-sig", newline="") as lines:  # -sig: as Excel saves it, too
+                return WordList(root, _table_rows(root / table, csv.DictReader(lines, **dialect)))
     words = WordList(root, ((name, text_of_name(name), "", "") for name in image_names(root)))
     if not len(words):
         raise UserError(f"{root}: neither labels.csv, labels.tsv nor an image in it")
@@ -274,24 +281,28 @@ def read_folder(root):
 
 
 def _table_rows(table, rows):
-    columns = rows.fieldnames or ()
-    if "text" not in columns or not {"file", "word_id"} & set(columns):
-        raise UserError(f"{table}: its first line must name the columns file (or word_id) and text")
-    named = {} if "file" in columns else {os.path.splitext(name)[0]: name for name in image_names(table.parent)}
-    for row in rows:
-        name = row["file"] if "file" in columns else named.get(row["word_id"], row["word_id"])
-        yield (name, row["text"] or "", row.get("writer") or row.get("form") or "", row.get("split") or "")
+    try:
+        columns = rows.fieldnames or ()
+        if "text" not in columns or not {"file", "word_id"} & set(columns):
+            raise UserError(f"{table}: its first line must name the columns file (or word_id) and text")
+        named = {} if "file" in columns else {os.path.splitext(name)[0]: name for name in image_names(table.parent)}
+        for row in rows:
+            name = row["file"] if "file" in columns else named.get(row["word_id"], row["word_id"])
+            yield name or "", row["text"] or "", row.get("writer") or row.get("form") or "", row.get("split") or ""
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table}: line {rows.line_num + 1}: {error}; save it as plain CSV in UTF-8") from None
 
 
 # --- Images ---------------------------------------------------------------------------------------------------
 
 def read_image(path):
-    """The pixels of an image file as they are: uint8 or uint16, [H, W] or [H, W, channels] in RGB(A) order.
+    """The pixels of an image file: [H, W] or [H, W, channels] in RGB(A) order, uint8, or as deep as the file has them.
 
-    Raises ValueError with a short reason for whatever cannot be read.
+    Turned upright as its EXIF data say. Raises ValueError with a short reason for whatever cannot be read.
     """
     try:
         with Image.open(path) as image:
+            image = ImageOps.exif_transpose(image)
             if image.mode in ("P", "1", "CMYK", "YCbCr", "LAB", "HSV", "PA"):
                 image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
             pixels = np.asarray(image)
@@ -337,7 +348,7 @@ def _grey(pixels):
     if pixels.ndim not in (2, 3) or pixels.size == 0 or (pixels.ndim == 3 and pixels.shape[2] not in (2, 3, 4)):
         raise ValueError(f"an image is [H, W] or [H, W, 1 to 4], not of shape {pixels.shape}")
     if pixels.dtype != np.uint8:
-        pixels = np.nan_to_num(pixels.astype(np.float32))
+        pixels = np.nan_to_num(pixels.astype(np.float32), posinf=0, neginf=0)
         low, high = float(pixels.min()), float(pixels.max())
         pixels = ((pixels - low) * (255 / max(high - low, 1e-9))).astype(np.uint8)
     if pixels.ndim == 2:
@@ -560,10 +571,12 @@ class Batches(keras.utils.PyDataset):
         return np.stack([images[j] for j in filled]), np.stack([labels[j] for j in filled])
 
     def _order(self, epoch):
-        if epoch not in self._orders:
-            self._orders = {e: order for e, order in self._orders.items() if e >= epoch - 1}
-            self._orders[epoch] = self.chosen[np.random.default_rng((self.seed, epoch)).permutation(len(self.chosen))]
-        return self._orders[epoch]
+        orders = self._orders  # the reading threads share it: it is replaced, never changed
+        if epoch not in orders:
+            order = self.chosen[np.random.default_rng((self.seed, epoch)).permutation(len(self.chosen))]
+            orders = {**{e: kept for e, kept in orders.items() if e >= epoch - 1}, epoch: order}
+            self._orders = orders
+        return orders[epoch]
 
 
 def contact_sheet(rows, columns=6, scale=2):
@@ -692,7 +705,8 @@ def load_weights(network, weights):
     try:
         network.load_weights(weights)
     except Exception as error:  # h5py and Keras raise many kinds
-        raise UserError(f"{weights}: not weights of this network ({str(error).strip().splitlines()[0]})") from None
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{weights}: not weights of this network ({reason})") from None
 
 
 Reading = collections.namedtuple("Reading", "text confidence")

@@ -42,14 +42,8 @@ def parse_args(argv=None):
     for name in ("rounds", "batch_size"):
         if getattr(args, name) < 1:
             raise utils.UserError(f"--{name} {getattr(args, name)}: must be above 0")
-    args.command = "python benchmarks/network.py " + shlex.join(argv if argv is not None else sys.argv[1:])
+    args.command = "python benchmarks/network.py " + shlex.join(sys.argv[1:] if argv is None else argv)
     return args
-
-
-def circumstances(command):
-    """When, on what, with which versions and by which command the table came about."""
-    return (f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
-            f"Keras {keras.__version__} on {keras.backend.backend()}\n\n    {command.strip()}\n")
 
 
 def plain_layers(layers):
@@ -93,9 +87,12 @@ def steps(preset, batch_size):
 
 def time_in_turns(steps, rounds):
     """Median seconds of each function of `steps`, a dict, as a dict of the same keys."""
-    for step in steps.values():
-        for _ in range(WARM_UP):
-            step()
+    # TensorFlow's graph optimizer says "error" of two networks in one process that differ in T. Both are as fast as
+    # each alone in its process, so that is kept from the terminal
+    with utils._no_stderr():
+        for step in steps.values():
+            for _ in range(WARM_UP):
+                step()
     seconds = {key: [] for key in steps}
     for _ in range(rounds):
         for key, step in steps.items():
@@ -115,7 +112,8 @@ def main(argv=None):
     rows = {preset: (network.count_params(), multiply_adds(network) / 1e6, network.output_shape[1],
                      *(1000 * seconds[kind, preset] / args.batch_size for kind in ("training", "prediction")))
             for preset, network in networks.items()}
-    print(circumstances(args.command))
+    print(f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
+          f"Keras {keras.__version__} on {keras.backend.backend()}\n\n    {args.command}\n")
     print("| preset | parameters | million multiply-adds a word | time steps T | training, ms a word | "
           "prediction, ms a word |\n| --- | ---: | ---: | ---: | ---: | ---: |")
     for preset, (parameters, millions, time_steps, training, prediction) in rows.items():

@@ -10,11 +10,12 @@ in each of which all four take turns.
 
 --listing N runs train.py --show_batch in a process of its own, on a made-up folder in mjsynth's layout whose listings
 name N words: Python's start, reading the listings, looking for every file, checking every label, and a first batch.
-All N files are there: every folder beyond the first 600, of 300 images each, is a link to one of those.
+All N files are there, in folders of 300; every folder beyond the 600th is a link to one of those.
 """
 import argparse
 import concurrent.futures
 import datetime
+import itertools
 import math
 import os
 import platform
@@ -35,32 +36,24 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPOSITORY))  # the scripts are no package: their folder, by hand
 import train
 import utils
-from utils import keras
 
 BATCH_SIZE = 64
+FOLDER, REAL_FOLDERS = 300, 600  # of --listing: images a folder, and folders that are no links
 
 
 def parse_args(argv=None):
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--path", action="append", metavar="DIR", help="folder of words, as for train.py")
-    parser.add_argument("--words", type=int, default=2000, help="words read at a time, or drawn (default 2000)")
+    parser.add_argument("--words", type=int, default=2000, help="words read a measurement (default 2000)")
     parser.add_argument("--rounds", type=int, default=5, help="times each is measured (default 5)")
     parser.add_argument("--listing", type=int, metavar="N", help="also get ready on a listing of N words")
     args = parser.parse_args(argv)
-    for name, least in (("words", BATCH_SIZE), ("rounds", 1), ("listing", 600)):
-        if getattr(args, name) is not None and getattr(args, name) < least:
-            raise utils.UserError(f"--{name} {getattr(args, name)}: must be {least} or more")
-    args.command = "python benchmarks/reading.py " + shlex.join(argv if argv is not None else sys.argv[1:])
+    for name, value, least in (("words", args.words, 64), ("rounds", args.rounds, 1), ("listing", args.listing, 600)):
+        if value is not None and value < least:
+            raise utils.UserError(f"--{name} {value}: must be {least} or more")
+    args.command = "python benchmarks/reading.py " + shlex.join(sys.argv[1:] if argv is None else argv)
     return args
 
-
-def circumstances(command):
-    """When, on what, with which versions and by which command the tables came about."""
-    return (f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
-            f"Keras {keras.__version__}, NumPy {np.__version__}, Pillow {Image.__version__}\n\n    {command.strip()}\n")
-
-
-# --- Words a second -------------------------------------------------------------------------------------------
 
 def draw_words(folder, count):
     """`count` made-up words as grey JPEGs of about 120 x 48 pixels, the size of IAM's, dark on noisy paper."""
@@ -101,37 +94,29 @@ def reading_table(paths, words, rounds):
     for (kind, workers), measured in speeds.items():
         speed, alone = statistics.median(measured), statistics.median(speeds[kind, 1])
         yield f"| {kind} | {workers} | {speed:,.0f} | {speed / workers:,.0f} | {speed / alone:.2f} |"
-    if batches["plain"].unreadable:
-        yield f"\n{len(batches['plain'].unreadable):,} images could not be read"
 
 
-# --- Getting ready --------------------------------------------------------------------------------------------
-
-def make_mjsynth(root, count, a_folder=300, real_folders=600):
+def make_mjsynth(root, count):
     """A folder in mjsynth's layout that lists `count` words, the last tenth of them to validate on; all files exist."""
     rng = np.random.default_rng(0)
-    image = root / "word.jpg"
-    contents, folders = [], []
-    for k in range(math.ceil(count / a_folder)):
-        folder = root / str(k // 7 + 1) / str(k % 7 + 1)
-        folder.parent.mkdir(exist_ok=True)
-        if k < real_folders:
-            folder.mkdir()
-            if k % 100 == 0:  # a file may have no more than 65,000 names
-                draw_words(folder, 1)
-                image = next(folder.iterdir()).rename(root / f"{k}.jpg")
-            spelled = ["".join(letters) for letters in rng.choice(list(string.ascii_letters), (a_folder, 8))]
-            contents.append([f"{j}_{text}_{k}.jpg" for j, text in enumerate(spelled)])
-            for name in contents[-1]:
-                os.link(image, folder / name)
-        else:
-            folder.symlink_to(folders[k % real_folders])
-        folders.append(folder)
-    lines = (f"./{folder.relative_to(root)}/{name} {k % real_folders}\n"
-             for k, folder in enumerate(folders) for name in contents[k % real_folders])
+    draw_words(root, 8)
+    images, folders, names = list(root.iterdir()), [], []
+    for k in range(math.ceil(count / FOLDER)):
+        folders.append(root / str(k // 7 + 1) / str(k % 7 + 1))
+        folders[k].parent.mkdir(exist_ok=True)
+        if k >= REAL_FOLDERS:
+            folders[k].symlink_to(folders[k % REAL_FOLDERS])
+            continue
+        folders[k].mkdir()
+        texts = rng.choice(list(string.ascii_letters), (FOLDER, 8))
+        names.append([f"{j}_{''.join(letters)}_{k}.jpg" for j, letters in enumerate(texts)])
+        for name in names[k]:
+            os.link(images[k % len(images)], folders[k] / name)
+    lines = (f"./{folder.relative_to(root)}/{name} {k % REAL_FOLDERS}\n"
+             for k, folder in enumerate(folders) for name in names[k % REAL_FOLDERS])
     for listing, share in (("annotation_train.txt", count - count // 10), ("annotation_val.txt", count // 10)):
         with open(root / listing, "w", encoding="utf8") as file:
-            file.writelines(line for _, line in zip(range(share), lines))
+            file.writelines(itertools.islice(lines, share))
 
 
 def listing_table(count):
@@ -152,7 +137,8 @@ def listing_table(count):
 
 def main(argv=None):
     args = parse_args(argv)
-    print(circumstances(args.command))
+    print(f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
+          f"Keras {utils.keras.__version__}, NumPy {np.__version__}, Pillow {Image.__version__}\n\n    {args.command}\n")
     if args.listing:
         print(*listing_table(args.listing), sep="\n")
     with tempfile.TemporaryDirectory() as folder:

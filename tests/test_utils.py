@@ -25,7 +25,8 @@ def to_numpy(tensor):
 
 def draw(text="letter", paper=225, ink=60, noise=4):
     """A word as a scanner sees it, uint8 [60, 220], and where its strokes are, bool [60, 220]."""
-    strokes = cv2.putText(np.zeros((60, 220), np.uint8), text, (10, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 255, 3, cv2.LINE_AA)
+    strokes = np.zeros((60, 220), np.uint8)
+    cv2.putText(strokes, text, (10, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 255, 3, cv2.LINE_AA)
     pixels = paper + (ink - paper) * (strokes / 255) + np.random.default_rng(0).normal(0, noise, strokes.shape)
     return np.clip(pixels, 0, 255).astype(np.uint8), strokes > 127
 
@@ -49,8 +50,9 @@ def rows(words):
 
 # --- Errors and files -----------------------------------------------------------------------------------------
 
-@pytest.mark.parametrize("error, said", [(UserError("no words;\n  give --path"), "no words; give --path"),
-                                         (OSError(28, "No space left on device", "out.csv"), "out.csv: No space left on device")])
+@pytest.mark.parametrize("error, said", [
+    (UserError("no words;\n  give --path"), "no words; give --path"),
+    (OSError(28, "No space left on device", "out.csv"), "out.csv: No space left on device")])
 def test_run_turns_what_the_user_can_mend_into_status_2_and_one_line(error, said, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["somewhere/train.py"])
 
@@ -206,7 +208,8 @@ def test_labels_csv_is_read_with_its_quotes_writers_and_splits(tmp_path):
 
 def test_labels_tsv_is_read_with_bare_quotes_and_names_without_suffix(tmp_path):
     write_images(tmp_path, "a01-1.png", "sub/a01-2.webp")
-    write(tmp_path / "labels.tsv", 'word_id\tsplit\twriter\ttext\na01-1\ttrain\t7\t"\nsub/a01-2\ttrain\t\t"Hi\ngone\t\t7\tx\n')
+    write(tmp_path / "labels.tsv", 'word_id\tsplit\twriter\ttext\n'
+                                   'a01-1\ttrain\t7\t"\nsub/a01-2\ttrain\t\t"Hi\ngone\t\t7\tx\n')
     words = utils.read_folder(tmp_path)
     assert rows(words) == [("a01-1.png", '"'), ("sub/a01-2.webp", '"Hi'), ("gone", "x")]
     assert words.groups.tolist() == [0, -1, 0] and words.split_ids.tolist() == [0, 0, -1]
@@ -253,7 +256,7 @@ ALPHA = np.dstack([COLOUR, GREY])
 
 @pytest.mark.parametrize("pixels, name", [
     (GREY, "a.png"), (COLOUR, "a.png"), (ALPHA, "a.png"), (COLOUR[..., [0, 2]], "a.png"), (GREY, "a.bmp"),
-    (GREY.astype(np.uint16) * 273, "a.png"), (GREY.astype(np.uint16) * 273, "a.tif"), (COLOUR, "a.webp"), (ALPHA, "a.webp")])
+    (GREY * np.uint16(273), "a.png"), (GREY * np.uint16(273), "a.tif"), (COLOUR, "a.webp"), (ALPHA, "a.webp")])
 def test_lossless_images_are_read_as_they_were_written(tmp_path, pixels, name):
     Image.fromarray(pixels).save(tmp_path / name, **({"lossless": True, "exact": True} if name == "a.webp" else {}))
     read = utils.read_image(tmp_path / name)
@@ -295,8 +298,9 @@ def test_files_that_are_no_image_are_refused_with_a_short_reason(tmp_path):
         (tmp_path / name.replace("whole", "half")).write_bytes(content[:len(content) // 2])
     write(tmp_path / "empty.png", "")
     write(tmp_path / "text.png", "This is no picture.\n" * 20)
-    for name, reason in (("none.png", "no such file"), ("empty.png", "empty"), ("text.png", "not a readable image"),
-                         ("half.png", "not a readable image"), ("half.jpg", "not a readable image"), ("", "not a readable image")):
+    damaged = "not a readable image"
+    for name, reason in (("none.png", "no such file"), ("empty.png", "empty"), ("text.png", damaged),
+                         ("half.png", damaged), ("half.jpg", damaged), ("", damaged)):
         with pytest.raises(ValueError, match=reason) as refusal:
             utils.read_image(tmp_path / name)
         assert len(str(refusal.value)) < 60 and "\n" not in str(refusal.value)
@@ -307,8 +311,8 @@ def assert_network_input(image, size=SIZE):
     assert np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1
 
 
-SHAPES = [(1, 1), (1, 2), (2, 1), (1, 5000), (5000, 1), (32, 100), (37, 211), (300, 7), (64, 64, 1), (40, 90, 2), (9, 90, 3),
-          (40, 9, 4), (1, 1, 4)]
+SHAPES = [(1, 1), (1, 2), (2, 1), (1, 5000), (5000, 1), (32, 100), (37, 211), (300, 7),
+          (64, 64, 1), (40, 90, 2), (9, 90, 3), (40, 9, 4), (1, 1, 4)]
 
 
 @pytest.mark.filterwarnings("error")
@@ -327,10 +331,15 @@ def test_any_image_becomes_what_the_network_takes(dtype):
         np.testing.assert_array_equal(pixels, before)
 
 
-@pytest.mark.parametrize("pixels", [np.full((30, 80), level, dtype) for dtype in (np.uint8, np.uint16, np.float32)
-                                    for level in (0, 1, 128, 255)] + [np.full((30, 80), np.nan), np.zeros((5, 5), bool)])
-def test_one_flat_shade_has_no_ink(pixels):
-    assert not utils.prepare(pixels).any()
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, bool])
+def test_one_flat_shade_has_no_ink(dtype):
+    for level in (0, 1, 128, 255):
+        assert not utils.prepare(np.full((30, 80), level, dtype)).any()
+
+
+def test_the_grain_of_blank_paper_is_not_taken_for_ink():
+    grain = np.random.default_rng(0).integers(240, 243, (60, 220), np.uint8)
+    assert utils.prepare(grain).max() < 0.2
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5,), (), (5, 5, 5), (5, 5, 0), (1, 5, 5, 3)])
@@ -374,17 +383,18 @@ def test_the_kind_of_array_makes_no_difference():
     grey = draw(paper=255, ink=0, noise=0)[0]
     expected = utils.prepare(grey)
     opaque, black = np.full_like(grey, 255), np.zeros_like(grey)
-    for same in (grey[..., np.newaxis], np.dstack([grey] * 3), np.dstack([grey, grey, grey, opaque]), np.dstack([grey, opaque]),
+    for same in (grey[..., np.newaxis], np.asfortranarray(grey), np.repeat(grey, 2, axis=1)[:, ::2],
+                 np.dstack([grey] * 3), np.dstack([grey, grey, grey, opaque]), np.dstack([grey, opaque]),
                  grey.astype(np.uint16) * 257, grey.astype(np.int32), grey.astype(np.float32) / 255,
                  np.dstack([black, black, black, 255 - grey]),  # ink by its alpha alone: see-through is paper
-                 np.dstack([black, 255 - grey]), np.asfortranarray(grey), np.repeat(grey, 2, axis=1)[:, ::2]):
+                 np.dstack([black, 255 - grey])):
         np.testing.assert_allclose(utils.prepare(same), expected, atol=0.02)
     np.testing.assert_allclose(utils.prepare(grey > 127), utils.prepare(np.uint8(255) * (grey > 127)), atol=1e-6)
 
 
 def test_colours_are_in_rgb_order():
     pixels = np.full((32, 100, 3), 255, np.uint8)
-    pixels[4:28, 20:28], pixels[4:28, 60:68] = (255, 0, 0), (0, 0, 255)  # a red stroke, then a blue one, which is darker
+    pixels[4:28, 20:28], pixels[4:28, 60:68] = (255, 0, 0), (0, 0, 255)  # a red stroke, then a blue one: darker
     image = utils.prepare(pixels)
     assert image[62:66, 8:24].min() > 0.95
     assert image[22:26, 8:24].mean() == pytest.approx((255 - 76) / (255 - 29), abs=0.03)
@@ -418,6 +428,17 @@ def test_augmentation_neither_rubs_a_thin_pen_out_nor_fills_the_image():
         image = utils.prepare(pixels, rng=np.random.default_rng(seed))
         assert_network_input(image)
         assert image.max() > 0.3 * plain.max() and image.mean() < 0.4
+
+
+def test_pens_become_thicker_and_thinner_but_a_stroke_of_one_pixel_stays():
+    canvas = np.zeros((64, 200), np.uint8)
+    canvas[20, 30:170] = 255
+    inks = []
+    for seed in range(60):
+        drawn = utils.random_stroke(canvas.copy(), np.random.default_rng(seed))
+        assert drawn[20, 40:160].min() >= 70 and drawn.dtype == np.uint8
+        inks.append(drawn.sum() / canvas.sum())
+    assert min(inks) < 0.9 and max(inks) > 1.5 and inks.count(1) > 30
 
 
 @pytest.mark.parametrize("shape", [(30, 100), (60, 60), (20, 300), (1, 1), (100, 10)])
@@ -457,8 +478,8 @@ def test_the_transformer_starts_as_the_identity():
     ([1, 0, 0, 0, -1, 0], lambda images: images[:, :, ::-1]),
     ([1, 0, 2 * 10 / 39, 0, 1, 0], lambda images: images[:, np.minimum(np.arange(40) + 10, 39)]),  # 10 pixels on
     ([1, 0, 0, 0, 1, -2 * 3 / 29], lambda images: images[:, :, np.maximum(np.arange(30) - 3, 0)]),
-    ([0, 0, 0, 0, 0, 0], lambda images: np.broadcast_to(images[:, 19:21, 14:16].mean((1, 2), keepdims=True), images.shape)),
-    ([0, 0, 9, 0, 0, -9], lambda images: np.broadcast_to(images[:, 39:, :1], images.shape))],  # beyond a corner
+    ([0, 0, 0, 0, 0, 0], lambda images: images[:, 19:21, 14:16].mean((1, 2), keepdims=True) + 0 * images),
+    ([0, 0, 9, 0, 0, -9], lambda images: images[:, 39:, :1] + 0 * images)],  # beyond a corner
     ids=["flip x", "flip y", "shift x", "shift y", "middle", "corner"])
 def test_the_transformer_shows_what_theta_says(theta, expected):
     images = random_images(2, 40, 30, 1)
@@ -496,7 +517,8 @@ def test_a_saved_network_loads_without_custom_objects(tmp_path):
     network.save(tmp_path / "network.keras")
     images = random_images(2, 40, 28, 1)
     expected = to_numpy(network(images))
-    np.testing.assert_allclose(to_numpy(keras.saving.load_model(tmp_path / "network.keras")(images)), expected, atol=1e-5)
+    loaded = keras.saving.load_model(tmp_path / "network.keras")
+    np.testing.assert_allclose(to_numpy(loaded(images)), expected, atol=1e-5)
     assert expected.shape == (2, 20, 5) and np.isfinite(expected).all()
 
 
@@ -577,7 +599,7 @@ def batches(seven, chosen=range(7), batch_size=3, count=7, **options):
 
 def seen(reading):
     """Indices of the words in the order they come."""
-    return [int(label) - 1 for k in range(len(reading)) for label in reading[k][1]]
+    return [int(label[0]) - 1 for k in range(len(reading)) for label in reading[k][1]]
 
 
 def test_every_batch_is_full_and_each_image_has_its_label(seven):
@@ -675,13 +697,12 @@ def test_edit_distance_is_levenshteins():
     assert [utils.score([a], [b])["mean_edit_distance"] for a, b in pairs] == [distance(a, b) for a, b in pairs]
 
 
-@pytest.mark.parametrize("text, kept", [("Don't", "dont"), ("R2-D2", "r2d2"), ("É à ß ²", ""), ("", ""), ("O.K. 42!", "ok42")])
+@pytest.mark.parametrize("text, kept", [("Don't", "dont"), ("R2-D2", "r2d2"), ("É ß ²", ""), ("O.K. 42!", "ok42")])
 def test_letters_and_digits(text, kept):
     assert utils.letters_and_digits(text) == kept
 
 
-@pytest.mark.parametrize("text, doubled", [("letter", True), ("book", True), ("aa", True), ("abab", False), ("a", False),
-                                           ("", False)])
+@pytest.mark.parametrize("text, doubled", [("letter", True), ("aab", True), ("abab", False), ("a", False), ("", False)])
 def test_has_doubled(text, doubled):
     assert utils.has_doubled(text) is doubled
 

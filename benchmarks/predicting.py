@@ -1,0 +1,86 @@
+"""How many words a second does predict.py read, beside the way of 2018?
+
+    python benchmarks/predicting.py                                      # on imgs/words, over and over
+    python benchmarks/predicting.py --image_path iam_words --words 4000
+
+Two rows, timed in turns in one run, from the image file to the text:
+
+* lite, ours: the shipped model through predict.read_words, as predict.py does it: batches, greedy decoding.
+* seed, as in 2018: the preset `seed` (with fresh weights, since only time counts here) on the same prepared batches, and
+  one call of keras.ops.ctc_decode a word, a beam search of width 10 over its logits.
+
+The row between takes the second's network with our decoding, so that the two differences can be told apart.
+"""
+import argparse
+import datetime
+import itertools
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
+import predict
+import utils
+from utils import keras
+
+ROOT = Path(__file__).parent.parent
+
+
+class SeedReader(utils.Reader):
+    """The network of 2018, each word decoded by a beam search of its own."""
+
+    def read_prepared(self, images):
+        return [self._read_logits(logits) for logits in self.logits(images)]
+
+    def _read_logits(self, logits):
+        paths, scores = keras.ops.ctc_decode(logits[np.newaxis], [len(logits)], strategy="beam_search", beam_width=10,
+                                             top_paths=1, mask_index=0)
+        classes = keras.ops.convert_to_numpy(paths)[0, 0]
+        return utils.Reading(self.alphabet.decode(classes[classes > 0]), float(keras.ops.convert_to_numpy(scores)[0, 0]))
+
+
+def parse_args(argv=None):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model_path", default=ROOT / "models" / "iam", help="the lite model (default models/iam)")
+    parser.add_argument("--image_path", default=ROOT / "imgs" / "words", type=Path, help="folder of word images")
+    parser.add_argument("--words", type=int, default=2048, help="words a round; the images are repeated as needed")
+    parser.add_argument("--slow_words", type=int, default=128, help="words a round for the way of 2018")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2, help="threads that read images")
+    return parser.parse_args(argv)
+
+
+def seconds_a_word(reader, words, number, workers):
+    chosen = list(itertools.islice(itertools.cycle(range(len(words))), number))
+    began = time.perf_counter()
+    for read in predict.read_words(reader, words, chosen, workers):
+        if read.error:
+            raise utils.UserError(f"{words.path(read.index)}: {read.error}; give a folder of readable images")
+    return (time.perf_counter() - began) / number
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    words = utils.WordList(args.image_path, [(name, "", "", "") for name in utils.image_names(args.image_path)])
+    lite = utils.load_reader(args.model_path)
+    network = utils.build_network(38, preset="seed")
+    alphabet = utils.Alphabet("seed")
+    rows = [("lite, ours", lite, args.words), ("seed, our decoding", utils.Reader(network, alphabet), args.slow_words * 4),
+            ("seed, as in 2018", SeedReader(network, alphabet), args.slow_words)]
+    times = {name: [] for name, _, _ in rows}
+    for name, reader, _ in rows:
+        seconds_a_word(reader, words, predict.BATCH, args.workers)  # compilation
+    for _ in range(args.rounds):
+        for name, reader, number in rows:
+            times[name].append(seconds_a_word(reader, words, number, args.workers))
+    print(f"{datetime.date.today()}, {utils.hardware()}, Keras {keras.__version__} on {keras.backend.backend()}, "
+          f"median of {args.rounds} rounds\n")
+    print("| from file to text | words/s | ms/word |\n| --- | --- | --- |")
+    for name, values in times.items():
+        print(f"| {name} | {1 / np.median(values):,.0f} | {1000 * np.median(values):.2f} |")
+
+
+if __name__ == "__main__":
+    utils.run(main)
