@@ -77,7 +77,8 @@ def parse_args(argv=None):
     fit.add_argument("--random_state", type=int, default=0, help="seed of split, order and augmentation")
     job = parser.add_argument_group("job")
     job.add_argument("--G", default="0", help="GPU ids, 0 or 0,1; -1: the CPU, as is a machine without GPU")
-    job.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="threads that read images")
+    job.add_argument("--workers", type=int, help="processes that read images (default: one a core for a GPU; for the CPU "
+                                                 "1, which is the training's own)")
     job.add_argument("--save_path", type=Path, default=Path("models"), help="where model folders are (default models)")
     job.add_argument("--model_name", default="model", help="name of the new model's folder")
     job.add_argument("--resume", action="store_true", help="go on with an interrupted training of this name")
@@ -397,14 +398,16 @@ def fit(network, data, alphabet, args, folder, devices=1):
     training.set_model(network)
     if args.resume:
         training.restore()
+    workers = args.workers or (os.cpu_count() if utils.gpus() else 1)
     reading = utils.Batches(data.words, data.train, data.labels, size, args.batch_size, batches, training.batch,
-                            args.random_state, not args.no_augment, args.workers)
-    if training.batch < batches:
-        try:
-            network.fit(reading, callbacks=[training], verbose=0, shuffle=False)
-        except KeyboardInterrupt:
-            training.save()
-            raise UserError(f"stopped at batch {training.batch:,} of {batches:,}; --resume goes on from there") from None
+                            args.random_state, not args.no_augment, workers)
+    with contextlib.closing(reading):
+        if training.batch < batches:
+            try:
+                network.fit(reading, callbacks=[training], verbose=0, shuffle=False)
+            except KeyboardInterrupt:
+                training.save()
+                raise UserError(f"stopped at batch {training.batch:,} of {batches:,}; --resume goes on from there") from None
     if not args.keep_last:
         utils.load_weights(network, folder / utils.WEIGHTS["checkpoint"])
     save_weights(network, folder / utils.WEIGHTS["final"])

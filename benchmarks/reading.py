@@ -32,8 +32,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(REPOSITORY))  # the scripts are no package: their folder, by hand
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import train
 import utils
 
@@ -71,8 +70,7 @@ def draw_words(folder, count):
 def words_per_second(batches, workers):
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
         began = time.perf_counter()
-        for _ in pool.map(batches.__getitem__, range(len(batches))):
-            pass
+        list(pool.map(batches.__getitem__, range(len(batches))))
         return len(batches) * BATCH_SIZE / (time.perf_counter() - began)
 
 
@@ -87,9 +85,8 @@ def reading_table(paths, words, rounds):
                for kind in ("plain", "augmented")}
     speeds = {(kind, workers): [] for kind in batches for workers in sorted({1, os.cpu_count() or 1})}
     words_per_second(batches["plain"], os.cpu_count())
-    for _ in range(rounds):
-        for (kind, workers), measured in speeds.items():
-            measured.append(words_per_second(batches[kind], workers))
+    for kind, workers in list(speeds) * rounds:
+        speeds[kind, workers].append(words_per_second(batches[kind], workers))
     yield "| images | threads | words/s | words/s a thread | times one thread |\n| --- | ---: | ---: | ---: | ---: |"
     for (kind, workers), measured in speeds.items():
         speed, alone = statistics.median(measured), statistics.median(speeds[kind, 1])
@@ -124,7 +121,7 @@ def listing_table(count):
     with tempfile.TemporaryDirectory() as folder:
         make_mjsynth(Path(folder), count)
         began = time.perf_counter()
-        done = subprocess.run([sys.executable, str(REPOSITORY / "train.py"), "--path", folder, "--mjsynth",
+        done = subprocess.run([sys.executable, train.__file__, "--path", folder, "--mjsynth",
                                "--show_batch", os.path.join(folder, "batch.png")], capture_output=True, text=True)
         seconds = time.perf_counter() - began
     if done.returncode:
@@ -138,7 +135,8 @@ def listing_table(count):
 def main(argv=None):
     args = parse_args(argv)
     print(f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
-          f"Keras {utils.keras.__version__}, NumPy {np.__version__}, Pillow {Image.__version__}\n\n    {args.command}\n")
+          f"Keras {utils.keras.__version__}, NumPy {np.__version__}, Pillow {Image.__version__}")
+    print(f"\n    {args.command}\n")
     if args.listing:
         print(*listing_table(args.listing), sep="\n")
     with tempfile.TemporaryDirectory() as folder:
