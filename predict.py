@@ -148,8 +148,11 @@ def open_rows(path):
         yield csv.writer(sys.stdout, lineterminator="\n")
         return
     part = path.with_name(path.name + ".part")
-    with open(part, "w", newline="", encoding="utf8", buffering=1) as file:
-        yield csv.writer(file, lineterminator="\n")
+    try:
+        with open(part, "w", newline="", encoding="utf8", buffering=1) as file:
+            yield csv.writer(file, lineterminator="\n")
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped; the rows up to here are in {part}") from None
     os.replace(part, path)
 
 

@@ -269,7 +269,7 @@ class Training(keras.callbacks.Callback):
         self.batch, self.history, self.best = 0, [], math.inf
         self.recent = collections.deque(maxlen=max(1, 2 * self.patience))  # losses, for --early_stopping
         self.since_validation, self.saved_at, self.stopped_early = [], time.monotonic(), False
-        self.board = keras.callbacks.TensorBoard(args.tensorboard) if args.tensorboard else None
+        self.board = open_board(args.tensorboard) if args.tensorboard else None
 
     def on_train_begin(self, logs=None):
         self.bar = tqdm(total=self.batches, initial=self.batch, unit="batch", dynamic_ncols=True, mininterval=1.0)
@@ -325,8 +325,9 @@ class Training(keras.callbacks.Callback):
                    f"{row['mean_edit_distance']:.3f}, normalised {row['normalised_edit_distance']:.4f}; "
                    + ", ".join(f"{truth} -> {text or '(nothing)'}" for truth, text in examples))
         if self.board:
-            self.board.set_model(self.model)
-            self.board.on_epoch_end(self.batch, {k: v for k, v in row.items() if k not in ("batch", "epoch")})
+            for name, value in row.items():
+                self.board.add_scalar(name, value, self.batch)
+            self.board.flush()
 
     def save(self):
         """Write all that --resume needs into one file, whole."""
@@ -355,6 +356,15 @@ class Training(keras.callbacks.Callback):
 
 
 STATE = "resume.npz"
+
+
+def open_board(folder):
+    """A writer of TensorBoard's event files."""
+    try:
+        from tensorboard.summary import Writer
+    except ImportError:
+        raise UserError("--tensorboard needs TensorBoard: pip install tensorboard") from None
+    return Writer(folder)
 
 
 def save_weights(network, path):
@@ -403,16 +413,25 @@ def fit(network, data, alphabet, args, folder, devices=1):
                             args.random_state, not args.no_augment, workers)
     with contextlib.closing(reading):
         if training.batch < batches:
-            try:
-                network.fit(reading, callbacks=[training], verbose=0, shuffle=False)
-            except KeyboardInterrupt:
-                training.save()
-                raise UserError(f"stopped at batch {training.batch:,} of {batches:,}; --resume goes on from there") from None
+            run_fit(network, reading, training)
     if not args.keep_last:
         utils.load_weights(network, folder / utils.WEIGHTS["checkpoint"])
     save_weights(network, folder / utils.WEIGHTS["final"])
     write_skipped(folder, data.words, {**validation.unreadable, **reading.unreadable})
     return training, validation
+
+
+def run_fit(network, reading, training):
+    try:
+        network.fit(reading, callbacks=[training], verbose=0, shuffle=False)
+    except KeyboardInterrupt:
+        training.save()
+        raise KeyboardInterrupt(f"stopped at batch {training.batch:,} of {training.batches:,}; --resume goes on from there"
+                                ) from None
+    except Exception:
+        if reading.failure:
+            raise reading.failure from None
+        raise
 
 
 def write_skipped(folder, words, unreadable):

@@ -61,13 +61,13 @@ class UserError(Exception):
 
 
 def run(main):
-    """Call `main()` as a script does: exit status 0 when done, 2 and one line on stderr for a `UserError`."""
+    """Call `main()` as a script does: exit status 0 when done, 2 and one line on stderr for a `UserError`, 130 for Ctrl-C."""
     try:
         main()
     except UserError as error:
         sys.exit(_complain(error, 2))
-    except KeyboardInterrupt:
-        sys.exit(_complain("stopped by the keyboard", 130))
+    except KeyboardInterrupt as interrupt:
+        sys.exit(_complain(str(interrupt) or "stopped by the keyboard", 130))
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -558,6 +558,7 @@ class Batches(keras.utils.PyDataset):
         self.words, self.chosen, self.labels, self.size = words, chosen, labels, size
         self.batch_size, self.first, self.last = batch_size, first, batches
         self.seed, self.augment, self.unreadable = seed, augment, {}
+        self.failure = None  # a UserError, which Keras would wrap in errors of its own
         self._orders, self._pool, self._futures, self._ahead = {}, None, {}, 3 * workers
         if workers > 1:
             # fork: each process has the words at once, and no second TensorFlow
@@ -569,11 +570,15 @@ class Batches(keras.utils.PyDataset):
         return self.last - self.first
 
     def __getitem__(self, k):
-        if self._pool:
-            self._read_ahead(k)
-            images, labels, unreadable = self._futures.pop(k).result()
-        else:
-            images, labels, unreadable = self.read_batch(k)
+        try:
+            if self._pool:
+                self._read_ahead(k)
+                images, labels, unreadable = self._futures.pop(k).result()
+            else:
+                images, labels, unreadable = self.read_batch(k)
+        except UserError as error:
+            self.failure = error
+            raise
         self.unreadable.update(unreadable)
         return images, labels
 

@@ -141,7 +141,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
         return [utils.Reading("ab", 1.0)] * len(images)
 
     monkeypatch.setattr(KnownReader, "read_prepared", read_prepared)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match="rows up to here are in .*prediction.csv.part"):
         read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["prediction.csv.part"]
     assert len(rows_of(tmp_path / "out" / "prediction.csv.part")) == 128

@@ -135,7 +135,7 @@ def test_training_that_was_interrupted_ends_where_an_uninterrupted_one_does(word
             raise KeyboardInterrupt
 
     monkeypatch.setattr(train.Training, "on_train_batch_end", interrupted)
-    with pytest.raises(utils.UserError, match="stopped at batch 4 of 8; --resume"):
+    with pytest.raises(KeyboardInterrupt, match="stopped at batch 4 of 8; --resume"):
         train_on(words_folder, tmp_path / "broken", *options)
     monkeypatch.undo()
     resumed = train_on(words_folder, tmp_path / "broken", *options, "--resume")
@@ -193,6 +193,29 @@ def test_an_unreadable_image_is_skipped_and_named(words_folder, tmp_path):
     model = train_on(folder, tmp_path, "--nbepochs", "1")
     with open(model / "skipped.csv", newline="") as file:
         assert list(csv.reader(file))[1:] == [[str(folder / "5.png"), "not a readable image (UnidentifiedImageError)"]]
+
+
+def test_words_none_of_which_can_be_read_are_the_users_to_mend(words_folder, tmp_path):
+    folder = tmp_path / "words"
+    folder.mkdir()
+    for path in words_folder.iterdir():
+        keep = path.name == "labels.csv" or int(path.stem) >= 32  # the valid part
+        (folder / path.name).write_bytes(path.read_bytes() if keep else b"")
+    with pytest.raises(utils.UserError, match="not one image of a whole batch is readable"):
+        train_on(folder, tmp_path, "--nbepochs", "1")
+
+
+def test_tensorboard_gets_the_validations(words_folder, tmp_path):
+    pytest.importorskip("tensorboard")
+    train_on(words_folder, tmp_path, "--nbepochs", "1", "--tensorboard", str(tmp_path / "board"))
+    logged = b"".join(path.read_bytes() for path in (tmp_path / "board").rglob("*tfevents*"))
+    assert b"val_loss" in logged and b"word_accuracy" in logged
+
+
+def test_tensorboard_that_is_not_installed_is_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
+    with pytest.raises(utils.UserError, match="pip install tensorboard"):
+        train.open_board("board")
 
 
 def test_show_batch_draws_and_stops(words_folder, tmp_path):
