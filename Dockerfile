@@ -9,11 +9,11 @@ COPY requirements.txt .
 RUN grep -v '^tensorflow' requirements.txt > /tmp/others.txt \
     && pip install --no-cache-dir -r /tmp/others.txt \
     && rm /tmp/others.txt
-COPY . .
 
 # Files under /data belong to the host's users: `docker run --user "$(id -u)"` writes there as yourself.
 RUN useradd --create-home reader && chown reader: .
 USER reader
+COPY --chown=reader . .
 # Nothing listens on 8000 yet; the port is the one that the search page will use.
 EXPOSE 8000
 CMD ["bash"]

@@ -15,8 +15,6 @@ segmentation (`ok`, or `err` where the word may be badly cut out), form, writer,
 In file names, whatever is not a letter or digit is a `-`; the text to learn from is that of `labels.csv`.
 What could not be used is named in `skipped.csv`: file, reason.
 """
-import argparse
-import csv
 import html
 import re
 import shutil
@@ -52,7 +50,7 @@ class Word(NamedTuple):
 
     @property
     def letters(self):
-        return re.sub("[^a-z0-9]", "", self.text.lower())
+        return utils.letters_and_digits(self.text)
 
     @property
     def source(self):  # below words/
@@ -80,7 +78,7 @@ def read_labels(path):
     for file in sorted([*path.glob("xml_data/*.xml"), *path.glob("xml/*.xml")]):
         try:
             found = read_xml(file, writers)
-        except (ElementTree.ParseError, ValueError) as error:  # ValueError: an encoding that expat lacks
+        except (ElementTree.ParseError, ValueError, LookupError) as error:  # the latter: an encoding that expat lacks
             skipped.append((str(file.relative_to(path)), f"not well-formed XML: {error}"))
             continue
         for word in found:
@@ -183,11 +181,6 @@ def copy_images(words, folder, new_folder):
     return copied, skipped
 
 
-def write_csv(path, rows):
-    with utils.written_whole(path) as beside, open(beside, "w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows(rows)
-
-
 def write_results(new_path, words, skipped, splits, exact):
     """Write `labels.csv`, and `skipped.csv` if there is a reason; `splits` as in `why_left_out`."""
     labels = [["file", "text", "segmentation", "form", "writer"] + ["split"] * (splits is not None)]
@@ -195,9 +188,9 @@ def write_results(new_path, words, skipped, splits, exact):
         text = word.text if exact else word.text.lower()
         labels.append([word.target, text, word.segmentation, word.form, word.writer])
         labels[-1] += [splits[word.form]] if splits is not None else []
-    write_csv(new_path / "labels.csv", labels)
+    utils.write_csv(new_path / "labels.csv", labels)
     if skipped or (new_path / "skipped.csv").exists():  # an older one would tell of another run
-        write_csv(new_path / "skipped.csv", [["file", "reason"], *skipped])
+        utils.write_csv(new_path / "skipped.csv", [["file", "reason"], *skipped])
 
 
 def summary(words, copied, left_out, skipped, splits, new_path):
@@ -215,7 +208,7 @@ def summary(words, copied, left_out, skipped, splits, new_path):
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = utils.Parser(__doc__)
     parser.add_argument("-p", "--path", type=Path, required=True, help="IAM: words/ beside xml/, xml_data/ or ascii/")
     parser.add_argument("-np", "--new_path", type=Path, required=True, help="folder for the images and labels.csv")
     parser.add_argument("--exact", action="store_true", help="keep every word, with its case and punctuation (default: "

@@ -1,13 +1,14 @@
 """Draw labelled word images to pre-train the handwriting reader on: from real pen movements, from fonts, or from both.
 
-    python make_words.py -o words -n 100000 --fonts fonts
-    python make_words.py -o words -n 400000 --strokes ondb_words.npz --fonts fonts --lexicon lexicon.txt --workers 8
-    python make_words.py --fonts fonts --sheet sheet.png      # 100 samples with their labels, to look at
+    python make_words.py -o words -n 100000 --fonts FONTS --lexicon WORDS.txt
+    python make_words.py -o words -n 400000 --fonts FONTS --strokes STROKES.npz --workers 8
+    python make_words.py --fonts FONTS --lexicon WORDS.txt --sheet sheet.png      # 100 samples, to look at
+
+FONTS is any folder of woff2, woff, ttf or otf files, WORDS.txt has a word a line, STROKES.npz holds pen movements.
 
 Writes DIR/<k // 1000>/<k>.jpg (grey) and DIR/labels.csv (file,text,split,writer; the text as drawn, with case and
 punctuation). Word k depends on --random_state and k alone, so neither --workers nor --number changes it.
 """
-import argparse
 import csv
 import functools
 import multiprocessing
@@ -35,7 +36,7 @@ ASCII = string.ascii_letters + string.digits + string.punctuation
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = utils.Parser(__doc__)
     parser.add_argument("-o", "--output", type=Path, help="folder for the images and labels.csv")
     parser.add_argument("-n", "--number", type=int, default=10000, help="how many words (default 10000)")
     parser.add_argument("--strokes", type=Path, help="npz file of words as pen strokes (IAM-OnDB)")
@@ -393,8 +394,7 @@ def write_words(args, sources):
             rows = list(bar(pool.imap(_call_job, range(args.number), chunksize=100)))
     else:
         rows = list(bar(map(_job, range(args.number))))
-    with utils.written_whole(args.output / "labels.csv") as path, open(path, "w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows([["file", "text", "split", "writer"], *rows])
+    utils.write_csv(args.output / "labels.csv", [["file", "text", "split", "writer"], *rows])
 
 
 def write_sheet(path, sources, random_state):

@@ -8,7 +8,6 @@
 
 The model folder knows the alphabet and the image size. Without --result_path, predictions go to stdout.
 """
-import argparse
 import collections
 import concurrent.futures
 import contextlib
@@ -30,7 +29,7 @@ SHOWN = 60  # words on the sheet of --show
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = utils.Parser(__doc__)
     add = parser.add_argument
     add("--model_path", required=True, help="model folder, or a weights file in one")
     add("--image_path", required=True, type=Path, help="folder of word images, or one image")
@@ -43,16 +42,18 @@ def parse_args(argv=None):
     add("--random_state", type=int, default=0, help="seed of that choice")
     add("--max_len", type=int, help="longest text to write; by itself the model's time steps are the limit")
     add("--show", type=Path, metavar="PNG", help=f"also draw the first {SHOWN} words: input, after the STN, what was read")
-    add("--G", default="0", help="GPU id; -1: the CPU, as is a machine without GPU")
+    add("--G", "--gpus", default="0", help="GPU id; -1: the CPU, as is a machine without GPU")
     add("--workers", type=int, default=os.cpu_count() or 1, help="threads that read images")
     add("--overwrite", action="store_true", help="replace the files of an earlier run")
-    for name in ("imgh", "imgW"):
-        add(f"--{name}", type=int, help=argparse.SUPPRESS)  # the folder knows; checked against it
-    add("--norm", action="store_true", help=argparse.SUPPRESS)  # images are always normalised
+    add("--imgh", type=int, help="the model knows its height; another is an error")
+    add("--imgW", type=int, help="the model knows its width; another is an error")
+    add("--norm", action="store_true", help="images are always normalised; for the commands of 2018")
     args = parser.parse_args(argv)
-    for name in ("num_instances", "max_len", "workers"):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise UserError(f"--{name} {getattr(args, name)}: must be above 0")
+    for name, least in (("num_instances", 1), ("max_len", 1), ("workers", 1), ("random_state", 0)):
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise UserError(f"--{name} {value}: must be {least} or more")
+    utils.new_picture(args.show, args.overwrite)
     return args
 
 
@@ -83,9 +84,12 @@ def choose_split(words, args):
     """The words of --split; without it, those of the valid part where there is one, else all."""
     name = args.split or next((name for name in utils.VALID_NAMES if name in words.splits), None)
     if name is None:
+        print("all words are scored, with no part of their own to score on: those that the model learnt from make it look "
+              "better than it is")
         return np.arange(len(words))
     if name not in words.splits:
         raise UserError(f"--split {name}: the words have {', '.join(words.splits) or 'no parts'}")
+    print(f"scored on the part {name}")
     return np.flatnonzero(words.split_ids == words.splits.index(name))
 
 
@@ -112,33 +116,36 @@ def read_words(reader, words, chosen, workers):
                 indices, futures = loading.popleft()
                 loaded = [future.result() for future in futures]
                 images = [image for image, _ in loaded if image is not None]
-                readings = iter(read_batch(reader, images))
+                readings = iter(reader.read_prepared(np.stack(images)) if images else ())
                 for i, (image, error) in zip(indices, loaded):
                     yield Read(i, utils.Reading("", 0.0) if image is None else next(readings), error)
-
-
-def read_batch(reader, images):
-    """A Reading of each prepared image; the batch is filled up, since each new batch size costs a compilation."""
-    if not images:
-        return []
-    full = np.zeros((BATCH, *images[0].shape), np.float32)
-    full[:len(images)] = images
-    return reader.read_prepared(full)[:len(images)]
 
 
 # --- Results --------------------------------------------------------------------------------------------------
 
 def result_file(args, name):
-    """The path of a result file called `name`, or None for stdout; UserError where one of an earlier run is."""
+    """The path of a result file called `name`, or None for stdout; UserError where one of an earlier run is.
+
+    Without --result_path errors.csv goes into the current folder, as errors_2.csv and so on if others are there.
+    """
     if args.result_path is None and not args.validate:
         return None
-    path = args.result_path or Path(".")
+    path = args.result_path or Path(name)
     if path.suffix != ".csv":
         path = path / name
-    if path.exists() and not args.overwrite:
-        raise UserError(f"{path}: is there already; --overwrite replaces it, --result_path names another folder")
+    if args.result_path is None and not args.overwrite:
+        names = itertools.chain([path], (path.with_stem(f"{path.stem}_{k}") for k in itertools.count(2)))
+        return next(path for path in names if not path.exists())
+    for there in (path, part_of(path)):
+        if there.exists() and not args.overwrite:
+            raise UserError(f"{there}: is there already; --overwrite replaces it, --result_path names another folder")
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def part_of(path):
+    """Where the rows of `path` are until it is finished."""
+    return path.with_name(path.name + ".part")
 
 
 @contextlib.contextmanager
@@ -147,9 +154,9 @@ def open_rows(path):
     if path is None:
         yield csv.writer(sys.stdout, lineterminator="\n")
         return
-    part = path.with_name(path.name + ".part")
+    part = part_of(path)
     try:
-        with open(part, "w", newline="", encoding="utf8", buffering=1) as file:
+        with open(part, "w", newline="", encoding="utf8", errors="surrogateescape", buffering=1) as file:
             yield csv.writer(file, lineterminator="\n")
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"stopped; the rows up to here are in {part}") from None
@@ -172,24 +179,26 @@ def validate(path, words, reads, alphabet):
     """
     reads = list(reads)
     unread = [(words.name(index), error) for index, _, error in reads if error]
-    pairs = [(words.name(index), words.text(index), reading) for index, reading, error in reads if not error]
-    scored = [pair for pair in pairs if len(utils.letters_and_digits(pair[1])) > 1]
+    read = [(words.name(index), words.text(index), reading) for index, reading, error in reads if not error]
+    pairs = [tuple(map(utils.letters_and_digits, (reading.text, text))) for _, text, reading in read]
+    worth = utils.worth_scoring(pairs) if any(truth for _, truth in pairs) else [False] * len(pairs)
+    scored = [(*row, pair) for row, pair, which in zip(read, pairs, worth) if which]
     if not scored:
         raise UserError(f"none of {len(reads):,} words has a label to score against; --image_path must hold labels.csv, "
                         "labels.tsv or _text_id.png files that can be read")
-    plain = [tuple(map(utils.letters_and_digits, (reading.text, text))) for _, text, reading in scored]
-    print(f"{len(scored):,} words scored; left out: {len(pairs) - len(scored):,} of fewer than two letters or digits, "
+    print(f"{len(scored):,} words scored; left out: {len(read) - len(scored):,} of fewer than two letters or digits, "
           f"{len(unread):,} unreadable")
-    show_scores("lower case, letters and digits only", plain)
+    show_scores("lower case, letters and digits only", [pair for *_, pair in scored])
     if alphabet.has_case:
-        show_scores("with case and punctuation", [(reading.text, alphabet.spell(text)[0]) for _, text, reading in scored])
-    distances = [Levenshtein.distance(*pair) for pair in plain]
-    worst = sorted(zip(distances, scored), key=lambda row: (-row[0] / len(row[1][1]), row[1][0]))
-    with open_rows(path) as rows:
-        rows.writerow(["file", "text", "prediction", "confidence", "edit_distance", "error"])
-        rows.writerows([*(name, "", "", "", ""), error] for name, error in unread)
-        rows.writerows([name, text, reading.text, f"{reading.confidence:.4f}", distance, ""]
-                       for distance, (name, text, reading) in worst if distance)
+        show_scores("with case and punctuation",
+                    [(reading.text, alphabet.spell(text)[0]) for _, text, reading, _ in scored])
+    rows = [(Levenshtein.distance(*pair), name, text, reading, len(pair[1])) for name, text, reading, pair in scored]
+    with open_rows(path) as out:
+        out.writerow(["file", "text", "prediction", "confidence", "edit_distance", "error"])
+        out.writerows([name, "", "", "", "", error] for name, error in unread)
+        out.writerows([name, text, reading.text, f"{reading.confidence:.4f}", distance, ""]
+                      for distance, name, text, reading, length in sorted(rows, key=lambda row: (-row[0] / row[4], row[1]))
+                      if distance)
     print(f"errors, the worst first: {path}")
 
 
@@ -198,8 +207,8 @@ def show_scores(title, pairs):
     predictions, truths = zip(*pairs)
     print(f"\n{title}")
     for name, value in utils.score(predictions, truths).items():
-        print(f"  {name.replace('_', ' '):<26}{value:>8,}" if isinstance(value, int) else
-              f"  {name.replace('_', ' '):<26}{value:>8.4f}")
+        print(f"  {name.replace('_', ' '):<36}{value:>8,}" if isinstance(value, int) else
+              f"  {name.replace('_', ' '):<36}{value:>8.4f}")
 
 
 def show_sheet(path, reader, words, chosen):
@@ -234,11 +243,12 @@ def main(argv=None):
     reads = read_words(reader, words, chosen, args.workers)
     if args.max_len:
         reads = (read._replace(reading=read.reading._replace(text=read.reading.text[:args.max_len])) for read in reads)
-    reads = tqdm(reads, total=len(chosen), unit="word", dynamic_ncols=True)
-    if args.validate:
-        validate(path, words, reads, reader.alphabet)
-    else:
-        write_predictions(path, words, reads)
+    on_screen = path is None and sys.stdout.isatty()  # where the rows themselves show how far it is
+    with contextlib.closing(tqdm(reads, total=len(chosen), unit="word", dynamic_ncols=True, disable=on_screen)) as reads:
+        if args.validate:
+            validate(path, words, reads, reader.alphabet)
+        else:
+            write_predictions(path, words, reads)
 
 
 if __name__ == "__main__":

@@ -9,11 +9,10 @@
 Writes SAVE_PATH/MODEL_NAME/: config.json, checkpoint.weights.h5 (best validation loss), final.weights.h5,
 history.csv, losses.png, model_summary.txt, report.md, and skipped.csv if images could not be read.
 """
-import argparse
 import collections
 import contextlib
-import csv
 import datetime
+import importlib
 import io
 import json
 import math
@@ -23,6 +22,8 @@ import shlex
 import subprocess
 import sys
 import time
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -32,104 +33,145 @@ import ctc
 import utils
 from utils import UserError, keras
 
+STATE = "resume.npz"  # in the model's folder while it is trained
 SAVE_SECONDS = 120  # between two states to resume from; a validation saves one too
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD,
               "rmsprop": keras.optimizers.RMSprop, "nadam": keras.optimizers.Nadam}
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add = parser.add_argument
-    words = parser.add_argument_group("words")
-    words.add_argument("--path", action="append", required=True, metavar="DIR",
-                       help="folder of words: with labels.csv or labels.tsv, or of _text_id.png files; give it again "
-                            "for more folders, twice the same to see its words twice as often")
-    words.add_argument("--mjsynth", action="store_true", help="--path is in mjsynth's layout: use the two listings")
-    words.add_argument("--training_fname", default="annotation_train.txt", help="mjsynth listing to train on")
-    words.add_argument("--val_fname", default="annotation_val.txt", help="mjsynth listing to validate on")
-    words.add_argument("--train_portion", type=float, default=0.9,
-                       help="part to train on where the words come without a split (default 0.9)")
-    words.add_argument("--val_instances", type=int, default=8000, help="words validated on, at most (default 8000)")
-    words.add_argument("--alphabet", help="seed (the default: digits, small letters, -), ascii, or the characters")
-    words.add_argument("--norm", action="store_true", help="images are always normalised; for the commands of 2018")
-    network = parser.add_argument_group("network")
-    network.add_argument("pretrained", nargs="?", help="the same as --pretrained_path")
-    network.add_argument("--pretrained_path", help="model folder, or weights in one, to start from")
-    network.add_argument("--preset", choices=utils.PRESETS, help="lite (default) or seed, the network of 2018")
-    network.add_argument("--GRU", action="store_true", help="GRU instead of the preset's recurrent layers")
-    network.add_argument("--n_units", type=int, help="units of each recurrent layer and direction")
-    network.add_argument("--time_dense_size", type=int, help="units of the dense layer before them")
-    network.add_argument("--imgh", type=int, help="height of the network's image (default 32)")
-    network.add_argument("--imgW", type=int, help="its width (default 100)")
-    fit = parser.add_argument_group("training")
-    fit.add_argument("--nbepochs", type=int, default=20, help="times the words are gone through (default 20)")
-    fit.add_argument("--batch_size", type=int, default=64)
-    fit.add_argument("--opt", choices=OPTIMIZERS, default="adamw", help="optimizer (default adamw)")
-    fit.add_argument("--lr", type=float, default=1e-3, help="highest learning rate (default 0.001)")
-    fit.add_argument("--schedule", choices=("cosine", "constant"), default="cosine",
-                     help="cosine: down to 0 at the end (default); both rise over the first 2 %%, 500 batches at most")
-    fit.add_argument("--early_stopping", type=int, metavar="N", default=0,
-                     help="stop when N batches have no lower mean loss than the N before (default 0: never)")
-    fit.add_argument("--validate_every", type=int, metavar="N", default=0,
-                     help="validate every N batches, not only after each epoch")
-    fit.add_argument("--no_augment", action="store_true", help="show the images as they are")
-    fit.add_argument("--keep_last", action="store_true", help="final weights: the last ones, not the best")
-    fit.add_argument("--random_state", type=int, default=0, help="seed of split, order and augmentation")
-    job = parser.add_argument_group("job")
-    job.add_argument("--G", default="0", help="GPU ids, 0 or 0,1; -1: the CPU, as is a machine without GPU")
-    job.add_argument("--workers", type=int, help="processes that read images (default: one a core for a GPU; for the CPU "
-                                                 "1, which is the training's own)")
-    job.add_argument("--save_path", type=Path, default=Path("models"), help="where model folders are (default models)")
-    job.add_argument("--model_name", default="model", help="name of the new model's folder")
-    job.add_argument("--resume", action="store_true", help="go on with an interrupted training of this name")
-    job.add_argument("--overwrite", action="store_true", help="replace a model of this name")
-    job.add_argument("--tensorboard", metavar="DIR", help="also log there for TensorBoard")
-    job.add_argument("--show_batch", metavar="PNG", type=Path, help="draw a batch as the network sees it, and stop")
+    parser = utils.Parser(__doc__)
+    add_word_options(parser.add_argument_group("words").add_argument)
+    add_network_options(parser.add_argument_group("network").add_argument)
+    add_training_options(parser.add_argument_group("training").add_argument)
+    add_job_options(parser.add_argument_group("job").add_argument)
     args = parser.parse_args(argv)
+    if args.pretrained and args.pretrained_path:
+        raise UserError(f"--pretrained_path names {args.pretrained_path}, and the last argument {args.pretrained}: give one")
     args.pretrained_path = args.pretrained_path or args.pretrained
-    _check_numbers(args)
+    check_numbers(args)
+    utils.new_picture(args.show_batch, args.overwrite)
     args.command = "python train.py " + shlex.join(argv if argv is not None else sys.argv[1:])
     return args
 
 
-def _check_numbers(args):
-    for name in ("batch_size", "nbepochs", "workers", "val_instances", "lr", "n_units", "time_dense_size", "imgh", "imgW"):
+def add_word_options(add):
+    add("--path", action="append", required=True, metavar="DIR",
+        help="folder of words: with labels.csv or labels.tsv, or of _text_id.png files; give it again for more folders, "
+             "twice the same to see its words twice as often")
+    add("--mjsynth", action="store_true", help="--path is in mjsynth's layout: use the two listings")
+    add("--training_fname", default="annotation_train.txt", help="mjsynth listing to train on")
+    add("--val_fname", default="annotation_val.txt", help="mjsynth listing to validate on")
+    add("--train_portion", type=float, default=0.9, help="part to train on of words without a split (default 0.9)")
+    add("--val_instances", type=int, default=8000, help="words validated on, at most (default 8000)")
+    add("--alphabet", help="seed (the default: digits, small letters, -), ascii, or the characters")
+    add("--norm", action="store_true", help="images are always normalised; for the commands of 2018")
+
+
+def add_network_options(add):
+    add("pretrained", nargs="?", help="the same as --pretrained_path")
+    add("--pretrained_path", help="model folder, or weights in one, to start from")
+    add("--preset", choices=utils.PRESETS, help="lite (default) or seed, the network of 2018")
+    add("--GRU", action="store_true", help="GRU instead of the preset's recurrent layers")
+    add("--n_units", type=int, help="units of each recurrent layer and direction")
+    add("--time_dense_size", type=int, help="units of the dense layer before them")
+    add("--imgh", "--height", type=int, help="height of the network's image (default 32)")
+    add("--imgW", "--width", type=int, help="its width (default 100)")
+
+
+def add_training_options(add):
+    add("--nbepochs", "--epochs", type=int, default=20, help="times the words are gone through (default 20)")
+    add("--batch_size", type=int, default=64)
+    add("--opt", choices=OPTIMIZERS, default="adamw", help="optimizer (default adamw)")
+    add("--lr", type=float, default=1e-3, help="highest learning rate (default 0.001)")
+    add("--schedule", choices=("cosine", "constant"), default="cosine",
+        help="cosine: down to 0 at the end (default); both rise over the first 2 %%, 500 batches at most")
+    add("--early_stopping", type=int, metavar="N", default=0,
+        help="stop when N batches have no lower mean loss than the N before (default 0: never)")
+    add("--validate_every", type=int, metavar="N", default=0, help="validate every N batches, not only after each epoch")
+    add("--no_augment", action="store_true", help="show the images as they are")
+    add("--keep_last", action="store_true", help="final weights: the last ones, not the best")
+    add("--random_state", type=int, default=0, help="seed of weights, split, order and augmentation")
+
+
+def add_job_options(add):
+    add("--G", "--gpus", default="0", help="GPU ids, 0 or 0,1; -1: the CPU, as is a machine without GPU")
+    add("--workers", type=int, help="processes that read images (default: one a core for a GPU; for the CPU 1, which is "
+                                    "the training's own)")
+    add("--save_path", type=Path, default=Path("models"), help="where model folders are (default models)")
+    add("--model_name", default="model", help="name of the new model's folder")
+    add("--resume", action="store_true", help="go on with an interrupted training of this name")
+    add("--overwrite", action="store_true", help="replace a model of this name")
+    add("--tensorboard", metavar="DIR", help="also log there for TensorBoard")
+    add("--show_batch", metavar="PNG", type=Path, help="draw a batch as the network sees it, and stop")
+
+
+def check_numbers(args):
+    for name, least in (("batch_size", 1), ("nbepochs", 1), ("workers", 1), ("val_instances", 1), ("n_units", 1),
+                        ("time_dense_size", 1), ("imgh", 28), ("imgW", 28),  # 28: what the spatial transformer needs
+                        ("early_stopping", 0), ("validate_every", 0), ("random_state", 0)):
         value = getattr(args, name)
-        if value is not None and not value > 0:
-            raise UserError(f"--{name} {value}: must be above 0")
-    for name in ("imgh", "imgW"):
-        if getattr(args, name) and getattr(args, name) < 28:
-            raise UserError(f"--{name} {getattr(args, name)}: the spatial transformer needs 28 pixels at least")
+        if value is not None and not least <= value < 2 ** 31:
+            raise UserError(f"--{name} {value}: must be {least} or more")
     if not 0 < args.train_portion < 1:
         raise UserError(f"--train_portion {args.train_portion}: must lie between 0 and 1")
+    if not 0 < args.lr < math.inf:
+        raise UserError(f"--lr {args.lr}: must be above 0")
 
 
 # --- Words ----------------------------------------------------------------------------------------------------
 
-Data = collections.namedtuple("Data", "words labels train valid")  # labels: int32 [texts, L]; the others: int [n]
+# labels: int32 [texts, L]; train, valid: int [n], indices of words; left_out: {index: reason}
+Data = collections.namedtuple("Data", "words labels train valid left_out")
 
 
 def load_words(args):
-    """The WordList of the command line and two int arrays: its words to train on and to validate on."""
+    """The WordList of the command line, and two int arrays: its words to train on and to validate on."""
     if args.mjsynth:
-        words = utils.join([utils.read_listings(path, train=args.training_fname, valid=args.val_fname)
-                            for path in args.path])
+        lists = [utils.read_listings(path, train=args.training_fname, valid=args.val_fname) for path in args.path]
     else:
-        words = utils.join([utils.read_folder(path) for path in args.path])
-    return words, *split(words, args.train_portion, np.random.default_rng(args.random_state))
+        lists = [utils.read_folder(path) for path in args.path]
+    words = utils.join(lists)
+    train, valid = split(words, args.train_portion, np.random.default_rng(args.random_state))
+    if len(set(args.path)) < len(args.path):  # a folder given twice is trained on twice, and validated on once
+        valid = np.array(sorted({words.name(i): i for i in reversed(valid.tolist())}.values()), int)
+    return words, train, valid
 
 
 def split(words, portion, rng):
-    """Indices to train and to validate on: by the words' own split, else at random, whole writers or forms at a time."""
+    """Indices to train and to validate on: by the words' own split; at random for words that have none.
+
+    At random, whole writers or forms go to one side, as do the words of one writer each where writers are unknown.
+    Raises UserError where there is nothing to train or to validate on.
+    """
+    if not len(words):
+        raise UserError("the word list is empty; see --path")
     given = {name: np.flatnonzero(words.split_ids == k) for k, name in enumerate(words.splits)}
-    if "train" in given:
-        return given["train"], next((given[name] for name in utils.VALID_NAMES if name in given), np.arange(0))
-    group = np.where(words.groups >= 0, words.groups, words.groups.max(initial=-1) + 1 + np.arange(len(words)))
-    groups, sizes = np.unique(group, return_counts=True)
-    order = rng.permutation(len(groups))
-    into_training = np.cumsum(sizes[order]) <= max(portion * len(words), sizes[order][0])
-    train = np.isin(group, groups[order][into_training])
-    return np.flatnonzero(train), np.flatnonzero(~train)
+    train, valid = split_groups(words, np.flatnonzero(words.split_ids < 0), portion, rng)
+    train = np.concatenate([given.get("train", train[:0]), train])
+    valid = np.concatenate([next((given[name] for name in utils.VALID_NAMES if name in given), valid[:0]), valid])
+    if not len(train):
+        raise UserError(f"no word to train on: the words' splits are {', '.join(words.splits)}, and none is called train")
+    if not len(valid):
+        raise UserError("no word to validate on: give the words a split column with train and valid, or leave the column "
+                        "writer out if all are one writer's")
+    return np.sort(train), np.sort(valid)
+
+
+def split_groups(words, indices, portion, rng):
+    """`indices` in two: whole groups, in random order, are kept to validate on while they fit into 1 - `portion`."""
+    if not len(indices):
+        return indices, indices
+    groups = words.groups[indices]
+    groups = np.where(groups >= 0, groups, groups.max() + 1 + np.arange(len(groups)))  # a group each where unknown
+    names, sizes = np.unique(groups, return_counts=True)
+    order = rng.permutation(len(names))
+    room = round((1 - portion) * len(indices))
+    kept = order[np.cumsum(sizes[order]) <= room]
+    if not len(kept) and len(names) > 1:
+        kept = [np.argmin(sizes)]  # the smallest writer, rather than nobody
+    valid = np.isin(groups, names[kept])
+    return indices[~valid], indices[valid]
 
 
 def check_words(words, train, valid, alphabet, steps, show=print):
@@ -137,32 +179,47 @@ def check_words(words, train, valid, alphabet, steps, show=print):
 
     `show` gets what was found, in a few lines.
     """
-    spelled, outside = zip(*map(alphabet.spell, words.texts)) if words.texts else ((), ())
+    spelled, outside = zip(*map(alphabet.spell, words.texts))
     too_long = np.array([utils.steps_needed(text) > steps for text in spelled], bool)
     empty = np.array([not text for text in spelled], bool)
     labels = np.zeros((len(spelled), max([len(t) for t, long in zip(spelled, too_long) if not long], default=1)), np.int32)
     for k, text in enumerate(spelled):
         if not too_long[k]:
             labels[k, :len(text)] = alphabet.encode(text)
-    counts = np.bincount(words.text_ids, minlength=len(spelled))
     missing = words.missing()
     out = missing | (too_long | empty)[words.text_ids]
+    used = len(train) + len(valid)
     train, valid = train[~out[train]], valid[~out[valid]]
-    show(f"{len(words):,} words, {len(spelled):,} different: {len(train):,} to train on, {len(valid):,} to validate on")
-    examples = ", ".join(repr(words.texts[k]) for k in np.flatnonzero(too_long)[:5])
-    for count, what in (
-            (counts[too_long].sum(), f"left out, too long for {steps} time steps: {examples}"),
-            (counts[empty].sum(), "left out, without a character of the alphabet"),
-            (missing.sum(), "left out, no such file: " + ", ".join(words.name(i) for i in np.flatnonzero(missing)[:5])),
-            (counts[np.array(outside) > 0].sum(), "with characters outside the alphabet, which "
-             + ('become "-"' if "-" in alphabet.characters else "are dropped"))):
-        if count:
-            show(f"  {count:,} {what}")
-    if not len(train):
-        raise UserError("no word is left to train on; see the lines above, and check --path and its labels")
-    if not len(valid):
-        raise UserError("no word is left to validate on; lower --train_portion, or give the words a split column")
-    return Data(words, labels, train, valid)
+    describe_words(words, train, valid, used, show)
+    left_out = {}
+    for which, what, reason in ((too_long[words.text_ids], words.text, f"too long for {steps} time steps"),
+                                (empty[words.text_ids], words.text, "no character of the alphabet in its label"),
+                                (missing, words.name, "no such file")):
+        named = np.flatnonzero(which).tolist()
+        left_out.update(dict.fromkeys(named, reason))
+        if named:
+            examples = ", ".join(dict.fromkeys(map(what, named[:5]))) + (", ..." if len(named) > 5 else "")
+            show(f"  left out, {reason}: {len(named):,} ({examples})")
+    replaced = (np.array(outside) > 0)[words.text_ids[~out]].sum()
+    if replaced:
+        fate = 'become "-"' if "-" in alphabet.characters else "are dropped"
+        show(f"  with characters outside the alphabet, which {fate}: {replaced:,}")
+    if not len(train) or not len(valid):
+        raise UserError(f"no word is left to {'validate' if len(train) else 'train'} on; see the lines above, and check "
+                        "--path and its labels")
+    return Data(words, labels, train, valid, left_out)
+
+
+def describe_words(words, train, valid, used, show):
+    """Say how many words there are, of what, and how they are split."""
+    writers = len(np.unique(words.groups[words.groups >= 0]))
+    how = "by their own split" if words.splits else "at random"
+    if not words.splits and writers:
+        how = "by writer or form"
+    show(f"{len(words):,} words, {len(words.texts):,} different"
+         + (f", of {writers:,} writers or forms" if writers else "")
+         + f"; split {how}: {len(train):,} to train on, {len(valid):,} to validate on"
+         + (f"; {len(words) - used:,} of other splits unused" if used < len(words) else ""))
 
 
 # --- Network --------------------------------------------------------------------------------------------------
@@ -173,15 +230,14 @@ def start_config(args):
              "time_dense_size": args.time_dense_size, "height": args.imgh, "width": args.imgW}
     asked = {name: value for name, value in asked.items() if value is not None}
     if not args.pretrained_path:
-        preset = utils.PRESETS[asked.get("preset", "lite")]
-        network = {"preset": "lite", "width": 100, "height": 32,
-                   **{name: preset[name] for name in ("rnn", "n_units", "time_dense_size")}, **asked}
+        preset = asked.pop("preset", "lite")
+        network = {"preset": preset, "width": 100, "height": 32, **utils.PRESETS[preset], **asked}
         return {"alphabet": utils.Alphabet(args.alphabet or "seed").characters, "network": network}
     folder, _ = utils.find_model(args.pretrained_path)
     config = utils.load_config(folder)
     for name, value in asked.items():
-        if config["network"][name] != value:
-            raise UserError(f"{folder} has {name} {config['network'][name]}, not {value}; leave that option out")
+        if config["network"].get(name) != value:
+            raise UserError(f"{folder} has {name} {config['network'].get(name)}, not {value}; leave that option out")
     alphabet = utils.Alphabet(args.alphabet).characters if args.alphabet else config["alphabet"]
     return {"alphabet": alphabet, "network": config["network"], "pretrained": config.get("trained")}
 
@@ -247,35 +303,43 @@ class Validation:
         self.truths = [data.words.text(i) for i in kept]
 
     def __call__(self, network):
-        """(val_loss and metrics as a dict, up to five (truth, prediction) of different outcome)."""
+        """(val_loss and metrics as a dict, five (prediction, truth) pairs, wrong ones first)."""
         logits = network.predict(self.images, self.batch_size, verbose=0)
-        loss = float(keras.losses.CTC()(self.labels, logits))
+        if not np.isfinite(logits).all():
+            raise UserError("the network writes no finite numbers any more; lower --lr")
+        losses = keras.losses.CTC(reduction="none")(self.labels, logits)  # a mean would be a device's share of it
+        loss = float(np.mean(keras.ops.convert_to_numpy(losses)))
         texts = [self.alphabet.decode(classes) for classes, _ in ctc.greedy(logits)]
-        pairs = [(utils.letters_and_digits(truth), utils.letters_and_digits(text))
-                 for truth, text in zip(self.truths, texts)]
-        scored = [(truth, text) for truth, text in pairs if len(truth) > 1]
-        metrics = utils.score([text for _, text in scored], [truth for truth, _ in scored])
-        wrong, right = ([pair for pair in scored if (pair[0] == pair[1]) == outcome] for outcome in (False, True))
-        return {"val_loss": loss, **metrics}, wrong[:3] + right[:2]
+        pairs = [(utils.letters_and_digits(text), utils.letters_and_digits(truth))
+                 for text, truth in zip(texts, self.truths)]
+        which = utils.worth_scoring(pairs)
+        scored = [pair for pair, worth in zip(pairs, which) if worth]
+        metrics = {"val_loss": loss, **utils.score(*zip(*scored))}
+        if self.alphabet.has_case:
+            cased = [(text, self.alphabet.spell(truth)[0]) for text, truth, worth in zip(texts, self.truths, which) if worth]
+            metrics.update({f"cased_{name}": value for name, value in utils.score(*zip(*cased)).items()})
+        examples = sorted(dict.fromkeys(scored), key=lambda pair: pair[0] == pair[1])
+        return metrics, examples[:3] + examples[-2:]
 
 
 class Training(keras.callbacks.Callback):
     """What happens between batches: counting, validating, saving, stopping, and going on after an interruption."""
 
-    def __init__(self, folder, validation, batches, epoch_batches, args):
+    def __init__(self, folder, validation, words, args):
         super().__init__()
-        self.folder, self.validation, self.batches, self.epoch_batches = folder, validation, batches, epoch_batches
+        self.folder, self.validation = folder, validation
+        self.epochs = args.batch_size / words  # that a batch is worth
+        self.batches = math.ceil(args.nbepochs / self.epochs)
         self.validate_every, self.patience = args.validate_every, args.early_stopping
-        self.batch, self.history, self.best = 0, [], math.inf
+        self.batch, self.history, self.best, self.seconds = 0, [], math.inf, 0.0
+        self.settings, self.bar = {}, None
         self.recent = collections.deque(maxlen=max(1, 2 * self.patience))  # losses, for --early_stopping
-        self.since_validation, self.saved_at, self.stopped_early = [], time.monotonic(), False
+        self.since_validation, self.unreadable, self.stopped_early = [], {}, False
+        self.saved_at = self.clock = time.monotonic()
         self.board = open_board(args.tensorboard) if args.tensorboard else None
 
     def on_train_begin(self, logs=None):
         self.bar = tqdm(total=self.batches, initial=self.batch, unit="batch", dynamic_ncols=True, mininterval=1.0)
-
-    def on_train_end(self, logs=None):
-        self.bar.close()
 
     def on_train_batch_begin(self, batch, logs=None):
         self.model.reset_metrics()  # so that the next loss is this batch's own, not the epoch's mean
@@ -284,14 +348,13 @@ class Training(keras.callbacks.Callback):
         loss = float(logs["loss"])
         self.batch += 1
         if not math.isfinite(loss):
-            raise UserError(f"the loss became {loss} at batch {self.batch}; lower --lr. The best weights so far are in "
-                            f"{self.folder / utils.WEIGHTS['checkpoint']}")
+            raise UserError(f"the loss became {loss} at batch {self.batch:,}; lower --lr")
         self.recent.append(loss)
         self.since_validation.append(loss)
         self.bar.set_postfix(loss=f"{np.mean(self.since_validation[-100:]):.3f}", refresh=False)
         self.bar.update()
         last = self.batch == self.batches or self._stop_early()
-        if last or self.batch % self.epoch_batches == 0 or (
+        if last or int(self.batch * self.epochs) > int((self.batch - 1) * self.epochs) or (
                 self.validate_every and self.batch % self.validate_every == 0):
             self.validate()
             self.save()
@@ -311,8 +374,8 @@ class Training(keras.callbacks.Callback):
     def validate(self):
         """Score the network, keep its weights if they are the best so far, and write and show where it stands."""
         metrics, examples = self.validation(self.model)
-        row = {"batch": self.batch, "epoch": round(self.batch / self.epoch_batches, 4),
-               "loss": float(np.mean(self.since_validation)), **metrics,
+        row = {"batch": self.batch, "epoch": round(self.batch * self.epochs, 4),
+               "loss": float(np.mean(self.since_validation or [math.nan])), **metrics,
                "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))}
         self.since_validation = []
         self.history.append(row)
@@ -323,7 +386,7 @@ class Training(keras.callbacks.Callback):
         tqdm.write(f"batch {self.batch:,}: loss {row['loss']:.3f}, validation loss {row['val_loss']:.3f}, "
                    f"word accuracy {row['word_accuracy']:.4f}, CER {row['cer']:.4f}, edit distance "
                    f"{row['mean_edit_distance']:.3f}, normalised {row['normalised_edit_distance']:.4f}; "
-                   + ", ".join(f"{truth} -> {text or '(nothing)'}" for truth, text in examples))
+                   + ", ".join(f"{truth} -> {text or '(nothing)'}" for text, truth in examples))
         if self.board:
             for name, value in row.items():
                 self.board.add_scalar(name, value, self.batch)
@@ -331,31 +394,39 @@ class Training(keras.callbacks.Callback):
 
     def save(self):
         """Write all that --resume needs into one file, whole."""
-        facts = {"batch": self.batch, "history": self.history, "best": self.best if self.history else None,
-                 "recent": list(self.recent), "since_validation": self.since_validation}
+        self.seconds, self.clock = self.seconds + time.monotonic() - self.clock, time.monotonic()
+        facts = {name: getattr(self, name) for name in self.FACTS} | {"recent": list(self.recent)}
         arrays = {f"variable{k}": keras.ops.convert_to_numpy(v) for k, v in enumerate(self._variables())}
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            raise UserError(f"the weights are no finite numbers any more at batch {self.batch:,}; lower --lr")
         with utils.written_whole(self.folder / STATE) as beside:
             np.savez(beside, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
         self.saved_at = time.monotonic()
 
+    FACTS = "batch", "history", "best", "since_validation", "stopped_early", "seconds", "unreadable", "settings"
+
     def restore(self):
-        """Go back to where `save` was; nothing happens where it never was."""
-        if not (self.folder / STATE).is_file():
-            return
-        with np.load(self.folder / STATE, allow_pickle=False) as state:
-            facts = json.loads(state["facts"].tobytes())
-            for k, variable in enumerate(self._variables()):
-                variable.assign(state[f"variable{k}"])
-        self.batch, self.history = facts["batch"], facts["history"]
-        self.best = math.inf if facts["best"] is None else facts["best"]
-        self.recent.extend(facts["recent"])
-        self.since_validation = facts["since_validation"]
+        """Go back to where `save` was; UserError if that cannot be read, or was a training with other settings."""
+        try:
+            with np.load(self.folder / STATE, allow_pickle=False) as state:
+                facts = json.loads(state["facts"].tobytes())
+                arrays = [state[f"variable{k}"] for k in range(len(state.files) - 1)]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UserError(f"{self.folder / STATE}: damaged ({error}); --overwrite starts afresh") from None
+        now = json.loads(json.dumps(self.settings))  # as they come out of the file
+        changed = [name for name in now if facts["settings"].get(name) != now[name]]
+        if changed:
+            raise UserError(f"--resume: {', '.join(changed)} differ from the interrupted training's; give its command "
+                            "again, or --overwrite to start afresh")
+        for variable, value in zip(self._variables(), arrays, strict=True):
+            variable.assign(value)
+        self.recent.extend(facts.pop("recent"))
+        for name, value in facts.items():
+            setattr(self, name, value)
+        self.unreadable = {int(index): reason for index, reason in self.unreadable.items()}
 
     def _variables(self):
         return [*self.model.variables, *self.model.optimizer.variables]
-
-
-STATE = "resume.npz"
 
 
 def open_board(folder):
@@ -379,10 +450,7 @@ def write_history(folder, history):
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    with utils.written_whole(folder / "history.csv") as beside, open(beside, "w", newline="", encoding="utf8") as file:
-        table = csv.DictWriter(file, history[0])
-        table.writeheader()
-        table.writerows(history)
+    utils.write_csv(folder / "history.csv", [list(history[0]), *(row.values() for row in history)])
     figure, axis = pyplot.subplots(figsize=(7, 4), layout="constrained")
     batches = [row["batch"] for row in history]
     axis.plot(batches, [row["loss"] for row in history], ".-", label="training loss (augmented words)")
@@ -397,28 +465,41 @@ def write_history(folder, history):
     pyplot.close(figure)
 
 
-def fit(network, data, alphabet, args, folder, devices=1):
+def fit(network, data, alphabet, args, folder, config, devices=1):
     """Train `network` as `args` say, into `folder`; the network holds the final weights afterwards."""
     size = network.input_shape[1:3]
-    epoch_batches = max(1, len(data.train) // args.batch_size)
-    batches = math.ceil(args.nbepochs * len(data.train) / args.batch_size)
-    compile_network(network, args, batches, devices)
     validation = Validation(data, alphabet, size, args.val_instances, args.random_state)
-    training = Training(folder, validation, batches, epoch_batches, args)
+    training = Training(folder, validation, len(data.train), args)
+    training.settings = settings_of(args, config, data)
+    compile_network(network, args, training.batches, devices)
     training.set_model(network)
     if args.resume:
         training.restore()
+    utils.write_json(folder / "config.json", config)
     workers = args.workers or (os.cpu_count() if utils.gpus() else 1)
-    reading = utils.Batches(data.words, data.train, data.labels, size, args.batch_size, batches, training.batch,
+    reading = utils.Batches(data.words, data.train, data.labels, size, args.batch_size, training.batches, training.batch,
                             args.random_state, not args.no_augment, workers)
+    reading.unreadable.update(training.unreadable | validation.unreadable)
+    training.unreadable = reading.unreadable
     with contextlib.closing(reading):
-        if training.batch < batches:
+        if training.batch < training.batches and not training.stopped_early:
             run_fit(network, reading, training)
+    if not training.history or training.history[-1]["batch"] < training.batch:  # interrupted in its last validation
+        training.validate()
     if not args.keep_last:
         utils.load_weights(network, folder / utils.WEIGHTS["checkpoint"])
     save_weights(network, folder / utils.WEIGHTS["final"])
-    write_skipped(folder, data.words, {**validation.unreadable, **reading.unreadable})
+    write_skipped(folder, data, reading.unreadable)
+    training.seconds += time.monotonic() - training.clock
     return training, validation
+
+
+def settings_of(args, config, data):
+    """What a resumed training must share with the interrupted one."""
+    words = zlib.crc32(data.valid.astype(np.int32).tobytes(), zlib.crc32(data.train.astype(np.int32).tobytes()))
+    return {"network": config["network"], "alphabet": config["alphabet"], "words": words, "--opt": args.opt, "--lr": args.lr,
+            "--schedule": args.schedule, "--batch_size": args.batch_size, "--nbepochs": args.nbepochs,
+            "--random_state": args.random_state}
 
 
 def run_fit(network, reading, training):
@@ -432,40 +513,65 @@ def run_fit(network, reading, training):
         if reading.failure:
             raise reading.failure from None
         raise
+    finally:
+        if training.bar:
+            training.bar.close()
 
 
-def write_skipped(folder, words, unreadable):
-    """skipped.csv: the images that could not be read, and why."""
-    if not unreadable:
-        return
-    with utils.written_whole(folder / "skipped.csv") as beside, open(beside, "w", newline="", encoding="utf8") as file:
-        csv.writer(file).writerows([("file", "reason"), *((words.path(i), why) for i, why in sorted(unreadable.items()))])
-    print(f"{len(unreadable):,} images could not be read; {folder / 'skipped.csv'} names them")
+def write_skipped(folder, data, unreadable):
+    """skipped.csv: the words that were left out, and why; none, no file."""
+    (folder / "skipped.csv").unlink(missing_ok=True)
+    skipped = sorted((data.left_out | unreadable).items())
+    if skipped:
+        utils.write_csv(folder / "skipped.csv", [("file", "reason"), *((data.words.path(i), why) for i, why in skipped)])
+        print(f"{len(unreadable):,} images could not be read, {len(data.left_out):,} words were left out; "
+              f"{folder / 'skipped.csv'} names them")
 
 
 # --- The model's folder ---------------------------------------------------------------------------------------
 
+WRITTEN = ("config.json", *utils.WEIGHTS.values(), "history.csv", "losses.png", "model_summary.txt", "report.md",
+           "skipped.csv", STATE)
+
+
 def open_folder(args):
-    """The new model's folder, made; UserError if it would overwrite something unasked."""
+    """The new model's folder, made; UserError if it would overwrite something unasked, or has nothing to resume."""
     folder = args.save_path / args.model_name
-    if folder.exists() and any(folder.iterdir()) and not (args.resume or args.overwrite):
-        raise UserError(f"{folder}: is there already; --resume goes on with it, --overwrite replaces it, "
-                        "--model_name makes another")
+    begun, finished = (folder / STATE).exists(), (folder / utils.WEIGHTS["final"]).exists()
+    if args.resume and not begun:
+        raise UserError(f"{folder}: " + ("this training has finished; --pretrained_path goes on from its weights" if finished
+                                         else "no interrupted training is here to --resume; leave that option out"))
+    if not args.resume and not args.overwrite and folder.exists() and any(folder.iterdir()):
+        raise UserError(f"{folder}: is there already; " + ("--resume goes on with it, " if begun else "")
+                        + "--overwrite replaces it, --model_name makes another")
     folder.mkdir(parents=True, exist_ok=True)
-    if args.overwrite and not args.resume:
-        (folder / STATE).unlink(missing_ok=True)
+    for left in folder.glob(".*.resume.npz"):  # of a process that was killed while it wrote
+        left.unlink()
+    if not args.resume:
+        for name in WRITTEN:
+            (folder / name).unlink(missing_ok=True)
     return folder
 
 
-def describe(config, args, data, seconds):
+def git_commit():
+    """The commit of this checkout, or None where there is no git."""
+    try:
+        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def describe(config, args, data):
     """`config` with what was trained, on what, how and with which versions."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
+    backend = keras.backend.backend()
     return {**config, "trained": {
-        "data": [Path(path).resolve().name for path in args.path], "words": len(data.train),
-        "words_validated": len(data.valid), "command": args.command, "hours": round(seconds / 3600, 2),
-        "date": datetime.date.today().isoformat(), "commit": commit.stdout.strip() or None,
-        "versions": {"python": platform.python_version(), "keras": keras.__version__,
-                     "backend": keras.backend.backend(), "numpy": np.__version__}}}
+        "data": list(dict.fromkeys(Path(path).resolve().name for path in args.path)), "words": len(data.train),
+        "words_validated": len(data.valid), "command": args.command, "date": datetime.date.today().isoformat(),
+        "commit": git_commit(), "versions": {
+            "python": platform.python_version(), "keras": keras.__version__,
+            backend: importlib.import_module(backend).__version__, "numpy": np.__version__},
+        "pretrained": config.pop("pretrained", None)}}
 
 
 def main(argv=None):
@@ -486,18 +592,23 @@ def train(args, devices=1):
     if args.show_batch:
         return show_batch(args, data, alphabet, network.input_shape[1:3])
     folder = open_folder(args)
-    began = time.monotonic()
-    utils.write_json(folder / "config.json", describe(config, args, data, 0))
-    training, validation = fit(network, data, alphabet, args, folder, devices)
+    print(f"on {utils.hardware()}")
+    config = describe(config, args, data)
+    training, validation = fit(network, data, alphabet, args, folder, config, devices)
     metrics, _ = validation(network)
-    config = describe(config, args, data, time.monotonic() - began)
-    utils.write_json(folder / "config.json", {**config, "scores": metrics})
+    config["trained"]["hours"] = round(training.seconds / 3600, 2)
+    utils.write_json(folder / "config.json", {**config, "scores": finite(metrics)})
     write_summary(folder, network)
-    write_report(folder, config, metrics)
+    write_report(folder, config, metrics, "last" if args.keep_last else "best")
     (folder / STATE).unlink(missing_ok=True)
     early = ", stopped early: the loss fell no more" if training.stopped_early else ""
     print(f"{folder}: {training.batch:,} batches{early}; word accuracy {metrics['word_accuracy']:.4f}, "
           f"normalised edit distance {metrics['normalised_edit_distance']:.4f} on {metrics['words']:,} words")
+
+
+def finite(metrics):
+    """`metrics` for JSON, which knows no NaN: null instead."""
+    return {name: value if math.isfinite(value) else None for name, value in metrics.items()}
 
 
 def show_batch(args, data, alphabet, size):
@@ -516,19 +627,22 @@ def write_summary(folder, network):
         beside.write_text(lines.getvalue(), encoding="utf8")
 
 
-def write_report(folder, config, metrics):
+def write_report(folder, config, metrics, kept):
     """report.md: what was trained on what, how, and how well it reads."""
-    trained = config["trained"]
-    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:,} |" if isinstance(value, int) else
-                     f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in metrics.items())
+    chain, lines = config["trained"], []
+    while chain:
+        hours = f"{chain['hours']} hours" if "hours" in chain else "an interrupted run"
+        lines.append(f"{chain['date']}, {hours}, {chain['words']:,} words of {', '.join(chain['data'])}:\n\n"
+                     f"    {chain['command']}\n")
+        chain = chain.get("pretrained")
+    rows = "\n".join(f"| {name.replace('_', ' ')} | {value:{',' if isinstance(value, int) else '.4f'}} |"
+                     for name, value in metrics.items())
     with utils.written_whole(folder / "report.md") as beside:
         beside.write_text(f"""# {folder.name}
 
-Trained on {trained["date"]} in {trained["hours"]} hours on {utils.hardware()}, on {trained["words"]:,} words of
-{", ".join(trained["data"])}:
+Trained on {utils.hardware()}, the last step first:
 
-    {trained["command"]}
-
+""" + "\nbefore that, ".join(lines) + f"""
 On {metrics["words"]:,} validation words of two letters or digits and more, lower case, letters and digits only, greedy
 decoding:
 
@@ -536,7 +650,7 @@ decoding:
 | --- | --- |
 {rows}
 
-The checkpoint was chosen on these words, by validation loss.
+The weights are the {kept} ones{" by the loss on these words" if kept == "best" else ""}.
 """, encoding="utf8")
 
 

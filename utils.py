@@ -2,16 +2,17 @@
 
     >>> import utils
     >>> reader = utils.load_reader("models/iam")
-    >>> reader.read(["imgs/words/letter.png"])
-    [Reading(text='letter', confidence=0.97)]
+    >>> reader.read("imgs/words/_letter_01.png")
+    Reading(text='letter', confidence=...)
 
-A word goes through this file from top to bottom: a file becomes an image (`read_image`), the image what the
-network sees (`prepare`), in training after `augment`; `build_network` makes the network, and `ctc.py` turns
-its logits into text.
+A word goes through this file from top to bottom: a file becomes an image (`read_image`), the image what the network
+sees (`prepare`, in training with random changes); `build_network` makes the network, and `ctc.py` turns its logits
+into text.
 """
+import argparse
 import array
 import collections
-import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import csv
 import json
@@ -19,6 +20,7 @@ import multiprocessing
 import multiprocessing.connection
 import os
 import platform
+import re
 import signal
 import sys
 import threading
@@ -33,7 +35,7 @@ import ctc
 
 
 @contextlib.contextmanager
-def _no_stderr():
+def no_stderr():
     """Nothing that is written to stderr, by C++ too, is seen; exceptions pass."""
     sys.stderr.flush()
     kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -47,7 +49,7 @@ def _no_stderr():
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # only TensorFlow's errors are for users; and as it heeds that
-with _no_stderr():                                  # badly while it loads (tensorflow issue 100442), none then
+with no_stderr():                                  # badly while it loads (tensorflow issue 100442), none then
     import keras
     from keras import layers, ops
 
@@ -60,8 +62,28 @@ class UserError(Exception):
     """Something the user can mend. Its text is one line: what is wrong, and what to do about it."""
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse's parser with one-line errors; shows a script's docstring as its help."""
+
+    def __init__(self, description):
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def error(self, message):
+        raise UserError(f"{message}; --help lists the options")
+
+
+def new_picture(path, overwrite):
+    """UserError unless `path` may become a new picture; None, for no picture, may."""
+    if path and path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
+        raise UserError(f"{path}: name a picture that ends in .png, .jpg or .webp")
+    if path and path.exists() and not overwrite:
+        raise UserError(f"{path}: is there already; --overwrite replaces it")
+
+
 def run(main):
-    """Call `main()` as a script does: exit status 0 when done, 2 and one line on stderr for a `UserError`, 130 for Ctrl-C."""
+    """Call `main()` as a script does: exit status 0 when done; for a `UserError` 2 and one line on stderr; 130 for Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(encoding="utf8", errors="backslashreplace")  # names of files may be anything
     try:
         main()
     except UserError as error:
@@ -95,6 +117,12 @@ def written_whole(path):
         beside.unlink(missing_ok=True)
 
 
+def write_csv(path, rows):
+    """Write rows to a CSV file, UTF-8, whole; names of files that are no UTF-8 keep their bytes."""
+    with written_whole(path) as beside, open(beside, "w", newline="", encoding="utf8", errors="surrogateescape") as file:
+        csv.writer(file, lineterminator="\n").writerows(rows)
+
+
 # --- Alphabet -------------------------------------------------------------------------------------------------
 
 ALPHABETS = {
@@ -113,7 +141,9 @@ class Alphabet:
         self.characters = ALPHABETS.get(characters, characters)
         if not self.characters or len(set(self.characters)) < len(self.characters):
             raise UserError(f"--alphabet {self.characters!r}: name each character once, and at least one")
-        self.has_case = self.characters != self.characters.lower()
+        self.has_case = self.characters not in (self.characters.lower(), self.characters.upper())
+        small = self.characters == self.characters.lower()
+        self._fold = str if self.has_case else str.lower if small else str.upper
         self._classes = {character: i + 1 for i, character in enumerate(self.characters)}
 
     def __len__(self):
@@ -122,10 +152,11 @@ class Alphabet:
     def spell(self, text):
         """`text` as this alphabet writes it, and how many of its characters are outside the alphabet.
 
-        Lower case where the alphabet has no capitals. A character outside becomes "-" if the alphabet has that
-        (the 2018 rule), and is dropped if not. A text with no character of the alphabet at all gives "".
+        Lower case where the alphabet has no capitals, upper case where it has only those. A character outside becomes
+        "-" if the alphabet has that (the 2018 rule), and is dropped if not. A text with no character of the alphabet
+        at all gives "".
         """
-        text = text if self.has_case else text.lower()
+        text = self._fold(text)
         inside = [character in self._classes for character in text]
         if not any(inside):
             return "", len(text)
@@ -189,7 +220,7 @@ class WordList:
         return f"{folder}/{base}" if folder else base
 
     def path(self, i):
-        return os.path.join(self.root, self.name(i))
+        return f"{self.root}/{self.name(i)}" if self.root else self.name(i)
 
     def text(self, i):
         return self.texts[self.text_ids[i]]
@@ -220,17 +251,26 @@ def join(lists):
     def rows():
         for words, root in zip(lists, roots):
             for i in range(len(words)):
-                group = words.groups[i] if words.groups[i] >= 0 else f"word {i}"
+                group = words.groups[i] if words.groups[i] >= 0 else f"word {i}" if roots.count(root) > 1 else ""
                 split = words.splits[words.split_ids[i]] if words.split_ids[i] >= 0 else ""
-                yield os.path.join(root, words.name(i)), words.text(i), f"{roots.index(root)}: {group}", split
+                yield f"{root}/{words.name(i)}", words.text(i), f"{roots.index(root)}: {group}" if group != "" else "", split
 
     return WordList("", rows())
+
+
+VALID_NAMES = ("valid", "val", "validation", "test")  # splits to score on, the first there is
 
 
 def text_of_name(name):
     """The label in a file name of mjsynth's or the 2018 kind: "12/3/45_Word_678.jpg", "_word_id.png" -> "word"."""
     parts = name.rpartition("/")[2].split("_")
     return parts[1] if len(parts) > 2 else ""
+
+
+def form_of_name(name):
+    """The IAM form in a file name such as "_word_a01-000u-00-00.png", a01-000u: words of one writer; else ""."""
+    match = re.search(r"_([a-z]\d\d-\d{3}[a-z]?)-\d\d-\d\d\b", name)
+    return match[1] if match else ""
 
 
 def read_listings(root, **listings):
@@ -279,7 +319,7 @@ def read_folder(root):
         if (root / table).is_file():
             with open(root / table, encoding="utf-8-sig", newline="") as lines:  # -sig: as Excel saves it, too
                 return WordList(root, _table_rows(root / table, csv.DictReader(lines, **dialect)))
-    words = WordList(root, ((name, text_of_name(name), "", "") for name in image_names(root)))
+    words = WordList(root, ((name, text_of_name(name), form_of_name(name), "") for name in image_names(root)))
     if not len(words):
         raise UserError(f"{root}: neither labels.csv, labels.tsv nor an image in it")
     return words
@@ -377,7 +417,7 @@ def prepare(pixels, size=(100, 32), rng=None):
     width, height = 2 * size[0], 2 * size[1]
     ink = find_ink(pixels, (2 * width, 2 * height))
     if rng is None:
-        matrix = fit(ink.shape, (width, height))
+        matrix = fit_into(ink.shape, (width, height))
     else:
         matrix = random_placement(ink.shape, (width, height), rng)
     canvas = cv2.warpAffine(ink, matrix, (width, height), flags=cv2.INTER_LINEAR)
@@ -389,14 +429,14 @@ def prepare(pixels, size=(100, 32), rng=None):
     return np.ascontiguousarray(canvas.T)[..., np.newaxis]
 
 
-def fit(shape, box):
+def fit_into(shape, box):
     """The affine matrix, float [2, 3], that fits an image of `shape` (H, W) into `box` (width, height)."""
     scale = min(box[0] / shape[1], box[1] / shape[0])
     return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (box[1] - scale * shape[0] + scale - 1) / 2]])
 
 
 def random_placement(shape, box, rng):
-    """As `fit`, with random stretch, slant, rotation and place: what differs between writers and between croppers."""
+    """As `fit_into`, with random stretch, slant, rotation and place: what differs between writers and between croppers."""
     slant, angle = rng.normal(0, 0.2), rng.normal(0, 0.03)
     stretch, zoom = np.exp(rng.normal(0, 0.15)), 1 - abs(rng.normal(0, 0.12))
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
@@ -548,8 +588,8 @@ class Batches(keras.utils.PyDataset):
     depends on (`words`, `seed`, k) alone: a training that goes on at batch `first` sees what it would have seen.
     Unreadable images are replaced by the batch's other words, and remembered in `unreadable` {index: reason}.
 
-    With `workers` > 1 so many processes read ahead (threads would wait for each other at Python's lock); `close`
-    ends them.
+    With `workers` > 1, on Linux, so many processes read ahead (threads would wait for each other at Python's lock);
+    `close` ends them.
     """
 
     def __init__(self, words, chosen, labels, size, batch_size, batches, first=0, seed=0, augment=True, workers=1):
@@ -560,8 +600,8 @@ class Batches(keras.utils.PyDataset):
         self.seed, self.augment, self.unreadable = seed, augment, {}
         self.failure = None  # a UserError, which Keras would wrap in errors of its own
         self._orders, self._pool, self._futures, self._ahead = {}, None, {}, 3 * workers
-        if workers > 1:
-            # fork: each process has the words at once, and no second TensorFlow
+        if workers > 1 and sys.platform == "linux":
+            # fork: each process has the words at once, and no second TensorFlow. Elsewhere it is missing, or unsafe.
             self._pool = concurrent.futures.ProcessPoolExecutor(
                 workers, multiprocessing.get_context("fork"), initializer=_begin_reading, initargs=(self,))
             self._read_ahead(0)
@@ -576,6 +616,10 @@ class Batches(keras.utils.PyDataset):
                 images, labels, unreadable = self._futures.pop(k).result()
             else:
                 images, labels, unreadable = self.read_batch(k)
+        except concurrent.futures.process.BrokenProcessPool:
+            self.failure = UserError("a process that reads images was ended from outside, maybe for want of memory; "
+                                     "go on with --resume and fewer --workers")
+            raise self.failure from None
         except UserError as error:
             self.failure = error
             raise
@@ -609,12 +653,11 @@ class Batches(keras.utils.PyDataset):
         return np.stack([images[j] for j in filled]), np.stack([labels[j] for j in filled]), unreadable
 
     def _order(self, epoch):
-        orders = self._orders  # threads may share it: it is replaced, never changed
-        if epoch not in orders:
-            order = self.chosen[np.random.default_rng((self.seed, epoch)).permutation(len(self.chosen))]
-            orders = {**{e: kept for e, kept in orders.items() if e >= epoch - 1}, epoch: order}
-            self._orders = orders
-        return orders[epoch]
+        if epoch not in self._orders:
+            self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}  # a batch may need two
+            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.chosen))
+            self._orders[epoch] = self.chosen[order]
+        return self._orders[epoch]
 
 
 _batches = None  # in a reading process: what it reads
@@ -680,8 +723,17 @@ def hardware():
 # --- Metrics --------------------------------------------------------------------------------------------------
 
 def letters_and_digits(text):
-    """What is scored by default: lower case, a-z and 0-9 only, as the field and the 2018 repository do."""
-    return "".join(c for c in text.lower() if c in "abcdefghijklmnopqrstuvwxyz0123456789")
+    """What is scored by default: lower case, letters and digits only, as the field and the 2018 repository do."""
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def worth_scoring(pairs):
+    """Of (prediction, truth) pairs of `letters_and_digits`, which to score: bool a pair, with two or more in the truth.
+
+    Where no truth has two, as in single digits, those with one.
+    """
+    least = 2 if any(len(truth) > 1 for _, truth in pairs) else 1
+    return [len(truth) >= least for _, truth in pairs]
 
 
 def has_doubled(text):
@@ -693,30 +745,30 @@ def score(predictions, truths):
     """Metrics of predicted against true texts, two lists of str of the same length. Returns a dict:
 
     words; mean_edit_distance: Levenshtein distance a word; normalised_edit_distance: mean of distance / length of
-    the truth; cer: sum of distances / sum of lengths; word_accuracy: part read without any error; doubled_words
-    and doubled_word_accuracy: the same over words with doubled letters. NaN where there is no word.
+    the truth; cer: sum of distances / sum of lengths; word_accuracy: part read without any error; and the same with
+    `doubled_` before it, over words with doubled letters. NaN where there is no word.
     """
-    distances = np.array([Levenshtein.distance(p, t) for p, t in zip(predictions, truths, strict=True)], float)
-    lengths = np.array([max(len(t), 1) for t in truths], float)
-    doubled = np.array([has_doubled(t) for t in truths], bool)
+    doubled = [has_doubled(truth) for truth in truths]
+    pairs = list(zip(predictions, truths, strict=True))
+    return {**_score(pairs), **{f"doubled_{name}": value for name, value in
+                                _score([pair for pair, twice in zip(pairs, doubled) if twice]).items()}}
 
-    def mean(values):
-        return float(values.mean()) if len(values) else float("nan")
 
+def _score(pairs):
+    distances = np.array([Levenshtein.distance(*pair) for pair in pairs], float)
+    lengths = np.array([max(len(truth), 1) for _, truth in pairs], float)
+    mean = np.mean if pairs else lambda values: np.nan
     return {
-        "words": len(truths),
-        "mean_edit_distance": mean(distances),
-        "normalised_edit_distance": mean(distances / lengths),
-        "cer": float(distances.sum() / lengths.sum()) if len(truths) else float("nan"),
-        "word_accuracy": mean(distances == 0),
-        "doubled_words": int(doubled.sum()),
-        "doubled_word_accuracy": mean(distances[doubled] == 0),
+        "words": len(pairs),
+        "mean_edit_distance": float(mean(distances)),
+        "normalised_edit_distance": float(mean(distances / lengths)),
+        "cer": float(distances.sum() / lengths.sum()) if pairs else float("nan"),
+        "word_accuracy": float(mean(distances == 0)),
     }
 
 
 # --- Model folders and reading --------------------------------------------------------------------------------
 
-VALID_NAMES = ("valid", "val", "validation", "test")  # splits to score on, the first there is
 WEIGHTS = {"final": "final.weights.h5", "checkpoint": "checkpoint.weights.h5"}
 
 
@@ -748,7 +800,11 @@ def load_config(folder):
     """The config.json of a model folder, a dict; UserError if it cannot be read or lacks something."""
     try:
         config = json.loads((Path(folder) / "config.json").read_text(encoding="utf8"))
-        return config | {"network": dict(config["network"]), "alphabet": str(config["alphabet"])}
+        network = config["network"]
+        Alphabet(str(config["alphabet"]))
+        if network["preset"] not in PRESETS or not all(type(network[name]) is int for name in ("width", "height")):
+            raise ValueError(f"network {network}")
+        return config
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{folder}/config.json: not a model's ({type(error).__name__}: {error})") from None
 
@@ -761,7 +817,7 @@ def network_of(config, **changes):
 
 def load_weights(network, weights):
     try:
-        network.load_weights(weights)
+        keras.Model(network.inputs, network.outputs).load_weights(weights)  # whatever optimizer the network has
     except Exception as error:  # h5py and Keras raise many kinds
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{weights}: not weights of this network ({reason})") from None
@@ -781,26 +837,31 @@ class Reader:
         """float32 [B, T, 1 + len(alphabet)] of prepared images [B, W, H, 1]."""
         return np.asarray(self.network.predict_on_batch(images))
 
-    def read_prepared(self, images):
-        """A Reading for each of prepared images, float32 [B, W, H, 1]."""
-        return [Reading(self.alphabet.decode(classes), confidence)
-                for classes, confidence in ctc.greedy(self.logits(images))]
+    def read_prepared(self, images, batch_size=64):
+        """A Reading for each of prepared images, float32 [N, W, H, 1]."""
+        readings = []
+        for k in range(0, len(images), batch_size):
+            batch = images[k:k + batch_size]
+            full = np.zeros((batch_size, *images.shape[1:]), np.float32)  # another size would cost a compilation
+            full[:len(batch)] = batch
+            readings += [Reading(self.alphabet.decode(classes), confidence)
+                         for classes, confidence in ctc.greedy(self.logits(full)[:len(batch)])]
+        return readings
 
     def straighten(self, images):
         """Prepared images as they leave the STN, float32 [B, W, H, 1]."""
         return np.asarray(keras.ops.convert_to_numpy(self.network.get_layer("stn")(images)))
 
-    def read(self, images, batch_size=64):
+    def read(self, images):
         """A Reading(text, confidence in 0..1) for each image: a path, or an array [H, W] or [H, W, 1 to 4] (RGB order).
 
-        Raises ValueError for what is no image.
+        One path or array instead of a list gives one Reading. Raises ValueError for what is no image.
         """
-        readings = []
-        for k in range(0, len(images), batch_size):
-            pixels = (read_image(image) if isinstance(image, (str, os.PathLike)) else image
-                      for image in images[k:k + batch_size])
-            readings += self.read_prepared(np.stack([prepare(image, self.size) for image in pixels]))
-        return readings
+        if isinstance(images, (str, os.PathLike)) or getattr(images, "ndim", 0) in (2, 3):
+            return self.read([images])[0]
+        pixels = (read_image(image) if isinstance(image, (str, os.PathLike)) else image for image in images)
+        prepared = [prepare(image, self.size) for image in pixels]
+        return self.read_prepared(np.stack(prepared)) if prepared else []
 
 
 def load_reader(path):

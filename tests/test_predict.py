@@ -76,10 +76,13 @@ def test_scores_are_those_worked_out_by_hand(tmp_path, capsys):
     read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out")
     shown = capsys.readouterr().out
     assert "5 words scored; left out: 2 of fewer than two letters or digits, 0 unreadable" in shown
-    values = {line[2:28].strip(): line[28:].strip() for line in shown.splitlines() if line.startswith("  ")}
+    values = {line[2:38].strip(): line[38:].strip() for line in shown.splitlines() if line.startswith("  ")}
     # "ab" against ab, ab, abb, aabb, cd: distances 0, 0, 1, 2, 2 over lengths 2, 2, 3, 4, 2
     assert values == {"words": "5", "mean edit distance": "1.0000", "normalised edit distance": "0.3667",
-                      "cer": "0.3846", "word accuracy": "0.4000", "doubled words": "2", "doubled word accuracy": "0.0000"}
+                      "cer": "0.3846", "word accuracy": "0.4000",
+                      # of abb and aabb
+                      "doubled words": "2", "doubled mean edit distance": "1.5000", "doubled cer": "0.4286",
+                      "doubled normalised edit distance": "0.4167", "doubled word accuracy": "0.0000"}
     errors = rows_of(tmp_path / "out" / "errors.csv")
     assert [(row["text"], row["edit_distance"]) for row in errors] == [("cd", "2"), ("aabb", "2"), ("abb", "1")]
 
@@ -93,7 +96,7 @@ def test_the_valid_part_is_scored_unless_another_is_named(tmp_path, capsys):
     for option, accuracy in (((), "0.0000"), (("--split", "test"), "1.0000")):
         read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out", "--overwrite", *option)
         shown = capsys.readouterr().out
-        assert "1 words scored" in shown and f"word accuracy               {accuracy}" in shown
+        assert "1 words scored" in shown and f"word accuracy                         {accuracy}" in shown
     with pytest.raises(utils.UserError, match="the words have train, valid, test"):
         read("--image_path", tmp_path, "--validate", "--split", "dev", "--result_path", tmp_path / "out2")
 
@@ -102,10 +105,11 @@ def test_an_mjsynth_listing_is_scored(tmp_path, capsys):
     draw(tmp_path / "1" / "2" / "3_AB_45.jpg")
     draw(tmp_path / "1" / "2" / "4_Other_46.jpg", "Other")
     (tmp_path / "annotation_test.txt").write_text("./1/2/3_AB_45.jpg 45\n./1/2/4_Other_46.jpg 46\n./1/2/5_gone_1.jpg 1\n")
-    read("--image_path", tmp_path, "--mjsynth", "--val_fname", "annotation_test.txt", "--validate", "--result_path", tmp_path)
+    read("--image_path", tmp_path, "--mjsynth", "--val_fname", "annotation_test.txt", "--validate",
+         "--result_path", tmp_path)
     shown = capsys.readouterr().out
     assert "2 words scored; left out: 0 of fewer than two letters or digits, 1 unreadable" in shown
-    assert "word accuracy               0.5000" in shown
+    assert "word accuracy                         0.5000" in shown
     assert {row["error"] for row in rows_of(tmp_path / "errors.csv")} == {"", "no such file"}
 
 
@@ -151,7 +155,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
     (("--image_path", "nowhere"), "nowhere: no such file or folder"),
     (("--image_path", "."), "no image in it"),
     (("--image_path", ".", "--imgh", "48"), "--imgh 48: known reads images of 32"),
-    (("--image_path", ".", "--num_instances", "0"), "--num_instances 0: must be above 0"),
+    (("--image_path", ".", "--num_instances", "0"), "--num_instances 0: must be 1 or more"),
 ])
 def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)

@@ -63,7 +63,7 @@ python3 train.py --G 1 --path %MJSYNTH% --training_fname annotation_train.txt --
 python3 IAM_preprocessing.py -p %IAM% -np %PROCESSED%
 python3 train.py --G 1 --path %PROCESSED% --train_portion 0.9 --save_path %MODELS% --model_name third --nbepochs 2 --norm --opt adam --time_dense_size 128 --lr .0001 --batch_size 64 --pretrained_path %MODELS%/second/final_weights.h5
 python3 predict.py --G 0 --model_path %MODELS%/second --image_path %MJSYNTH% --val_fname annotation_test.txt --mjsynth --validate --num_instances 512 --max_len 23
-python3 predict.py --G 0 --model_path %MODELS%/third --image_path %PROCESSED% --validate --num_instances 512 --max_len 21 --overwrite
+python3 predict.py --G 0 --model_path %MODELS%/third --image_path %PROCESSED% --validate --num_instances 512 --max_len 21
 python3 predict.py --G 0 --model_path %MODELS%/third --image_path %PROCESSED% --result_path %ANSWER% --max_len 21
 """
 

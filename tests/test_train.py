@@ -3,6 +3,7 @@ import csv
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -52,7 +53,42 @@ def test_a_random_split_keeps_writers_apart(tmp_path):
     taken, kept = train.split(words, 0.7, np.random.default_rng(3))
     assert sorted([*taken, *kept]) == list(range(70))
     assert not set(words.groups[taken]) & set(words.groups[kept])
-    assert 30 <= len(taken) <= 49  # whole writers of ten words, 0.7 at most
+    assert (len(taken), len(kept)) == (50, 20)  # two writers of ten words fit into 0.3, three do not
+
+
+def test_one_large_writer_does_not_turn_the_split_over(tmp_path):
+    words = word_list(tmp_path, [(f"{k}.png", "ab", "a" if k < 80 else "b", "") for k in range(100)])
+    for seed in range(5):
+        taken, kept = train.split(words, 0.9, np.random.default_rng(seed))
+        assert (len(taken), len(kept)) == (80, 20)  # the smallest writer, though it is more than a tenth
+
+
+def test_words_of_one_writer_need_another_way_to_split(tmp_path):
+    words = word_list(tmp_path, [(f"{k}.png", "ab", "a", "") for k in range(10)])
+    with pytest.raises(utils.UserError, match="no word to validate on: .*leave the column writer out"):
+        train.split(words, 0.9, np.random.default_rng(0))
+
+
+def test_forms_known_by_file_name_are_kept_together(tmp_path):
+    for k in range(40):
+        (tmp_path / f"_ab_a01-{k // 10:03}u-00-{k:02}.png").write_bytes(b"")
+    words = utils.read_folder(tmp_path)
+    taken, kept = train.split(words, 0.75, np.random.default_rng(0))
+    assert (len(taken), len(kept)) == (30, 10) and not set(words.groups[taken]) & set(words.groups[kept])
+
+
+def test_words_without_a_split_are_split_beside_those_with_one(tmp_path):
+    words = word_list(tmp_path, [(f"{k}.png", "ab", "", ("train", "valid", "test", "")[k % 4]) for k in range(80)])
+    taken, kept = train.split(words, 0.5, np.random.default_rng(0))
+    assert [np.bincount(part % 4, minlength=4).tolist() for part in (taken, kept)] == [[20, 0, 0, 10], [0, 20, 0, 10]]
+
+
+def test_splits_without_one_to_train_on_are_the_users_to_mend(tmp_path):
+    words = word_list(tmp_path, [("a.png", "ab", "", "mine"), ("b.png", "ab", "", "test")])
+    with pytest.raises(utils.UserError, match="splits are mine, test, and none is called train"):
+        train.split(words, 0.5, np.random.default_rng(0))
+    with pytest.raises(utils.UserError, match="the word list is empty"):
+        train.split(utils.WordList(tmp_path, []), 0.5, np.random.default_rng(0))
 
 
 def test_words_of_unknown_writers_are_split_one_by_one(tmp_path):
@@ -69,17 +105,18 @@ def test_a_given_split_is_kept(tmp_path):
 
 def test_what_cannot_be_learnt_is_left_out_and_named(tmp_path):
     rows = [("a.png", "good", "", ""), ("b.png", "lettuce", "", ""), ("c.png", "?!", "", ""), ("d.png", "U.S.", "", "")]
-    words = word_list(tmp_path, rows)
+    word_list(tmp_path, [*rows, ("e.png", "fine", "", "")])
     words = utils.WordList(tmp_path, [*rows, ("gone.png", "good", "", ""), ("e.png", "fine", "", "")])
-    (tmp_path / "e.png").write_bytes(b"")
     shown = []
     data = train.check_words(words, np.arange(5), np.array([5]), utils.Alphabet("seed"), 7, shown.append)
     assert data.train.tolist() == [0, 3]  # "lettuce" takes 8 steps: 7 letters and a blank between t and t
-    text = "\n".join(shown)
-    assert "1 left out, too long for 7 time steps: 'lettuce'" in text
-    assert "1 left out, without a character" in text
-    assert "1 left out, no such file: gone.png" in text
-    assert "2 with characters outside the alphabet" in text
+    assert shown == [
+        "6 words, 5 different; split at random: 2 to train on, 1 to validate on",
+        "  left out, too long for 7 time steps: 1 (lettuce)",
+        "  left out, no character of the alphabet in its label: 1 (?!)",
+        "  left out, no such file: 1 (gone.png)",
+        '  with characters outside the alphabet, which become "-": 1']
+    assert data.left_out.keys() == {1, 2, 4}
     label = data.labels[words.text_ids[3]]
     assert utils.Alphabet("seed").decode(label[label > 0]) == "u-s-"
 
@@ -100,7 +137,7 @@ class Model:
 
 
 def training_of(tmp_path, *options, batches=100):
-    training = train.Training(tmp_path, None, batches, batches, train.parse_args(["--path", "x", *options]))
+    training = train.Training(tmp_path, None, 64 * batches, train.parse_args(["--path", "x", "--nbepochs", "1", *options]))
     training.set_model(Model())
     training.validate = training.save = lambda: None
     training.on_train_begin()
@@ -124,7 +161,7 @@ def test_a_loss_that_is_no_number_stops_with_a_clear_word(tmp_path):
 
 
 def test_training_that_was_interrupted_ends_where_an_uninterrupted_one_does(words_folder, tmp_path, monkeypatch):
-    options = "--nbepochs", "2", "--validate_every", "3", "--keep_last", "--opt", "sgd"
+    options = "--nbepochs", "2", "--validate_every", "3", "--keep_last", "--opt", "adam", "--lr", "1e-4"
     straight = train_on(words_folder, tmp_path / "straight", *options)
 
     on_train_batch_end = train.Training.on_train_batch_end
@@ -145,6 +182,29 @@ def test_training_that_was_interrupted_ends_where_an_uninterrupted_one_does(word
         assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-3)
         assert float(a["val_loss"]) == pytest.approx(float(b["val_loss"]), rel=1e-3)
     assert not (resumed / train.STATE).exists()
+    with pytest.raises(utils.UserError, match="this training has finished"):
+        train_on(words_folder, tmp_path / "broken", *options, "--resume")
+
+
+def test_a_training_is_resumed_with_its_own_settings_only(words_folder, tmp_path, monkeypatch):
+    with pytest.raises(utils.UserError, match="no interrupted training is here"):
+        train_on(words_folder, tmp_path, "--resume")
+    monkeypatch.setattr(train.Validation, "__call__", interrupt)
+    with pytest.raises(KeyboardInterrupt, match="stopped at batch 4 of 4"):
+        train_on(words_folder, tmp_path, "--nbepochs", "1")  # in its last validation
+    monkeypatch.undo()
+    with pytest.raises(utils.UserError, match="--lr, --random_state differ"):
+        train_on(words_folder, tmp_path, "--nbepochs", "1", "--lr", "0.1", "--random_state", "5", "--resume")
+    state = (tmp_path / "m" / train.STATE).read_bytes()
+    (tmp_path / "m" / train.STATE).write_bytes(state[:1000])
+    with pytest.raises(utils.UserError, match="resume.npz: damaged"):
+        train_on(words_folder, tmp_path, "--nbepochs", "1", "--resume")
+    (tmp_path / "m" / train.STATE).write_bytes(state)
+    assert [row["batch"] for row in history(train_on(words_folder, tmp_path, "--nbepochs", "1", "--resume"))] == ["4"]
+
+
+def interrupt(*args):
+    raise KeyboardInterrupt
 
 
 def test_final_weights_are_the_best_ones_unless_told(words_folder, tmp_path):
@@ -180,7 +240,7 @@ def test_options_that_contradict_the_pretrained_model_are_refused(words_folder, 
     old = train_on(words_folder, tmp_path, "--nbepochs", "1")
     with pytest.raises(utils.UserError, match="has time_dense_size 16, not 99"):
         train.main(["--path", str(words_folder), "--time_dense_size", "99", "--pretrained_path", str(old)])
-    with pytest.raises(utils.UserError, match="is there already; --resume"):
+    with pytest.raises(utils.UserError, match="is there already; --overwrite"):
         train_on(words_folder, tmp_path, "--nbepochs", "1")
 
 
@@ -243,8 +303,9 @@ def test_two_devices_have_the_loss_of_one(words_folder, tmp_path):
     pytest.importorskip("tensorflow")
     if train.keras.backend.backend() != "tensorflow":
         pytest.skip("tf.distribute needs the TensorFlow backend")
-    subprocess.run([sys.executable, "-c", TWO_DEVICES, "--path", words_folder, "--save_path", tmp_path, "--nbepochs", "1",
-                    "--batch_size", "8", "--validate_every", "1", "--lr", "1e-4", "--opt", "sgd", "--workers", "1"], check=True)
+    options = ["--path", words_folder, "--save_path", tmp_path, "--nbepochs", "1", "--batch_size", "8",
+               "--validate_every", "1", "--lr", "1e-4", "--opt", "sgd", "--workers", "1"]
+    subprocess.run([sys.executable, "-c", TWO_DEVICES, *options], cwd=Path(__file__).parent.parent, check=True)
     one, two = history(tmp_path / "one"), history(tmp_path / "two")
     assert len(one) == len(two) == 4
     for a, b in zip(one, two):
