@@ -14,7 +14,6 @@ a kernel is used once at each place of the layer's output.
 Biases, batch normalisation, activations, pooling and the transformer's sampling are left out: a few percent.
 Times are of the network alone, on images made up beforehand: medians over --rounds, in each of which all take turns.
 """
-import argparse
 import datetime
 import math
 import platform
@@ -35,7 +34,7 @@ WARM_UP = 3  # steps before the clock runs; the first traces the graph
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = utils.Parser(__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="steps timed of each kind and preset (default 20)")
     parser.add_argument("--batch_size", type=int, default=64, help="words a step (default 64)")
     args = parser.parse_args(argv)
@@ -89,7 +88,7 @@ def time_in_turns(steps, rounds):
     """Median seconds of each function of `steps`, a dict, as a dict of the same keys."""
     # TensorFlow's graph optimizer says "error" of two networks in one process that differ in T. Both are as fast as
     # each alone in its process, so that is kept from the terminal
-    with utils._no_stderr():
+    with utils.no_stderr():
         for step in steps.values():
             for _ in range(WARM_UP):
                 step()

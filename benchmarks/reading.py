@@ -4,17 +4,17 @@
     python benchmarks/reading.py --path words          # on a folder, as train.py takes it
     python benchmarks/reading.py --listing 8900000     # and getting ready on a listing as long as mjsynth's
 
-The words are read plain and augmented, with one thread and with one a core, as Keras's workers do: each thread makes
-whole batches. All were read once before, so that the disk has no part in it. The figures are medians over --rounds,
-in each of which all four take turns.
+The words are read plain and augmented, as train.py reads them with --workers 1 and with one process a core. All were
+read once before, so that the disk has no part in it. The figures are medians over --rounds, in each of which all four
+take turns.
 
 --listing N runs train.py --show_batch in a process of its own, on a made-up folder in mjsynth's layout whose listings
 name N words: Python's start, reading the listings, looking for every file, checking every label, and a first batch.
 All N files are there, in folders of 300; every folder beyond the 600th is a link to one of those.
 """
-import argparse
-import concurrent.futures
+import contextlib
 import datetime
+import functools
 import itertools
 import math
 import os
@@ -41,9 +41,9 @@ FOLDER, REAL_FOLDERS = 300, 600  # of --listing: images a folder, and folders th
 
 
 def parse_args(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = utils.Parser(__doc__)
     parser.add_argument("--path", action="append", metavar="DIR", help="folder of words, as for train.py")
-    parser.add_argument("--words", type=int, default=2000, help="words read a measurement (default 2000)")
+    parser.add_argument("--words", type=int, default=10000, help="words read a measurement (default 10000)")
     parser.add_argument("--rounds", type=int, default=5, help="times each is measured (default 5)")
     parser.add_argument("--listing", type=int, metavar="N", help="also get ready on a listing of N words")
     args = parser.parse_args(argv)
@@ -67,11 +67,14 @@ def draw_words(folder, count):
         Image.fromarray(np.uint8(np.clip(noisy, 0, 255))).save(Path(folder, f"_{text}_{k}.jpg"), quality=90)
 
 
-def words_per_second(batches, workers):
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
+def words_per_second(make_batches, workers):
+    """Speed of reading all batches with so many workers, which are at work already when the clock starts."""
+    with contextlib.closing(make_batches(workers=workers)) as batches:
+        batches[0]
         began = time.perf_counter()
-        list(pool.map(batches.__getitem__, range(len(batches))))
-        return len(batches) * BATCH_SIZE / (time.perf_counter() - began)
+        for k in range(1, len(batches)):
+            batches[k]
+        return (len(batches) - 1) * BATCH_SIZE / (time.perf_counter() - began)
 
 
 def reading_table(paths, words, rounds):
@@ -80,14 +83,14 @@ def reading_table(paths, words, rounds):
     network = utils.build_network(len(alphabet) + 1)
     listed = train.load_words(train.parse_args([part for path in paths for part in ("--path", path)]))
     data = train.check_words(*listed, alphabet, network.output_shape[1], show=lambda line: None)
-    batches = {kind: utils.Batches(data.words, data.train, data.labels, network.input_shape[1:3], BATCH_SIZE,
-                                   max(1, min(words, len(data.train)) // BATCH_SIZE), augment=kind == "augmented")
+    batches = {kind: functools.partial(utils.Batches, data.words, data.train, data.labels, network.input_shape[1:3],
+                                       BATCH_SIZE, max(2, words // BATCH_SIZE), augment=kind == "augmented")
                for kind in ("plain", "augmented")}
     speeds = {(kind, workers): [] for kind in batches for workers in sorted({1, os.cpu_count() or 1})}
     words_per_second(batches["plain"], os.cpu_count())
     for kind, workers in list(speeds) * rounds:
         speeds[kind, workers].append(words_per_second(batches[kind], workers))
-    yield "| images | threads | words/s | words/s a thread | times one thread |\n| --- | ---: | ---: | ---: | ---: |"
+    yield "| images | workers | words/s | words/s a worker | times one worker |\n| --- | ---: | ---: | ---: | ---: |"
     for (kind, workers), measured in speeds.items():
         speed, alone = statistics.median(measured), statistics.median(speeds[kind, 1])
         yield f"| {kind} | {workers} | {speed:,.0f} | {speed / workers:,.0f} | {speed / alone:.2f} |"
@@ -141,7 +144,7 @@ def main(argv=None):
         print(*listing_table(args.listing), sep="\n")
     with tempfile.TemporaryDirectory() as folder:
         if not args.path:
-            draw_words(folder, math.ceil(args.words / 0.9))  # train.py keeps a tenth to validate on
+            draw_words(folder, 2300)  # train.py keeps a tenth to validate on
         print(*reading_table(args.path or [folder], args.words, args.rounds), sep="\n")
 
 
