@@ -42,7 +42,7 @@ def parse_args(argv=None):
     add("--random_state", type=int, default=0, help="seed of that choice")
     add("--max_len", type=int, help="longest text to write; by itself the model's time steps are the limit")
     add("--show", type=Path, metavar="PNG", help=f"also draw the first {SHOWN} words: input, after the STN, what was read")
-    add("--G", "--gpus", default="0", help="GPU id; -1: the CPU, as is a machine without GPU")
+    add("--G", "--gpus", help="GPU id (default 0); -1: the CPU, as is a machine without GPU")
     add("--workers", type=int, default=os.cpu_count() or 1, help="threads that read images")
     add("--overwrite", action="store_true", help="replace the files of an earlier run")
     add("--imgh", type=int, help="the model knows its height; another is an error")
@@ -53,6 +53,8 @@ def parse_args(argv=None):
         value = getattr(args, name)
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be {least} or more")
+    if args.split and not args.validate:
+        raise UserError("--split goes with --validate")
     utils.new_picture(args.show, args.overwrite)
     return args
 
@@ -75,6 +77,8 @@ def load_words(args):
     chosen = choose_split(words, args) if args.validate else np.arange(len(words))
     if args.num_instances and args.num_instances < len(chosen):
         chosen = np.random.default_rng(args.random_state).choice(chosen, args.num_instances, replace=False)
+    if not len(chosen) and args.mjsynth:
+        raise UserError(f"{path / args.val_fname}: no word in it")
     if not len(chosen):
         raise UserError(f"{path}: no image in it; {', '.join(utils.IMAGE_SUFFIXES)} are read")
     return words, np.array(sorted(chosen.tolist(), key=words.name))
@@ -219,7 +223,7 @@ def show_sheet(path, reader, words, chosen):
             images.append(utils.prepare(utils.read_image(words.path(i)), reader.size))
             captions.append(words.text(i))
     if not images:
-        raise UserError(f"none of the first {SHOWN} images can be read, so there is nothing to show")
+        return print(f"none of the first {SHOWN} images can be read: no {path}", file=sys.stderr)
     images = np.stack(images)
     captions = [f"{reading.text} {reading.confidence:.2f}" + (f"  ({text})" if text else "")
                 for text, reading in zip(captions, reader.read_prepared(images))]
@@ -231,7 +235,7 @@ def show_sheet(path, reader, words, chosen):
 
 def main(argv=None):
     args = parse_args(argv)
-    os.environ["CUDA_VISIBLE_DEVICES"] = args.G
+    utils.choose_gpus(args.G)
     reader = utils.load_reader(args.model_path)
     for flag, value, known in (("imgW", args.imgW, reader.size[0]), ("imgh", args.imgh, reader.size[1])):
         if value not in (None, known):

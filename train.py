@@ -95,7 +95,7 @@ def add_training_options(add):
 
 
 def add_job_options(add):
-    add("--G", "--gpus", default="0", help="GPU ids, 0 or 0,1; -1: the CPU, as is a machine without GPU")
+    add("--G", "--gpus", help="GPU ids, 0 (the default) or 0,1; -1: the CPU, as is a machine without GPU")
     add("--workers", type=int, help="processes that read images (default: one a core for a GPU; for the CPU 1, which is "
                                     "the training's own)")
     add("--save_path", type=Path, default=Path("models"), help="where model folders are (default models)")
@@ -112,7 +112,7 @@ def check_numbers(args):
                         ("early_stopping", 0), ("validate_every", 0), ("random_state", 0)):
         value = getattr(args, name)
         if value is not None and not least <= value < 2 ** 31:
-            raise UserError(f"--{name} {value}: must be {least} or more")
+            raise UserError(f"--{name} {value}: must lie between {least} and {2 ** 31 - 1}")
     if not 0 < args.train_portion < 1:
         raise UserError(f"--train_portion {args.train_portion}: must lie between 0 and 1")
     if not 0 < args.lr < math.inf:
@@ -133,7 +133,7 @@ def load_words(args):
         lists = [utils.read_folder(path) for path in args.path]
     words = utils.join(lists)
     train, valid = split(words, args.train_portion, np.random.default_rng(args.random_state))
-    if len(set(args.path)) < len(args.path):  # a folder given twice is trained on twice, and validated on once
+    if len(lists) > len({os.path.realpath(path) for path in args.path}):  # a folder given twice is validated on once
         valid = np.array(sorted({words.name(i): i for i in reversed(valid.tolist())}.values()), int)
     return words, train, valid
 
@@ -147,9 +147,12 @@ def split(words, portion, rng):
     if not len(words):
         raise UserError("the word list is empty; see --path")
     given = {name: np.flatnonzero(words.split_ids == k) for k, name in enumerate(words.splits)}
-    train, valid = split_groups(words, np.flatnonzero(words.split_ids < 0), portion, rng)
-    train = np.concatenate([given.get("train", train[:0]), train])
-    valid = np.concatenate([next((given[name] for name in utils.VALID_NAMES if name in given), valid[:0]), valid])
+    nothing = np.arange(0)
+    rest = np.flatnonzero(words.split_ids < 0)
+    train, rest = with_their_writers(words, given.get("train", nothing), rest)
+    valid = next((given[name] for name in utils.VALID_NAMES if name in given), nothing)
+    valid, rest = with_their_writers(words, valid, rest)
+    train, valid = (np.concatenate(sides) for sides in zip((train, valid), split_groups(words, rest, portion, rng)))
     if not len(train):
         raise UserError(f"no word to train on: the words' splits are {', '.join(words.splits)}, and none is called train")
     if not len(valid):
@@ -158,18 +161,26 @@ def split(words, portion, rng):
     return np.sort(train), np.sort(valid)
 
 
+def with_their_writers(words, part, rest):
+    """`part` with those of `rest` that are of its writers, and the others of `rest`."""
+    known = np.isin(words.groups[rest], words.groups[part]) & (words.groups[rest] >= 0)
+    return np.concatenate([part, rest[known]]), rest[~known]
+
+
 def split_groups(words, indices, portion, rng):
-    """`indices` in two: whole groups, in random order, are kept to validate on while they fit into 1 - `portion`."""
+    """`indices` in two: whole groups, in random order, are kept to validate on until about 1 - `portion` is reached."""
     if not len(indices):
         return indices, indices
     groups = words.groups[indices]
     groups = np.where(groups >= 0, groups, groups.max() + 1 + np.arange(len(groups)))  # a group each where unknown
     names, sizes = np.unique(groups, return_counts=True)
     order = rng.permutation(len(names))
-    room = round((1 - portion) * len(indices))
-    kept = order[np.cumsum(sizes[order]) <= room]
-    if not len(kept) and len(names) > 1:
-        kept = [np.argmin(sizes)]  # the smallest writer, rather than nobody
+    room = (1 - portion) * len(indices)
+    sums = np.cumsum(sizes[order])[:-1]  # never everybody
+    count = np.argmin(abs(sums - room)) + 1 if len(sums) else 0
+    kept = order[:count]
+    if count and sums[count - 1] > 2 * room:  # a writer of very many words
+        kept = [np.argmin(sizes)]
     valid = np.isin(groups, names[kept])
     return indices[~valid], indices[valid]
 
@@ -234,6 +245,8 @@ def start_config(args):
         network = {"preset": preset, "width": 100, "height": 32, **utils.PRESETS[preset], **asked}
         return {"alphabet": utils.Alphabet(args.alphabet or "seed").characters, "network": network}
     folder, _ = utils.find_model(args.pretrained_path)
+    if folder.resolve() == (args.save_path / args.model_name).resolve():
+        raise UserError(f"--pretrained_path {folder}: is the new model's own folder; give it another --model_name")
     config = utils.load_config(folder)
     for name, value in asked.items():
         if config["network"].get(name) != value:
@@ -314,12 +327,16 @@ class Validation:
                  for text, truth in zip(texts, self.truths)]
         which = utils.worth_scoring(pairs)
         scored = [pair for pair, worth in zip(pairs, which) if worth]
-        metrics = {"val_loss": loss, **utils.score(*zip(*scored))}
+        metrics = {"val_loss": loss, **utils.score(*columns(scored))}
         if self.alphabet.has_case:
             cased = [(text, self.alphabet.spell(truth)[0]) for text, truth, worth in zip(texts, self.truths, which) if worth]
-            metrics.update({f"cased_{name}": value for name, value in utils.score(*zip(*cased)).items()})
+            metrics.update({f"cased_{name}": value for name, value in utils.score(*columns(cased)).items()})
         examples = sorted(dict.fromkeys(scored), key=lambda pair: pair[0] == pair[1])
         return metrics, examples[:3] + examples[-2:]
+
+
+def columns(pairs):
+    return [a for a, _ in pairs], [b for _, b in pairs]
 
 
 class Training(keras.callbacks.Callback):
@@ -328,8 +345,8 @@ class Training(keras.callbacks.Callback):
     def __init__(self, folder, validation, words, args):
         super().__init__()
         self.folder, self.validation = folder, validation
-        self.epochs = args.batch_size / words  # that a batch is worth
-        self.batches = math.ceil(args.nbepochs / self.epochs)
+        self.words, self.batch_size = words, args.batch_size
+        self.batches = -(-args.nbepochs * words // args.batch_size)
         self.validate_every, self.patience = args.validate_every, args.early_stopping
         self.batch, self.history, self.best, self.seconds = 0, [], math.inf, 0.0
         self.settings, self.bar = {}, None
@@ -354,8 +371,8 @@ class Training(keras.callbacks.Callback):
         self.bar.set_postfix(loss=f"{np.mean(self.since_validation[-100:]):.3f}", refresh=False)
         self.bar.update()
         last = self.batch == self.batches or self._stop_early()
-        if last or int(self.batch * self.epochs) > int((self.batch - 1) * self.epochs) or (
-                self.validate_every and self.batch % self.validate_every == 0):
+        epoch_ends = self.batch * self.batch_size % self.words < self.batch_size
+        if last or epoch_ends or (self.validate_every and self.batch % self.validate_every == 0):
             self.validate()
             self.save()
         elif time.monotonic() - self.saved_at > SAVE_SECONDS:
@@ -374,14 +391,14 @@ class Training(keras.callbacks.Callback):
     def validate(self):
         """Score the network, keep its weights if they are the best so far, and write and show where it stands."""
         metrics, examples = self.validation(self.model)
-        row = {"batch": self.batch, "epoch": round(self.batch * self.epochs, 4),
+        row = {"batch": self.batch, "epoch": round(self.batch * self.batch_size / self.words, 4),
                "loss": float(np.mean(self.since_validation or [math.nan])), **metrics,
                "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))}
+        if row["val_loss"] < self.best:
+            save_weights(self.model, self.folder / utils.WEIGHTS["checkpoint"])
+            self.best = row["val_loss"]
         self.since_validation = []
         self.history.append(row)
-        if row["val_loss"] < self.best:
-            self.best = row["val_loss"]
-            save_weights(self.model, self.folder / utils.WEIGHTS["checkpoint"])
         write_history(self.folder, self.history)
         tqdm.write(f"batch {self.batch:,}: loss {row['loss']:.3f}, validation loss {row['val_loss']:.3f}, "
                    f"word accuracy {row['word_accuracy']:.4f}, CER {row['cer']:.4f}, edit distance "
@@ -414,11 +431,12 @@ class Training(keras.callbacks.Callback):
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UserError(f"{self.folder / STATE}: damaged ({error}); --overwrite starts afresh") from None
         now = json.loads(json.dumps(self.settings))  # as they come out of the file
-        changed = [name for name in now if facts["settings"].get(name) != now[name]]
-        if changed:
+        changed = [name for name in now if facts.get("settings", {}).get(name) != now[name]]
+        if changed or [array.shape for array in arrays] != [tuple(v.shape) for v in self._variables()]:
+            changed = changed or ["versions"]
             raise UserError(f"--resume: {', '.join(changed)} differ from the interrupted training's; give its command "
                             "again, or --overwrite to start afresh")
-        for variable, value in zip(self._variables(), arrays, strict=True):
+        for variable, value in zip(self._variables(), arrays):
             variable.assign(value)
         self.recent.extend(facts.pop("recent"))
         for name, value in facts.items():
@@ -475,6 +493,10 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
     training.set_model(network)
     if args.resume:
         training.restore()
+    else:
+        for name in WRITTEN:  # of the model that --overwrite replaces
+            (folder / name).unlink(missing_ok=True)
+        training.save()  # so that --resume works from the first moment
     utils.write_json(folder / "config.json", config)
     workers = args.workers or (os.cpu_count() if utils.gpus() else 1)
     reading = utils.Batches(data.words, data.train, data.labels, size, args.batch_size, training.batches, training.batch,
@@ -496,10 +518,12 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
 
 def settings_of(args, config, data):
     """What a resumed training must share with the interrupted one."""
-    words = zlib.crc32(data.valid.astype(np.int32).tobytes(), zlib.crc32(data.train.astype(np.int32).tobytes()))
-    return {"network": config["network"], "alphabet": config["alphabet"], "words": words, "--opt": args.opt, "--lr": args.lr,
-            "--schedule": args.schedule, "--batch_size": args.batch_size, "--nbepochs": args.nbepochs,
-            "--random_state": args.random_state}
+    words = 0
+    for part in (data.train, data.valid, data.labels, data.words.text_ids):
+        words = zlib.crc32(np.ascontiguousarray(part), words)
+    options = "opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "no_augment", "val_instances"
+    return {"network": config["network"], "alphabet": config["alphabet"], "words": words,
+            "backend": keras.backend.backend(), **{f"--{name}": getattr(args, name) for name in options}}
 
 
 def run_fit(network, reading, training):
@@ -547,9 +571,6 @@ def open_folder(args):
     folder.mkdir(parents=True, exist_ok=True)
     for left in folder.glob(".*.resume.npz"):  # of a process that was killed while it wrote
         left.unlink()
-    if not args.resume:
-        for name in WRITTEN:
-            (folder / name).unlink(missing_ok=True)
     return folder
 
 
@@ -564,20 +585,22 @@ def git_commit():
 
 def describe(config, args, data):
     """`config` with what was trained, on what, how and with which versions."""
-    backend = keras.backend.backend()
+    backend, pretrained = keras.backend.backend(), config.pop("pretrained", None)
     return {**config, "trained": {
         "data": list(dict.fromkeys(Path(path).resolve().name for path in args.path)), "words": len(data.train),
         "words_validated": len(data.valid), "command": args.command, "date": datetime.date.today().isoformat(),
         "commit": git_commit(), "versions": {
             "python": platform.python_version(), "keras": keras.__version__,
             backend: importlib.import_module(backend).__version__, "numpy": np.__version__},
-        "pretrained": config.pop("pretrained", None)}}
+        "pretrained": pretrained}}
 
 
 def main(argv=None):
     args = parse_args(argv)
-    os.environ["CUDA_VISIBLE_DEVICES"] = args.G
+    utils.choose_gpus(args.G)
     devices = utils.gpus()
+    if args.batch_size % max(1, len(devices)):
+        raise UserError(f"--batch_size {args.batch_size}: must be a multiple of the {len(devices)} GPUs")
     with distribute(devices):
         train(args, max(1, len(devices)))
 
@@ -643,8 +666,8 @@ def write_report(folder, config, metrics, kept):
 Trained on {utils.hardware()}, the last step first:
 
 """ + "\nbefore that, ".join(lines) + f"""
-On {metrics["words"]:,} validation words of two letters or digits and more, lower case, letters and digits only, greedy
-decoding:
+On {metrics["words"]:,} validation words of two letters or digits and more, greedy decoding; lower case, letters and digits
+only, or, where a row says cased, all that the alphabet can write:
 
 | metric | value |
 | --- | --- |

@@ -81,7 +81,7 @@ def new_picture(path, overwrite):
 
 
 def run(main):
-    """Call `main()` as a script does: exit status 0 when done; for a `UserError` 2 and one line on stderr; 130 for Ctrl-C."""
+    """Call `main()` as a script does: status 0 when done, 130 for Ctrl-C, 2 and one line on stderr for a `UserError`."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf8", errors="backslashreplace")  # names of files may be anything
     try:
@@ -198,8 +198,8 @@ class WordList:
         folder_ids, text_ids, group_ids, split_ids = (array.array("i") for _ in range(4))
         names, ends = bytearray(), array.array("q")
         for name, text, group, split in rows:
-            folder, _, base = name.rpartition("/")
-            folder_ids.append(folders.setdefault(folder, len(folders)))
+            folder, slash, base = name.rpartition("/")
+            folder_ids.append(folders.setdefault(folder or slash, len(folders)))
             names += os.fsencode(base)
             ends.append(len(names))
             text_ids.append(texts.setdefault(text, len(texts)))
@@ -217,10 +217,10 @@ class WordList:
         """Word i's file name relative to the root."""
         base = os.fsdecode(self._names[self._ends[i - 1] if i else 0:self._ends[i]])
         folder = self.folders[self.folder_ids[i]]
-        return f"{folder}/{base}" if folder else base
+        return f"{folder.rstrip('/')}/{base}" if folder else base
 
     def path(self, i):
-        return f"{self.root}/{self.name(i)}" if self.root else self.name(i)
+        return os.path.join(self.root, self.name(i))
 
     def text(self, i):
         return self.texts[self.text_ids[i]]
@@ -253,7 +253,8 @@ def join(lists):
             for i in range(len(words)):
                 group = words.groups[i] if words.groups[i] >= 0 else f"word {i}" if roots.count(root) > 1 else ""
                 split = words.splits[words.split_ids[i]] if words.split_ids[i] >= 0 else ""
-                yield f"{root}/{words.name(i)}", words.text(i), f"{roots.index(root)}: {group}" if group != "" else "", split
+                name = os.path.join(root, words.name(i)).replace(os.sep, "/")
+                yield name, words.text(i), f"{roots.index(root)}: {group}" if group != "" else "", split
 
     return WordList("", rows())
 
@@ -702,6 +703,14 @@ def write_image(path, pixels):
 
 
 # --- Machine ---------------------------------------------------------------------------------------------------
+
+def choose_gpus(ids):
+    """Let this process see the GPUs of --G only, "0" or "0,1", or none ("-1"). Without --G, the first that the
+    environment's CUDA_VISIBLE_DEVICES allows. Works before the backend first looks for devices."""
+    if ids is None:
+        ids = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
+    os.environ["CUDA_VISIBLE_DEVICES"] = ids
+
 
 def gpus():
     """Names of the GPUs that tf.distribute can use together; with other backends none are joined."""

@@ -1,8 +1,6 @@
 """The scripts as a user runs them: the commands of 2018, bad input, a kill in the middle, the model that is shipped."""
 import csv
-import os
 import shlex
-import signal
 import subprocess
 import sys
 import time
@@ -70,6 +68,7 @@ python3 predict.py --G 0 --model_path %MODELS%/third --image_path %PROCESSED% --
 
 def test_the_commands_of_2018_run(mjsynth, iam, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # --G 1 changes it
     places = {"MJSYNTH": mjsynth, "IAM": iam, "MODELS": tmp_path / "models", "PROCESSED": tmp_path / "words",
               "ANSWER": tmp_path / "answer"}
     for command in COMMANDS_OF_2018.strip().splitlines():
@@ -80,7 +79,7 @@ def test_the_commands_of_2018_run(mjsynth, iam, tmp_path, monkeypatch):
     with open(tmp_path / "answer" / "prediction.csv", newline="") as file:
         assert [row["file"] for row in csv.DictReader(file)] == sorted(
             path.name for path in (tmp_path / "words").glob("*.png"))
-    assert utils.load_config(tmp_path / "models" / "third")["pretrained"]["words"] == 70
+    assert utils.load_config(tmp_path / "models" / "third")["trained"]["pretrained"]["words"] == 70
 
 
 @pytest.mark.parametrize("command, said", [
@@ -101,9 +100,11 @@ def test_a_training_that_was_killed_goes_on(mjsynth, tmp_path):
     state = tmp_path / "m" / train.STATE
     process = subprocess.Popen([sys.executable, "-c", "import sys, train; train.SAVE_SECONDS = 0; train.main(sys.argv[1:])",
                                 *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not state.exists() and process.poll() is None:
+    checkpoint = tmp_path / "m" / utils.WEIGHTS["checkpoint"]  # of the first of three validations
+    while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGKILL)
+    assert process.poll() is None
+    process.kill()
     process.wait()
     train.main([*options, "--resume"])
     with open(tmp_path / "m" / "history.csv", newline="") as file:
