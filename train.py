@@ -471,7 +471,7 @@ def write_history(folder, history):
     utils.write_csv(folder / "history.csv", [list(history[0]), *(row.values() for row in history)])
     figure, axis = pyplot.subplots(figsize=(7, 4), layout="constrained")
     batches = [row["batch"] for row in history]
-    axis.plot(batches, [row["loss"] for row in history], ".-", label="training loss (augmented words)")
+    axis.plot(batches, [row["loss"] for row in history], ".-", label="training loss")
     axis.plot(batches, [row["val_loss"] for row in history], ".-", label="validation loss")
     axis.set(xlabel="batch", ylabel="CTC loss a word", ylim=(0, None))
     accuracy = axis.twinx()
