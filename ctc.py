@@ -1,40 +1,508 @@
-"""What CTC output says: from a network's logits to text. Needs only numpy.
+"""What CTC output says: greedy, beam and lexicon decoding, string probability, alignment; needs only numpy and numba.
 
-    >>> import numpy as np, ctc
-    >>> logits = np.log([[[.1, .8, .1], [.9, .05, .05], [.2, .7, .1], [.1, .1, .8]]])  # [B=1, T=4, C=3]
-    >>> ctc.greedy(logits)
-    [([1, 1, 2], ...)]
+    >>> best = ctc.beam_search(logits, beam_width=10, top_paths=3)[0]    # the first word's three best texts
+    >>> [(alphabet.decode(text.classes), text.log_probability) for text in best]
 
-Logits are [B, T, C]: B words, T time steps, C classes, of which class 0 is the blank.
-Graves, Fernandez, Gomez, Schmidhuber: Connectionist Temporal Classification, ICML 2006.
+Connectionist temporal classification (Graves et al., ICML 2006): a network gives each of T time steps a probability
+for each of C classes. A path takes one class a step; it writes a text, by merging equal neighbours and then leaving
+out the blanks: l, blank, l, l is "ll". A text's probability is the sum over all paths that write it.
+
+Everywhere here `logits` is float [B, T, C], B words; log-probabilities will do as well, as they are normalised first.
+Class 0 is the blank, and a text is a list of classes in 1..C-1. Words, steps and shapes that are no good raise
+ValueError. The loops are compiled at the first call and kept in __pycache__.
 """
+import collections
+import concurrent.futures
+import itertools
+
+import numba
 import numpy as np
+
+# A class is left out of a step where its probability there is below PRUNE. A text loses no more than the paths that
+# go through what was left out, so that its probability falls by at most the sum of the probabilities left out over
+# all steps, which is below T * C * PRUNE: with 50 steps and 38 classes, 0.002.
+PRUNE = 1e-6
+BEAM_WIDTH = 10
+
+Text = collections.namedtuple("Text", "classes log_probability")
+
+_compiled = numba.njit(cache=True, nogil=True)  # nogil: threads decode side by side
 
 
 def log_softmax(logits):
-    """Log-probabilities, float64, of logits of any shape; classes on the last axis. Leaves log-probabilities as they are."""
-    logits = np.asarray(logits, np.float64)
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
-def greedy(logits):
-    """Best-path decoding (Graves 2006, section 3.2): the best class of each step, repeats merged, blanks removed.
-
-    logits: float [B, T, C], finite, class 0 the blank.
-    Returns B pairs (classes, confidence): list of int in 1..C-1, and that path's probability, in 0..1.
-    Equal neighbours survive when a blank stands between them: l, blank, l is "ll", l, l is "l".
-    Raises ValueError for another shape or for values that are not finite.
-    """
-    logits = np.asarray(logits)
+    """Log-probabilities, float32 [B, T, C], of logits; ValueError for another shape, or naming a step that is not finite."""
+    logits = np.asarray(logits, np.float32)
     if logits.ndim != 3 or logits.shape[2] < 1:
         raise ValueError(f"logits must be [B, T, C], not of shape {logits.shape}")
     if not np.isfinite(logits).all():
-        word, step, _ = np.argwhere(~np.isfinite(logits))[0]
-        raise ValueError(f"logits of word {word} are not finite at step {step}")
-    path = logits.argmax(axis=2) if logits.size else np.zeros(logits.shape[:2], int)
-    best = np.take_along_axis(log_softmax(logits), path[..., np.newaxis], axis=2)[..., 0] if logits.size else path
-    before = np.concatenate([np.zeros_like(path[:, :1]), path[:, :-1]], axis=1)
+        word, step, label = np.argwhere(~np.isfinite(logits))[0]
+        raise ValueError(f"logits of word {word} are not finite: {logits[word, step, label]} at step {step}, class {label}")
+    shifted = logits - logits.max(axis=2, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=2, keepdims=True))
+
+
+def greedy(logits):
+    """Best-path decoding (Graves 2006, section 3.2): the best class of each step, merged, without blanks.
+
+    Returns B Texts, each with the probability of that one path, which is at most the text's.
+    """
+    log_probs = log_softmax(logits)
+    path = log_probs.argmax(axis=2)
+    totals = log_probs.max(axis=2).sum(axis=1)
+    before = np.pad(path, ((0, 0), (1, 0)))[:, :-1]
     written = (path != 0) & (path != before)
-    return [(steps[keep].tolist(), float(np.exp(total)))
-            for steps, keep, total in zip(path, written, best.sum(axis=1))]
+    return [Text(steps[keep].tolist(), float(total)) for steps, keep, total in zip(path, written, totals)]
+
+
+# --- The probability of a given text ---------------------------------------------------------------------------
+
+def string_log_probability(logits, texts):
+    """The log-probability of each word's text: the CTC forward sum (Graves 2006, equations 5 to 8).
+
+    texts: B lists of classes. Returns float64 [B]; -inf where the text cannot be written in T steps.
+    """
+    log_probs, texts = _with_texts(logits, texts)
+    return np.array([_forward(steps, _with_blanks(text)) for steps, text in zip(log_probs, texts)])
+
+
+def alignment(logits, texts):
+    """Where each character of each word's text is: the first and last step that writes it on the best path (Viterbi).
+
+    texts: B lists of classes. Returns B lists of (first, last), a pair a character, counted from 0.
+    ValueError where a text cannot be written in T steps.
+    """
+    log_probs, texts = _with_texts(logits, texts)
+    spans = []
+    for word, (steps, text) in enumerate(zip(log_probs, texts)):
+        states = _best_states(steps, _with_blanks(text))
+        if len(steps) and states[0] < 0:
+            raise ValueError(f"word {word}: {len(steps)} steps cannot write a text of {len(text)} characters"
+                             " (and a blank between equal neighbours)")
+        firsts = np.searchsorted(states, 2 * np.arange(len(text)) + 1)  # state 2i + 1 is character i
+        lasts = np.searchsorted(states, 2 * np.arange(len(text)) + 1, side="right") - 1
+        spans.append(list(zip(firsts.tolist(), lasts.tolist())))
+    return spans
+
+
+def _with_texts(logits, texts):
+    log_probs = log_softmax(logits)
+    if len(texts) != len(log_probs):
+        raise ValueError(f"{len(texts)} texts for {len(log_probs)} words")
+    for word, text in enumerate(texts):
+        if len(text) and not 1 <= min(text) <= max(text) < log_probs.shape[2]:
+            raise ValueError(f"text of word {word} must hold classes from 1 to {log_probs.shape[2] - 1}: {list(text)}")
+    return log_probs, texts
+
+
+def _with_blanks(text):
+    """A blank before, between and after the characters: the states that a path goes through."""
+    states = np.zeros(2 * len(text) + 1, np.int64)
+    states[1::2] = text
+    return states
+
+
+@_compiled
+def _log_add(a, b):
+    """log(exp(a) + exp(b))"""
+    if a < b:
+        a, b = b, a
+    return a if b == -np.inf else a + np.log1p(np.exp(b - a))
+
+
+@_compiled
+def _may_skip(states, s):
+    """Whether a path may come to state s from s - 2: not past the blank between equal characters."""
+    return s > 1 and states[s] != 0 and states[s] != states[s - 2]
+
+
+@_compiled
+def _forward(log_probs, states):
+    alpha = np.full(len(states), -np.inf)  # log-probability of all ways to be in a state by now
+    alpha[0] = 0.0
+    for t in range(len(log_probs)):
+        for s in range(len(states) - 1, -1, -1):  # downwards, so that s - 1 and s - 2 are still those of t - 1
+            total = alpha[s]
+            if s > 0 and (t > 0 or s == 1):  # before the first step, a path stands in front of the first blank
+                total = _log_add(total, alpha[s - 1])
+            if t > 0 and _may_skip(states, s):
+                total = _log_add(total, alpha[s - 2])
+            alpha[s] = total + log_probs[t, states[s]]
+    return _log_add(alpha[-1], alpha[-2]) if len(states) > 1 else alpha[-1]
+
+
+@_compiled
+def _best_states(log_probs, states):
+    """The state at each step of the best path that writes the text, int64 [T]; -1 everywhere if there is none."""
+    steps, count = len(log_probs), len(states)
+    best = np.full(count, -np.inf)
+    best[0] = 0.0
+    came_from = np.zeros((steps, count), np.int64)
+    for t in range(steps):
+        for s in range(count - 1, -1, -1):
+            origin = s
+            if s > 0 and (t > 0 or s == 1) and best[s - 1] > best[origin]:
+                origin = s - 1
+            if t > 0 and _may_skip(states, s) and best[s - 2] > best[origin]:
+                origin = s - 2
+            came_from[t, s] = origin
+            best[s] = best[origin] + log_probs[t, states[s]]
+    state = count - 1 if count == 1 or best[-1] > best[-2] else count - 2
+    path = np.full(steps, -1)
+    if best[state] > -np.inf:
+        for t in range(steps - 1, -1, -1):
+            path[t] = state
+            state = came_from[t, state]
+    return path
+
+
+# --- Lexicon ----------------------------------------------------------------------------------------------------
+
+# A trie in arrays. Node 0 is the root; node i's children are the nodes children[i] to children[i + 1] - 1; labels[i] is
+# the class that leads to node i. priors[i] is what the word that ends there adds to a text's score, -inf if none does,
+# and best_below[i] the highest at it or below. By class: `fold`, its lower case; `punctuation`, whether it may surround words.
+Trie = collections.namedtuple("Trie", "labels children priors best_below fold punctuation")
+
+
+class Lexicon:
+    """Words to read by. Neither case nor the punctuation around a word matters.
+
+    `beam_search` orders texts by log-probability and by what is known of them before one looks: to a word of the
+    lexicon it adds `weight` * log(count / highest count), but never takes more than `margin` nats, which it takes from
+    any other text. So names, numbers and codes are kept where the image says so. What weight and margin are good
+    depends on how sure a network is of what it reads: fit them on its own readings.
+
+    words: iterable of str; counts: how often each occurs, above 0, or None; characters: the network's, character i being
+    class i + 1. Characters of a word that are not among them become "-" if that is one, else they are left out.
+    """
+
+    def __init__(self, words, characters, counts=None, weight=0.5, margin=3.0):
+        firsts = {}  # the first class of each character without case
+        fold = np.array([0] + [firsts.setdefault(c.lower(), k) for k, c in enumerate(characters, 1)])
+        punctuation = np.array([False] + [not c.isalnum() for c in characters])
+        outside = chr(firsts["-"]) if "-" in firsts else None
+        spelling = collections.defaultdict(lambda: outside, {ord(c): chr(k) for c, k in firsts.items() if len(c) == 1})
+        marks = "".join(map(chr, np.flatnonzero(punctuation)))
+        found = {}  # a word as a str of chr(class): its count
+        for word, count in zip(words, counts if counts is not None else itertools.repeat(1)):
+            spelled = word.lower().translate(spelling).strip(marks)
+            found[spelled] = max(count, found.get(spelled, 0))
+        found.pop("", None)
+        if not found:
+            raise ValueError("no word of the lexicon can be written with the network's characters")
+        self._trie = Trie(*_build(found), fold, punctuation)  # with the log of the counts as priors
+        self._words = len(found)
+        self.weigh(weight, margin)
+
+    def weigh(self, weight, margin):
+        """Set what a word's count and a text outside the lexicon add to the score."""
+        if not (weight >= 0 and margin >= 0):
+            raise ValueError(f"weight {weight} and margin {margin} must be 0 or more")
+        self.weight, self.margin = weight, margin
+
+        def weighed(priors):
+            return np.where(priors > -np.inf, np.maximum(weight * np.maximum(priors, -1e9), -margin), -np.inf)
+
+        self.trie = self._trie._replace(priors=weighed(self._trie.priors), best_below=weighed(self._trie.best_below))
+
+    @classmethod
+    def load(cls, path, characters, **scoring):
+        """The lexicon of a UTF-8 file: a word a line, and after it, if known, how often it occurs.
+
+        Empty lines and those that begin with "# " are passed over. ValueError where a line is something else.
+        """
+        words, counts = [], []
+        with open(path, encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                if not line.strip() or line.startswith("# "):
+                    continue
+                word, *count = line.split()
+                try:
+                    words.append(word)
+                    counts.append(float(*count) if count else 1.0)
+                    if not 0 < counts[-1] < np.inf:
+                        raise ValueError
+                except (TypeError, ValueError):
+                    raise ValueError(f"line {number}: {line.strip()[:60]!r} should be a word and, if known, its count") from None
+        return cls(words, characters, counts, **scoring)
+
+    def __len__(self):
+        return self._words
+
+    def __contains__(self, classes):
+        return self._prior(classes) > -np.inf
+
+    def _prior(self, classes):
+        return _prior(np.array(classes, np.int64), self.trie)
+
+    def score(self, text):
+        """What Texts are ordered by, in nats."""
+        prior = self._prior(text.classes)
+        return text.log_probability + (prior if prior > -np.inf else -self.margin)
+
+    def __contains__(self, classes):
+        return self._prior(classes) > -np.inf
+
+    def _prior(self, classes):
+        return _prior(np.array(classes, np.int64), self.trie)
+
+    def score(self, text):
+        """What Texts are ordered by, in nats."""
+        prior = self._prior(text.classes)
+        return text.log_probability + (prior if prior > -np.inf else -self.margin)
+
+    @property
+    def nbytes(self):
+        return sum(array.nbytes for array in (*self._trie, self.trie.priors, self.trie.best_below))
+
+
+def _build(counts):
+    """labels, children, priors and best_below of a Trie. counts: {word as str of chr(class): its count}."""
+    words = np.array(sorted(counts))
+    spelled = words.view(np.uint32).reshape(len(words), -1)  # a word a row, 0 behind its end
+    ends = np.zeros(len(words), np.int64)  # the node of each word's characters so far
+    labels, parents = [np.zeros(1, np.int64)], [np.zeros(0, np.int64)]
+    size = 1
+    for column in spelled.T:
+        fresh = (column > 0) & np.concatenate([[True], (column[1:] != column[:-1]) | (ends[1:] != ends[:-1])])
+        labels.append(column[fresh].astype(np.int64))
+        parents.append(ends[fresh])
+        ends = np.where(column > 0, size - 1 + np.cumsum(fresh), ends)
+        size += fresh.sum()
+    parent = np.concatenate(parents)  # of nodes 1, 2, ..., in ascending order
+    children = 1 + np.searchsorted(parent, np.arange(size + 1))
+    priors = np.full(size, -np.inf)
+    priors[ends] = np.log([counts[word] for word in words.tolist()]) - np.log(max(counts.values()))
+    best_below = priors.copy()
+    for k in range(size - 1, 0, -1):
+        best_below[parent[k - 1]] = max(best_below[parent[k - 1]], best_below[k])
+    return np.concatenate(labels).astype(np.int32), children.astype(np.int32), priors, best_below
+
+
+@_compiled
+def _follow(node, ended, label, trie):
+    """(node, ended) of a text one class longer.
+
+    node: the trie's, of the word so far, the root before it begins; ended: the node of the word that a punctuation
+    mark has ended. -1 stands for none; both may be some, as in don' (don, or the first half of don't).
+    """
+    child = -1
+    if node >= 0:
+        for k in range(trie.children[node], trie.children[node + 1]):
+            if trie.labels[k] == trie.fold[label]:
+                child = k
+    if not trie.punctuation[label]:
+        return child, -1
+    if node == 0 and child < 0:
+        return 0, -1
+    if ended < 0 and node >= 0 and trie.priors[node] > -np.inf:
+        ended = node
+    return child, ended
+
+
+@_compiled
+def _at(values, node, ended, trie):
+    """The higher of `values`, by node, at `node` and of the ended word's prior; -inf where there is neither."""
+    highest = values[node] if node >= 0 else -np.inf
+    return max(highest, trie.priors[ended]) if ended >= 0 else highest
+
+
+@_compiled
+def _prior(classes, trie):
+    node, ended = 0, -1
+    for label in classes:
+        node, ended = _follow(node, ended, label, trie)
+    return _at(trie.priors, node, ended, trie)
+
+
+# --- Beam search ------------------------------------------------------------------------------------------------
+
+def beam_search(logits, beam_width=BEAM_WIDTH, top_paths=1, lexicon=None, threads=1, prune=PRUNE):
+    """The likeliest texts of each word, by prefix beam search (Graves & Jaitly, ICML 2014; Hannun et al., 2014).
+
+    A step keeps the `beam_width` likeliest prefixes; all paths that write one prefix are summed, those that end with a
+    blank apart from those that do not, so that doubled letters need a blank between them and get it.
+
+    Returns B lists of at most `top_paths` Texts, the best first. A log-probability is the sum over the paths that the
+    search kept: at most that of `string_log_probability`, which a wide beam reaches.
+    With a `Lexicon`, texts are the likeliest ones of any kind and of the lexicon together, ordered by `Lexicon.score`.
+    threads: share the words among so many. prune: see PRUNE; 0 leaves nothing out.
+    """
+    for name, value in (("beam_width", beam_width), ("top_paths", top_paths), ("threads", threads)):
+        if value < 1:
+            raise ValueError(f"{name} must be 1 or more, not {value}")
+    log_probs = log_softmax(logits)
+    if not 0 <= prune < 1 / log_probs.shape[2]:
+        raise ValueError(f"prune must be 0 or more and below 1 / {log_probs.shape[2]} classes, not {prune}")
+    with np.errstate(divide="ignore"):
+        log_probs[log_probs < np.log(prune)] = -np.inf
+    found = _search_words(log_probs, beam_width, top_paths, threads, _NO_TRIE)
+    if lexicon is None:
+        return found
+    if log_probs.shape[2] != len(lexicon.trie.fold):
+        raise ValueError(f"the lexicon is for {len(lexicon.trie.fold)} classes, the logits have {log_probs.shape[2]}")
+    # No other text can have more than the probability that the best leaves over, and no prior is above log 1 = 0
+    unsure = [k for k, texts in enumerate(found)
+              if top_paths > 1 or 1 - np.exp(texts[0].log_probability) > np.exp(lexicon.score(texts[0]))]
+    for k, words in zip(unsure, _search_words(log_probs[unsure], beam_width, top_paths, threads, lexicon.trie)):
+        different = {tuple(text.classes): text for text in found[k] + words}
+        found[k] = sorted(different.values(), key=lexicon.score, reverse=True)[:top_paths]
+    return found
+
+
+_NO_TRIE = Trie(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0), np.zeros(0), np.zeros(0, np.int64),
+                np.zeros(0, np.bool_))
+
+
+def _search_words(log_probs, beam_width, top_paths, threads, trie):
+    """`beam_search` without a lexicon, or, if `trie` is one's, over its words alone, ordered with their priors."""
+    words, steps, _ = log_probs.shape
+    classes = np.zeros((words, top_paths, steps), np.int32)
+    lengths = np.zeros((words, top_paths), np.int64)
+    totals = np.full((words, top_paths), -np.inf)
+
+    def search(part):
+        _search_part(log_probs[part], beam_width, trie, classes[part], lengths[part], totals[part])
+
+    parts = [slice(words * k // threads, words * (k + 1) // threads) for k in range(threads)]
+    if threads == 1:
+        search(parts[0])
+    else:
+        with concurrent.futures.ThreadPoolExecutor(threads) as pool:
+            list(pool.map(search, parts))
+    return [[Text(row[:length].tolist(), float(total)) for row, length, total in zip(*texts) if total > -np.inf]
+            for texts in zip(classes, lengths, totals)]
+
+
+@_compiled
+def _search_part(log_probs, beam_width, trie, classes, lengths, totals):
+    for k in range(len(log_probs)):
+        _search(log_probs[k], beam_width, trie, classes[k], lengths[k], totals[k])
+
+
+# Prefixes are numbered as they come up, the empty one 0. `tree` has a row for each: the prefix one class shorter, the
+# last class, the first of the prefixes one class longer, the next with the same beginning (-1 where there is none), and
+# where the word is in the lexicon (see _follow). `mass` has the log-probabilities of its paths so far: of those that
+# end with a blank, with its last class, and of both together; -inf for a prefix that is not in the beam.
+_PARENT, _LAST, _CHILD, _SIBLING, _NODE, _ENDED = range(6)
+_BLANK, _LABEL, _BOTH = range(3)
+
+
+@_compiled
+def _search(log_probs, beam_width, trie, classes, lengths, totals):
+    """Prefix beam search over one word's log_probs [T, C], into classes [K, T], lengths [K] and totals [K]."""
+    steps, all_classes = log_probs.shape
+    tree = np.full((1 + steps * beam_width, 6), -1, np.int64)
+    tree[0, _LAST] = tree[0, _NODE] = 0
+    mass = np.full((len(tree), 3), -np.inf)
+    mass[0, _BLANK] = mass[0, _BOTH] = 0.0
+    ahead = np.zeros(len(tree))  # what the likeliest word that a prefix may become adds to its score
+    beam, size, used = np.zeros(beam_width, np.int64), 1, 1
+    scores, items, next_mass = np.empty(beam_width), np.empty(beam_width, np.int64), np.empty((beam_width, 3))
+    for t in range(steps):
+        found = _rank(log_probs[t], tree, mass, ahead, beam[:size], trie, scores, items)
+        for k in range(found):
+            prefix, label = beam[items[k] // all_classes], items[k] % all_classes
+            if label == 0:
+                items[k] = prefix
+                next_mass[k] = _same(log_probs[t], tree, mass, prefix)
+            else:
+                items[k] = _find(tree, prefix, label)
+                if items[k] < 0:
+                    items[k], used = _add(tree, ahead, prefix, label, used, trie), used + 1
+                next_mass[k, _BLANK] = -np.inf
+                next_mass[k, _LABEL] = next_mass[k, _BOTH] = _longer(log_probs[t], tree, mass, prefix, label)
+        for k in range(size):
+            mass[beam[k]] = -np.inf
+        size = found
+        for k in range(size):
+            beam[k] = items[k]
+            mass[beam[k]] = next_mass[k]
+    found = 0
+    for k in range(size):
+        prior = _at(trie.priors, tree[beam[k], _NODE], tree[beam[k], _ENDED], trie) if len(trie.labels) else 0.0
+        found = _insert(scores, items, found, mass[beam[k], _BOTH] + prior, beam[k])
+    for k in range(min(found, len(totals))):
+        totals[k], lengths[k] = mass[items[k], _BOTH], _write(tree, items[k], classes[k])
+
+
+@_compiled
+def _rank(step, tree, mass, ahead, beam, trie, scores, items):
+    """The best texts one step on, into `scores` and `items` (place in the beam * C + added class, or + 0); how many."""
+    found, all_classes = 0, len(step)
+    for k, prefix in enumerate(beam):
+        found = _insert(scores, items, found, _same(step, tree, mass, prefix)[_BOTH] + ahead[prefix], k * all_classes)
+    for label in range(1, all_classes):
+        if step[label] == -np.inf:
+            continue
+        for k, prefix in enumerate(beam):
+            total = _longer(step, tree, mass, prefix, label)
+            if found == len(scores) and total <= scores[-1]:
+                continue  # with the lexicon it would only sink
+            child = _find(tree, prefix, label)
+            if child >= 0 and mass[child, _BOTH] > -np.inf:
+                continue  # it is in the beam itself, and _same has counted this
+            if len(trie.labels):
+                node, ended = _follow(tree[prefix, _NODE], tree[prefix, _ENDED], label, trie)
+                total += _at(trie.best_below, node, ended, trie)
+            found = _insert(scores, items, found, total, k * all_classes + label)
+    return found
+
+
+@_compiled
+def _same(step, tree, mass, prefix):
+    """A row of `mass`: a prefix one step on, after a blank, its last class again, or as a shorter one of the beam grows."""
+    last, parent = tree[prefix, _LAST], tree[prefix, _PARENT]
+    blank, label = mass[prefix, _BOTH] + step[0], mass[prefix, _LABEL] + step[last]
+    if parent >= 0:
+        label = _log_add(label, _longer(step, tree, mass, parent, last))
+    return blank, label, _log_add(blank, label)
+
+
+@_compiled
+def _longer(step, tree, mass, prefix, label):
+    """The log-probability of a prefix that a class is added to; behind the same class only where a blank stood between."""
+    return mass[prefix, _BLANK if tree[prefix, _LAST] == label else _BOTH] + step[label]
+
+
+@_compiled
+def _find(tree, prefix, label):
+    """The number of `prefix` + `label`, or -1 while it has none."""
+    child = tree[prefix, _CHILD]
+    while child >= 0 and tree[child, _LAST] != label:
+        child = tree[child, _SIBLING]
+    return child
+
+
+@_compiled
+def _add(tree, ahead, prefix, label, used, trie):
+    """Number `prefix` + `label`: `used` it is."""
+    tree[used, _PARENT], tree[used, _LAST] = prefix, label
+    tree[used, _SIBLING], tree[prefix, _CHILD] = tree[prefix, _CHILD], used
+    if len(trie.labels):
+        tree[used, _NODE], tree[used, _ENDED] = _follow(tree[prefix, _NODE], tree[prefix, _ENDED], label, trie)
+        ahead[used] = _at(trie.best_below, tree[used, _NODE], tree[used, _ENDED], trie)
+    return used
+
+
+@_compiled
+def _insert(scores, items, found, score, item):
+    """Put an item in its place among the `found` ones there are, best first, if it is good enough; how many there are."""
+    if score == -np.inf or (found == len(scores) and score <= scores[-1]):
+        return found
+    place = min(found, len(scores) - 1)
+    while place > 0 and scores[place - 1] < score:
+        scores[place], items[place] = scores[place - 1], items[place - 1]
+        place -= 1
+    scores[place], items[place] = score, item
+    return min(found + 1, len(scores))
+
+
+@_compiled
+def _write(tree, prefix, classes):
+    """Spell a prefix out into `classes`; its length."""
+    length, longer = 0, prefix
+    while longer > 0:
+        longer, length = tree[longer, _PARENT], length + 1
+    for k in range(length - 1, -1, -1):
+        classes[k], prefix = tree[prefix, _LAST], tree[prefix, _PARENT]
+    return length

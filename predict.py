@@ -5,6 +5,7 @@
     python predict.py --model_path models/mjsynth --image_path mjsynth --mjsynth --val_fname annotation_test.txt \\
         --validate --num_instances 512
     python predict.py --model_path models/iam --image_path imgs/words --show words.png           # what it sees and reads
+    python predict.py --model_path models/iam --image_path imgs/words --lexicon en --top_paths 3 # English, three guesses
 
 The model folder knows the alphabet and the image size. Without --result_path, predictions go to stdout.
 """
@@ -21,11 +22,12 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from tqdm import tqdm
 
+import ctc
 import utils
 from utils import UserError
 
-BATCH = 64  # words read at a time
 SHOWN = 60  # words on the sheet of --show
+CALIBRATED = 8000  # words that --calibrate fits to, at most
 
 
 def parse_args(argv=None):
@@ -40,8 +42,18 @@ def parse_args(argv=None):
     add("--val_fname", default="annotation_val.txt", help="mjsynth listing to read (default annotation_val.txt)")
     add("--num_instances", type=int, help="read that many of the words only, chosen at random")
     add("--random_state", type=int, default=0, help="seed of that choice")
+    add("--beam_width", type=int, default=ctc.BEAM_WIDTH, help="texts that the search keeps in sight at each step (default "
+                                                               f"{ctc.BEAM_WIDTH})")
+    add("--greedy", action="store_true", help="no search: the likeliest path")
+    add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
+    add("--top_paths", type=int, default=1, metavar="N", help="write the N likeliest texts of each word")
+    add("--threads", type=int, default=os.cpu_count() or 1, help="threads that search")
     add("--max_len", type=int, help="longest text to write; by itself the model's time steps are the limit")
     add("--show", type=Path, metavar="PNG", help=f"also draw the first {SHOWN} words: input, after the STN, what was read")
+    add("--plots", type=Path, metavar="DIR", help="with --validate: draw how often readings are right by their confidence, and "
+                                                  "how the edit distances are spread")
+    add("--calibrate", action="store_true", help="with --validate: fit confidences and --lexicon's weight to these words, and "
+                                                 "keep that in the model folder")
     add("--G", "--gpus", help="GPU id (default 0); -1: the CPU, as is a machine without GPU")
     add("--workers", type=int, default=os.cpu_count() or 1, help="threads that read images")
     add("--overwrite", action="store_true", help="replace the files of an earlier run")
@@ -49,12 +61,16 @@ def parse_args(argv=None):
     add("--imgW", type=int, help="the model knows its width; another is an error")
     add("--norm", action="store_true", help="images are always normalised; for the commands of 2018")
     args = parser.parse_args(argv)
-    for name, least in (("num_instances", 1), ("max_len", 1), ("workers", 1), ("random_state", 0)):
+    for name, least in (("num_instances", 1), ("max_len", 1), ("workers", 1), ("random_state", 0),
+                        ("beam_width", 1), ("top_paths", 1), ("threads", 1)):
         value = getattr(args, name)
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be {least} or more")
-    if args.split and not args.validate:
-        raise UserError("--split goes with --validate")
+    for flag in ("split", "plots", "calibrate"):
+        if getattr(args, flag) and not args.validate:
+            raise UserError(f"--{flag} goes with --validate")
+    if args.greedy and (args.lexicon or args.top_paths > 1):
+        raise UserError("--greedy knows one text a word and no lexicon; leave it, --lexicon or --top_paths out")
     utils.new_picture(args.show, args.overwrite)
     return args
 
@@ -99,30 +115,35 @@ def choose_split(words, args):
 
 # --- Reading --------------------------------------------------------------------------------------------------
 
-Read = collections.namedtuple("Read", "index reading error")  # error: why the image could not be read, or ""
+Read = collections.namedtuple("Read", "index readings error")  # readings: none of an unreadable image; error: why no text
 
 
-def read_words(reader, words, chosen, workers):
-    """A Read for each of the words `chosen`, in their order, batch by batch: memory does not grow with their number."""
+def load_batches(size, words, chosen, workers):
+    """The words `chosen`, batch by batch: lists of (index, prepared image or None, why it cannot be read or "")."""
     def load(i):
         try:
-            return utils.prepare(utils.read_image(words.path(i)), reader.size), ""
+            return i, utils.prepare(utils.read_image(words.path(i)), size), ""
         except ValueError as error:
-            return None, str(error)
+            return i, None, str(error)
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        batches = (chosen[k:k + BATCH] for k in range(0, len(chosen), BATCH))
+        batches = (chosen[k:k + utils.BATCH] for k in range(0, len(chosen), utils.BATCH))
         loading = collections.deque()
         for batch in itertools.chain(batches, [None] * 2):  # two batches are read while one is recognised
             if batch is not None:
-                loading.append((batch, [pool.submit(load, i) for i in batch]))
+                loading.append([pool.submit(load, i) for i in batch])
             if loading and (len(loading) > 2 or batch is None):
-                indices, futures = loading.popleft()
-                loaded = [future.result() for future in futures]
-                images = [image for image, _ in loaded if image is not None]
-                readings = iter(reader.read_prepared(np.stack(images)) if images else ())
-                for i, (image, error) in zip(indices, loaded):
-                    yield Read(i, utils.Reading("", 0.0) if image is None else next(readings), error)
+                yield [future.result() for future in loading.popleft()]
+
+
+def read_words(reader, words, chosen, workers, top_paths=1):
+    """A Read for each of the words `chosen`, in their order; memory does not grow with their number."""
+    for batch in load_batches(reader.size, words, chosen, workers):
+        images = [image for _, image, _ in batch if image is not None]
+        found = iter(reader.read_prepared(np.stack(images), top_paths) if images else ())
+        for i, image, error in batch:
+            readings = next(found) if image is not None else []
+            yield Read(i, readings, error if image is None or image.any() else "no ink in it")
 
 
 # --- Results --------------------------------------------------------------------------------------------------
@@ -167,24 +188,26 @@ def open_rows(path):
     os.replace(part, path)
 
 
-def write_predictions(path, words, reads):
-    """prediction.csv: file, prediction, confidence, error. A row is written as soon as its word is read."""
+def write_predictions(path, words, reads, top_paths):
+    """prediction.csv: file, prediction, confidence, ... the next likely ones ..., error. Written as soon as a word is read."""
     with open_rows(path) as rows:
-        rows.writerow(["file", "prediction", "confidence", "error"])
-        for index, reading, error in reads:
-            rows.writerow([words.name(index), reading.text, f"{reading.confidence:.4f}", error])
+        rows.writerow(["file", "prediction", "confidence",
+                       *(f"{name}_{k}" for k in range(2, top_paths + 1) for name in ("prediction", "confidence")), "error"])
+        for index, readings, error in reads:
+            cells = [cell for text, confidence in readings or [("", 0)] for cell in (text, f"{confidence:.4f}")]
+            rows.writerow([words.name(index), *cells, *[""] * (2 * top_paths - len(cells)), error])
 
 
-def validate(path, words, reads, alphabet):
-    """Print the metrics and write errors.csv, the worst first.
+def validate(path, words, reads, alphabet, plots=None):
+    """Print the metrics and write errors.csv, the worst first; draw into the folder `plots` if given.
 
     Scored are words with two letters or digits and more, over lower-case letters and digits; cased, over all that
     the alphabet can write, where it has capitals.
     """
     reads = list(reads)
-    unread = [(words.name(index), error) for index, _, error in reads if error]
-    read = [(words.name(index), words.text(index), reading) for index, reading, error in reads if not error]
-    pairs = [tuple(map(utils.letters_and_digits, (reading.text, text))) for _, text, reading in read]
+    unread = [(words.name(index), error) for index, readings, error in reads if not readings]
+    read = [(words.name(index), words.text(index), readings) for index, readings, _ in reads if readings]
+    pairs = [tuple(map(utils.letters_and_digits, (readings[0].text, text))) for _, text, readings in read]
     worth = utils.worth_scoring(pairs) if any(truth for _, truth in pairs) else [False] * len(pairs)
     scored = [(*row, pair) for row, pair, which in zip(read, pairs, worth) if which]
     if not scored:
@@ -193,10 +216,14 @@ def validate(path, words, reads, alphabet):
     print(f"{len(scored):,} words scored; left out: {len(read) - len(scored):,} of fewer than two letters or digits, "
           f"{len(unread):,} unreadable")
     show_scores("lower case, letters and digits only", [pair for *_, pair in scored])
+    show_best_of(scored)
     if alphabet.has_case:
         show_scores("with case and punctuation",
-                    [(reading.text, alphabet.spell(text)[0]) for _, text, reading, _ in scored])
-    rows = [(Levenshtein.distance(*pair), name, text, reading, len(pair[1])) for name, text, reading, pair in scored]
+                    [(readings[0].text, alphabet.spell(text)[0]) for _, text, readings, _ in scored])
+    confidences, right = [readings[0].confidence for *_, readings, _ in scored], [a == b for *_, (a, b) in scored]
+    error, bins = utils.calibration(confidences, right)
+    print(f"\nconfidences\n{'  expected calibration error, 15 bins':<38}{error:>8.4f}")
+    rows = [(Levenshtein.distance(*pair), name, text, readings[0], len(pair[1])) for name, text, readings, pair in scored]
     with open_rows(path) as out:
         out.writerow(["file", "text", "prediction", "confidence", "edit_distance", "error"])
         out.writerows([name, "", "", "", "", error] for name, error in unread)
@@ -204,6 +231,44 @@ def validate(path, words, reads, alphabet):
                       for distance, name, text, reading, length in sorted(rows, key=lambda row: (-row[0] / row[4], row[1]))
                       if distance)
     print(f"errors, the worst first: {path}")
+    if plots:
+        draw_plots(plots, bins, error, [distance for distance, *_ in rows])
+
+
+def show_best_of(scored):
+    """With --top_paths: how often the truth is among so many."""
+    most = max(len(readings) for _, _, readings, _ in scored)
+    if most > 1:
+        found = [truth in [utils.letters_and_digits(text) for text, _ in readings] for _, _, readings, (_, truth) in scored]
+        print(f"  {f'word accuracy, best of {most}':<36}{np.mean(found):>8.4f}")
+
+
+def draw_plots(folder, bins, error, distances):
+    """reliability.png, how often readings of each confidence are right, and edit_distances.png, their histogram."""
+    import matplotlib
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    folder.mkdir(parents=True, exist_ok=True)
+    figure, axis = pyplot.subplots(figsize=(5, 5), layout="constrained")
+    words, confidence, accuracy = np.array(bins).T
+    axis.plot([0, 1], [0, 1], ":", color="grey", label="as sure as right")
+    axis.scatter(confidence, accuracy, 10 + 300 * words / words.sum(), label="a bin; its area: words in it")
+    axis.set(xlabel="mean confidence", ylabel="part of the words that are right", xlim=(0, 1), ylim=(0, 1.02), aspect="equal",
+             title=f"expected calibration error {error:.3f}, {words.sum():,.0f} words")
+    axis.legend(loc="upper left")
+    save_figure(figure, folder / "reliability.png")
+    figure, axis = pyplot.subplots(figsize=(6, 4), layout="constrained")
+    bars = axis.bar(*np.unique(np.minimum(distances, 10), return_counts=True))
+    axis.bar_label(bars)
+    axis.set(xlabel="edit distance (10: or more)", ylabel="words", xticks=range(11))
+    save_figure(figure, folder / "edit_distances.png")
+
+
+def save_figure(figure, path):
+    with utils.written_whole(path) as beside:
+        figure.savefig(beside, dpi=100)
+    print(path)
 
 
 def show_scores(title, pairs):
@@ -225,34 +290,63 @@ def show_sheet(path, reader, words, chosen):
     if not images:
         return print(f"none of the first {SHOWN} images can be read: no {path}", file=sys.stderr)
     images = np.stack(images)
-    captions = [f"{reading.text} {reading.confidence:.2f}" + (f"  ({text})" if text else "")
-                for text, reading in zip(captions, reader.read_prepared(images))]
+    captions = [f"{best.text} {best.confidence:.2f}" + (f"  ({text})" if text else "")
+                for text, (best,) in zip(captions, reader.read_prepared(images))]
     rows = [([image, straight], caption) for image, straight, caption in zip(images, reader.straighten(images), captions)]
     utils.write_image(path, utils.contact_sheet(rows))
 
 
+def calibrate(args, reader, words, chosen):
+    """Fit confidences and the lexicon's weight to the words, and write them into the model folder's config.json."""
+    logits, truths = [], []
+    for batch in load_batches(reader.size, words, chosen[:CALIBRATED], args.workers):
+        readable = [(image, words.text(i)) for i, image, _ in batch if image is not None]
+        readable = [(image, text) for image, text in readable if len(utils.letters_and_digits(text)) > 1]
+        if readable:
+            logits.append(reader.logits(np.stack([image for image, _ in readable])))
+            truths += [text for _, text in readable]
+    if len(truths) < utils.FITTED_ON:
+        raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {utils.FITTED_ON} or more")
+    folder, _ = utils.find_model(args.model_path)
+    decoding = utils.fit_decoding(reader.alphabet, np.concatenate(logits), truths)
+    utils.write_json(folder / "config.json", {**utils.load_config(folder), "decoding": decoding})
+    print(f"{folder / 'config.json'}: fitted on {len(truths):,} words: "
+          + ", ".join(f"{name} {value:g}" for name, value in decoding.items()))
+
+
 # --- Main -----------------------------------------------------------------------------------------------------
+
+def load_reader(args):
+    return utils.load_reader(args.model_path, beam_width=0 if args.greedy else args.beam_width, lexicon=args.lexicon,
+                             threads=args.threads)
+
 
 def main(argv=None):
     args = parse_args(argv)
     utils.choose_gpus(args.G)
-    reader = utils.load_reader(args.model_path)
+    reader = load_reader(args)
     for flag, value, known in (("imgW", args.imgW, reader.size[0]), ("imgh", args.imgh, reader.size[1])):
         if value not in (None, known):
             raise UserError(f"--{flag} {value}: {args.model_path} reads images of {known}; leave that option out")
     words, chosen = load_words(args)
     path = result_file(args, "errors.csv" if args.validate else "prediction.csv")
+    for name in ("reliability.png", "edit_distances.png") if args.plots else ():
+        utils.new_picture(args.plots / name, args.overwrite)
+    if args.calibrate:
+        calibrate(args, reader, words, chosen)
+        reader = load_reader(args)
     if args.show:
         show_sheet(args.show, reader, words, chosen)
-    reads = read_words(reader, words, chosen, args.workers)
+    reads = read_words(reader, words, chosen, args.workers, args.top_paths)
     if args.max_len:
-        reads = (read._replace(reading=read.reading._replace(text=read.reading.text[:args.max_len])) for read in reads)
+        reads = (read._replace(readings=[reading._replace(text=reading.text[:args.max_len]) for reading in read.readings])
+                 for read in reads)
     on_screen = path is None and sys.stdout.isatty()  # where the rows themselves show how far it is
     with contextlib.closing(tqdm(reads, total=len(chosen), unit="word", dynamic_ncols=True, disable=on_screen)) as reads:
         if args.validate:
-            validate(path, words, reads, reader.alphabet)
+            validate(path, words, reads, reader.alphabet, args.plots)
         else:
-            write_predictions(path, words, reads)
+            write_predictions(path, words, reads, args.top_paths)
 
 
 if __name__ == "__main__":

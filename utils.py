@@ -15,6 +15,7 @@ import collections
 import concurrent.futures.process
 import contextlib
 import csv
+import itertools
 import json
 import multiprocessing
 import multiprocessing.connection
@@ -776,6 +777,21 @@ def _score(pairs):
     }
 
 
+def calibration(confidences, correct, bins=15):
+    """How far confidences are from how often they are right, over `bins` equally wide bins of 0 to 1 (Guo et al., 2017).
+
+    confidences: float [N] in 0..1; correct: bool [N]. Returns the expected calibration error, the mean over words of
+    |accuracy - mean confidence| of their bin (NaN without words), and the bins with words: rows (words, mean confidence,
+    accuracy).
+    """
+    confidences, correct = np.asarray(confidences, float), np.asarray(correct, bool)
+    place = np.minimum((confidences * bins).astype(int), bins - 1)
+    rows = [(int(part.sum()), float(confidences[part].mean()), float(correct[part].mean()))
+            for part in (place == k for k in range(bins)) if part.any()]
+    error = sum(words * abs(accuracy - confidence) for words, confidence, accuracy in rows)
+    return error / len(confidences) if rows else float("nan"), rows
+
+
 # --- Model folders and reading --------------------------------------------------------------------------------
 
 WEIGHTS = {"final": "final.weights.h5", "checkpoint": "checkpoint.weights.h5"}
@@ -834,28 +850,50 @@ def load_weights(network, weights):
 
 Reading = collections.namedtuple("Reading", "text confidence")
 
+# What a model folder's config.json holds as "decoding", fitted by `fit_decoding`; this is where nothing has been fitted.
+DECODING = {"temperature": 1.0, "lexicon_temperature": 3.0, "lexicon_weight": 0.5, "lexicon_margin": 3.0}
+
 
 class Reader:
-    """A trained network that reads images of single words."""
+    """A trained network that reads images of single words.
 
-    def __init__(self, network, alphabet):
+    reader.beam_width: of the search for the likeliest text; 0 reads the likeliest path (greedy).
+    reader.lexicon: a ctc.Lexicon to read by, or None. reader.threads: how many threads search.
+    """
+
+    def __init__(self, network, alphabet, decoding=None, beam_width=ctc.BEAM_WIDTH, lexicon=None, threads=1):
         self.network, self.alphabet = network, alphabet
         self.size = network.input_shape[1:3]  # width, height
+        self.decoding = {**DECODING, **(decoding or {})}
+        self.beam_width, self.threads = beam_width, threads
+        self.lexicon = load_lexicon(lexicon, alphabet, self.decoding) if lexicon else None
 
     def logits(self, images):
-        """float32 [B, T, 1 + len(alphabet)] of prepared images [B, W, H, 1]."""
-        return np.asarray(self.network.predict_on_batch(images))
-
-    def read_prepared(self, images, batch_size=64):
-        """A Reading for each of prepared images, float32 [N, W, H, 1]."""
-        readings = []
-        for k in range(0, len(images), batch_size):
-            batch = images[k:k + batch_size]
-            full = np.zeros((batch_size, *images.shape[1:]), np.float32)  # another size would cost a compilation
+        """float32 [N, T, 1 + len(alphabet)] of prepared images [N, W, H, 1]."""
+        logits = []
+        for k in range(0, len(images), BATCH):
+            batch = images[k:k + BATCH]
+            full = np.zeros((BATCH, *images.shape[1:]), np.float32)  # another size would cost a compilation
             full[:len(batch)] = batch
-            readings += [Reading(self.alphabet.decode(classes), confidence)
-                         for classes, confidence in ctc.greedy(self.logits(full)[:len(batch)])]
-        return readings
+            logits.append(np.asarray(self.network.predict_on_batch(full))[:len(batch)])
+        return np.concatenate(logits)
+
+    def decode(self, logits, top_paths=1):
+        """The `top_paths` likeliest Readings of each of float [N, T, 1 + len(alphabet)], N lists, the best first."""
+        if self.beam_width:
+            found = ctc.beam_search(logits, self.beam_width, top_paths, self.lexicon, self.threads)
+        else:
+            found = [[text] for text in ctc.greedy(logits)]
+        temperature = self.decoding["lexicon_temperature" if self.lexicon else "temperature"]
+        words = [k for k, texts in enumerate(found) for _ in texts]
+        chances = iter(ctc.string_log_probability(logits[words], [text.classes for texts in found for text in texts]))
+        return [[Reading(self.alphabet.decode(text.classes), float(np.exp(next(chances) / temperature))) for text in texts]
+                for texts in found]
+
+    def read_prepared(self, images, top_paths=1):
+        """The `top_paths` likeliest Readings of each of prepared images, float32 [N, W, H, 1]: N lists, the best first."""
+        found = self.decode(self.logits(images), top_paths)
+        return [texts if image.any() else [Reading("", 0.0)] for image, texts in zip(images, found)]  # no ink, no text
 
     def straighten(self, images):
         """Prepared images as they leave the STN, float32 [B, W, H, 1]."""
@@ -870,13 +908,73 @@ class Reader:
             return self.read([images])[0]
         pixels = (read_image(image) if isinstance(image, (str, os.PathLike)) else image for image in images)
         prepared = [prepare(image, self.size) for image in pixels]
-        return self.read_prepared(np.stack(prepared)) if prepared else []
+        return [best[0] for best in self.read_prepared(np.stack(prepared))] if prepared else []
 
 
-def load_reader(path):
-    """The Reader of a model folder, or of a weights file in one."""
+BATCH = 64  # words that go through the network together
+
+
+def load_reader(path, **decoding):
+    """The Reader of a model folder, or of a weights file in one. `decoding`: beam_width, lexicon ("en" or a file), threads."""
     folder, weights = find_model(path)
     config = load_config(folder)
     network = network_of(config)
     load_weights(network, weights)
-    return Reader(network, Alphabet(config["alphabet"]))
+    return Reader(network, Alphabet(config["alphabet"]), config.get("decoding"), **decoding)
+
+
+LEXICONS = Path(__file__).parent / "lexicons"
+
+
+def load_lexicon(name, alphabet, decoding):
+    """The ctc.Lexicon of a word list: of a file, or of the project's own of that name, "en"."""
+    path = Path(name) if Path(name).exists() else LEXICONS / f"{name}.txt"
+    if not path.is_file():
+        own = ", ".join(sorted(path.stem for path in LEXICONS.glob("*.txt") if "LICENSE" not in path.name))
+        raise UserError(f"--lexicon {name}: no such file; give one with a word a line, or {own}")
+    try:
+        return ctc.Lexicon.load(path, alphabet.characters, weight=decoding["lexicon_weight"],
+                                margin=decoding["lexicon_margin"])
+    except ValueError as error:  # UnicodeDecodeError is one
+        raise UserError(f"--lexicon {path}: {error}") from None
+
+
+FITTED_ON = 100  # words at least
+
+
+def fit_decoding(alphabet, logits, truths):
+    """What makes confidences true and the lexicon "en" useful: DECODING's values, fitted on words with known texts.
+
+    logits: float [N, T, C]; truths: list of str. Texts are equal here if their letters and digits are, without case.
+    A confidence is the string probability to the power of 1 / temperature; the temperature is the one with the highest
+    likelihood of which words were right and which not (after Guo et al., 2017). Of the lexicon's weights and margins
+    those are taken that read most words, and lose at most one in 200 of the words outside the lexicon.
+    """
+    classes = [alphabet.encode(alphabet.spell(truth)[0]) for truth in truths]
+    truths = [letters_and_digits(truth) for truth in truths]
+
+    def search(**options):
+        found = ctc.beam_search(logits, threads=os.cpu_count() or 1, **options)
+        texts = [best[0].classes for best in found]
+        right = [letters_and_digits(alphabet.decode(text)) == truth for text, truth in zip(texts, truths)]
+        return texts, np.array(right)
+
+    def temperature(texts, right):
+        chances = np.minimum(ctc.string_log_probability(logits, texts), -1e-6)
+        powers = np.exp(np.linspace(-2, 3, 101))
+        return float(powers[np.argmin([-np.where(right, chances / power, np.log(-np.expm1(chances / power))).mean()
+                                       for power in powers])])
+
+    texts, right = search()
+    fitted = {"temperature": temperature(texts, right)}
+    lexicon = load_lexicon("en", alphabet, DECODING)
+    outside = np.array([text not in lexicon for text in classes])
+    least, most = right[outside].sum() - outside.sum() / 200, -1
+    for weight, margin in itertools.product((0.1, 0.2, 0.5, 0.8), range(9)):
+        lexicon.weigh(weight, margin)
+        texts, right = search(lexicon=lexicon)
+        if right[outside].sum() >= least and right.sum() > most:
+            most = right.sum()
+            fitted.update(lexicon_temperature=temperature(texts, right), lexicon_weight=weight,
+                          lexicon_margin=float(margin))
+    return {**DECODING, **{name: round(value, 3) for name, value in fitted.items()}}
