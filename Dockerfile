@@ -14,6 +14,8 @@ RUN grep -v '^tensorflow' requirements.txt > /tmp/others.txt \
 RUN useradd --create-home reader && chown reader: .
 USER reader
 COPY --chown=reader . .
+# The decoder's loops, compiled at the first call, are kept where any user may write.
+ENV NUMBA_CACHE_DIR=/tmp/numba
 # Nothing listens on 8000 yet; the port is the one that the search page will use.
 EXPOSE 8000
 CMD ["bash"]

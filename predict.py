@@ -50,10 +50,10 @@ def parse_args(argv=None):
     add("--threads", type=int, default=os.cpu_count() or 1, help="threads that search")
     add("--max_len", type=int, help="longest text to write; by itself the model's time steps are the limit")
     add("--show", type=Path, metavar="PNG", help=f"also draw the first {SHOWN} words: input, after the STN, what was read")
-    add("--plots", type=Path, metavar="DIR", help="with --validate: draw how often readings are right by their confidence, and "
-                                                  "how the edit distances are spread")
-    add("--calibrate", action="store_true", help="with --validate: fit confidences and --lexicon's weight to these words, and "
-                                                 "keep that in the model folder")
+    add("--plots", type=Path, metavar="DIR", help="with --validate: draw how often readings are right by their confidence, "
+                                                  "and how the edit distances are spread")
+    add("--calibrate", action="store_true", help="with --validate: fit confidences and --lexicon's weight to these words, "
+                                                 "and keep that in the model folder")
     add("--G", "--gpus", help="GPU id (default 0); -1: the CPU, as is a machine without GPU")
     add("--workers", type=int, default=os.cpu_count() or 1, help="threads that read images")
     add("--overwrite", action="store_true", help="replace the files of an earlier run")
@@ -189,7 +189,7 @@ def open_rows(path):
 
 
 def write_predictions(path, words, reads, top_paths):
-    """prediction.csv: file, prediction, confidence, ... the next likely ones ..., error. Written as soon as a word is read."""
+    """prediction.csv: file, prediction, confidence, the next likely ones, error. A row is written as its word is read."""
     with open_rows(path) as rows:
         rows.writerow(["file", "prediction", "confidence",
                        *(f"{name}_{k}" for k in range(2, top_paths + 1) for name in ("prediction", "confidence")), "error"])
@@ -254,8 +254,8 @@ def draw_plots(folder, bins, error, distances):
     words, confidence, accuracy = np.array(bins).T
     axis.plot([0, 1], [0, 1], ":", color="grey", label="as sure as right")
     axis.scatter(confidence, accuracy, 10 + 300 * words / words.sum(), label="a bin; its area: words in it")
-    axis.set(xlabel="mean confidence", ylabel="part of the words that are right", xlim=(0, 1), ylim=(0, 1.02), aspect="equal",
-             title=f"expected calibration error {error:.3f}, {words.sum():,.0f} words")
+    axis.set(xlabel="mean confidence", ylabel="part of the words that are right", xlim=(0, 1), ylim=(0, 1.02),
+             aspect="equal", title=f"expected calibration error {error:.3f}, {words.sum():,.0f} words")
     axis.legend(loc="upper left")
     save_figure(figure, folder / "reliability.png")
     figure, axis = pyplot.subplots(figsize=(6, 4), layout="constrained")

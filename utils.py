@@ -915,7 +915,10 @@ BATCH = 64  # words that go through the network together
 
 
 def load_reader(path, **decoding):
-    """The Reader of a model folder, or of a weights file in one. `decoding`: beam_width, lexicon ("en" or a file), threads."""
+    """The Reader of a model folder, or of a weights file in one.
+
+    decoding: as of Reader, beam_width, lexicon ("en", or the path of a word list) and threads.
+    """
     folder, weights = find_model(path)
     config = load_config(folder)
     network = network_of(config)

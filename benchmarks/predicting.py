@@ -3,9 +3,10 @@
     python benchmarks/predicting.py                                      # on imgs/words, over and over
     python benchmarks/predicting.py --image_path iam_words --words 4000
 
-Four rows, timed in turns in one run, from the image file to the text:
+Rows, timed in turns in one run, from the image file to the text:
 
-* lite, ours: the shipped model through predict.read_words, as predict.py does it: batches, greedy decoding.
+* lite, ours: the shipped model through predict.read_words, as predict.py does it: batches, ctc.beam_search.
+* lite, ours, with the lexicon: the same with --lexicon en.
 * seed, our decoding: the preset `seed` the same way, so that network and decoding can be told apart.
 * seed, as in 2018: the preset `seed`, and one call of keras.ops.ctc_decode a word, a beam search of width 10.
 
@@ -31,8 +32,8 @@ ROOT = Path(__file__).parent.parent
 class SeedReader(utils.Reader):
     """The network of 2018, each word decoded by a beam search of its own."""
 
-    def read_prepared(self, images, batch_size=64):
-        return [self._read_logits(logits) for logits in self.logits(images)]
+    def read_prepared(self, images, top_paths=1):
+        return [[self._read_logits(logits)] for logits in self.logits(images)]
 
     def _read_logits(self, logits):
         paths, scores = keras.ops.ctc_decode(logits[np.newaxis], [len(logits)], strategy="beam_search", beam_width=10,
@@ -48,7 +49,7 @@ def parse_args(argv=None):
     parser.add_argument("--words", type=int, default=2048, help="words a round; the images are repeated as needed")
     parser.add_argument("--slow_words", type=int, default=128, help="words a round for the way of 2018")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2, help="threads that read images")
+    parser.add_argument("--workers", type=int, default=2, help="threads that read images, and that decode")
     return parser.parse_args(argv)
 
 
@@ -66,15 +67,17 @@ def main(argv=None):
     words = utils.WordList(args.image_path, [(name, "", "", "") for name in utils.image_names(args.image_path)])
     if not len(words):
         raise utils.UserError(f"--image_path {args.image_path}: no image in it")
-    lite = utils.load_reader(args.model_path)
+    lite = utils.load_reader(args.model_path, threads=args.workers)
+    english = utils.load_reader(args.model_path, threads=args.workers, lexicon="en")
     network = utils.build_network(38, preset="seed")
     alphabet = utils.Alphabet("seed")
-    rows = [("lite, ours", lite, args.words), ("seed, our decoding", utils.Reader(network, alphabet), args.slow_words * 4),
+    rows = [("lite, ours", lite, args.words), ("lite, ours, with the lexicon", english, args.words),
+            ("seed, our decoding", utils.Reader(network, alphabet), args.slow_words * 4),
             ("seed, as in 2018", SeedReader(network, alphabet), args.slow_words),
             ("lite, decoded as in 2018", SeedReader(lite.network, lite.alphabet), args.slow_words)]
     times = {name: [] for name, _, _ in rows}
     for name, reader, _ in rows:
-        seconds_a_word(reader, words, predict.BATCH, args.workers)  # compilation
+        seconds_a_word(reader, words, utils.BATCH, args.workers)  # compilation
     for _ in range(args.rounds):
         for name, reader, number in rows:
             times[name].append(seconds_a_word(reader, words, number, args.workers))

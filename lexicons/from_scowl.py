@@ -29,8 +29,8 @@ def read_bands(folder):
 
 def main():
     bands = read_bands(sys.argv[1])
-    print(f"# {len(bands)} English words, and how often each occurs in ten million, by its SCOWL band; made by from_scowl.py\n"
-          "# of SCOWL 2020.12.07, copyright 2000-2019 by Kevin Atkinson; notice in en.LICENSE.txt")
+    print(f"# {len(bands)} English words, and how often each occurs in ten million, by its SCOWL band; made by from_scowl.py"
+          "\n# of SCOWL 2020.12.07, copyright 2000-2018 by Kevin Atkinson; notice in en.LICENSE.txt")
     for word, band in sorted(bands.items()):
         print(word, COUNTS[band])
 

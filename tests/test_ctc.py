@@ -196,21 +196,18 @@ def real_logits():
 def test_pruning_changes_no_best_text_and_stays_within_its_bound(real_logits):
     pruned, whole = ctc.beam_search(real_logits), ctc.beam_search(real_logits, prune=0)
     assert [texts[0].classes for texts in pruned] == [texts[0].classes for texts in whole]
-    probabilities = np.exp(ctc.log_softmax(real_logits))
-    left_out = np.where(probabilities < ctc.PRUNE, probabilities, 0).sum(axis=(1, 2))
-    assert left_out.max() < real_logits.shape[1] * real_logits.shape[2] * ctc.PRUNE
     lost = np.exp([texts[0].log_probability for texts in whole]) - np.exp([texts[0].log_probability for texts in pruned])
-    assert (lost <= left_out + 1e-6).all()
+    assert -1e-6 < lost.min() and lost.max() < real_logits.shape[1] * (real_logits.shape[2] + ctc.BEAM_WIDTH) * ctc.PRUNE
 
 
-def test_pruning_bound_holds_for_every_text():
-    logits = random_logits(20, 5, 4, seed=3)
-    for prune in (0.01, 0.1):
-        for word, found in zip(logits, ctc.beam_search(logits, beam_width=2000, top_paths=2000, prune=prune)):
-            left_out = np.where(softmax(word) < prune, softmax(word), 0).sum()
-            kept = {tuple(text.classes): np.exp(text.log_probability) for text in found}
-            for text, probability in every_text(word).items():
-                assert -1e-6 <= probability - kept.get(text, 0) <= left_out + 1e-6
+@pytest.mark.parametrize("prune", [1e-4, 1e-3])
+def test_pruning_bound_holds_for_every_text(prune):
+    logits, width, lost = random_logits(30, 5, 4, seed=3), 40, []
+    for word, found in zip(logits, ctc.beam_search(logits, width, top_paths=width, prune=prune)):
+        whole = ctc.beam_search(word[None], width, top_paths=width, prune=0)[0]
+        kept = {tuple(text.classes): np.exp(text.log_probability) for text in found}
+        lost += [np.exp(text.log_probability) - kept.get(tuple(text.classes), 0) for text in whole]
+    assert 0 < max(lost) < 5 * (4 + width) * prune
 
 
 # --- The probability of a given text ----------------------------------------------------------------------------

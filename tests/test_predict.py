@@ -14,8 +14,9 @@ class KnownReader:
     size = 100, 32
     alphabet = utils.Alphabet("seed")
 
-    def read_prepared(self, images):
-        return [utils.Reading("ab" if image.any() else "", float(image.mean())) for image in images]
+    def read_prepared(self, images, top_paths=1):
+        return [[utils.Reading("ab", float(image.mean())), utils.Reading("ac", 0.25)][:top_paths] if image.any()
+                else [utils.Reading("", 0.0)] for image in images]
 
     def straighten(self, images):
         return images[:, ::-1]
@@ -23,7 +24,7 @@ class KnownReader:
 
 @pytest.fixture(autouse=True)
 def known_reader(monkeypatch):
-    monkeypatch.setattr(utils, "load_reader", lambda path: KnownReader())
+    monkeypatch.setattr(utils, "load_reader", lambda path, **decoding: KnownReader())
 
 
 def draw(path, text="ab"):
@@ -67,6 +68,19 @@ def test_one_image_goes_to_stdout(tmp_path, capsys):
     assert row.startswith("word.png,a,0.")
 
 
+def test_the_likeliest_texts_have_columns(tmp_path):
+    draw(tmp_path / "in" / "word.png")
+    utils.write_image(tmp_path / "in" / "blank.png", np.full((30, 60), 255, np.uint8))
+    (tmp_path / "in" / "zero.png").write_bytes(b"")
+    read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out", "--top_paths", "3")
+    with open(tmp_path / "out" / "prediction.csv", newline="") as file:
+        header, blank, word, zero = csv.reader(file)
+    assert ",".join(header) == "file,prediction,confidence,prediction_2,confidence_2,prediction_3,confidence_3,error"
+    assert blank == ["blank.png", "", "0.0000", "", "", "", "", "no ink in it"]
+    assert word[:2] == ["word.png", "ab"] and word[3:] == ["ac", "0.2500", "", "", ""]
+    assert zero == ["zero.png", "", "0.0000", "", "", "", "", "the file is empty"]
+
+
 def test_scores_are_those_worked_out_by_hand(tmp_path, capsys):
     texts = ["ab", "AB", "abb", "b", "!?", "aabb", "cd"]
     for k, text in enumerate(texts):
@@ -82,9 +96,26 @@ def test_scores_are_those_worked_out_by_hand(tmp_path, capsys):
                       "cer": "0.3846", "word accuracy": "0.4000",
                       # of abb and aabb
                       "doubled words": "2", "doubled mean edit distance": "1.5000", "doubled cer": "0.4286",
-                      "doubled normalised edit distance": "0.4167", "doubled word accuracy": "0.0000"}
+                      "doubled normalised edit distance": "0.4167", "doubled word accuracy": "0.0000",
+                      "expected calibration error, 15 bins": values["expected calibration error, 15 bins"]}
     errors = rows_of(tmp_path / "out" / "errors.csv")
     assert [(row["text"], row["edit_distance"]) for row in errors] == [("cd", "2"), ("aabb", "2"), ("abb", "1")]
+
+
+def test_an_image_without_ink_counts_as_misread(tmp_path, capsys):
+    utils.write_image(tmp_path / "_ab_1.png", np.full((30, 60), 255, np.uint8))
+    draw(tmp_path / "_ab_2.png")
+    draw(tmp_path / "_ac_3.png")
+    read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out", "--top_paths", "2",
+         "--plots", tmp_path / "plots")
+    shown = capsys.readouterr().out
+    assert "3 words scored; left out: 0 of fewer than two letters or digits, 0 unreadable" in shown
+    assert "word accuracy                         0.3333" in shown
+    assert "word accuracy, best of 2              0.6667" in shown
+    for name in ("reliability.png", "edit_distances.png"):
+        assert utils.read_image(tmp_path / "plots" / name).std() > 10
+    with pytest.raises(utils.UserError, match="reliability.png: is there already"):
+        read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out2", "--plots", tmp_path / "plots")
 
 
 def test_the_valid_part_is_scored_unless_another_is_named(tmp_path, capsys):
@@ -138,11 +169,11 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
         draw(tmp_path / "in" / f"{k:03}.png")
     calls = []
 
-    def read_prepared(self, images):
+    def read_prepared(self, images, top_paths):
         calls.append(0)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return [utils.Reading("ab", 1.0)] * len(images)
+        return [[utils.Reading("ab", 1.0)]] * len(images)
 
     monkeypatch.setattr(KnownReader, "read_prepared", read_prepared)
     with pytest.raises(KeyboardInterrupt, match="rows up to here are in .*prediction.csv.part"):
@@ -156,6 +187,10 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
     (("--image_path", "."), "no image in it"),
     (("--image_path", ".", "--imgh", "48"), "--imgh 48: known reads images of 32"),
     (("--image_path", ".", "--num_instances", "0"), "--num_instances 0: must be 1 or more"),
+    (("--image_path", ".", "--beam_width", "0"), "--beam_width 0: must be 1 or more"),
+    (("--image_path", ".", "--greedy", "--lexicon", "en"), "--greedy knows one text a word and no lexicon"),
+    (("--image_path", ".", "--plots", "p"), "--plots goes with --validate"),
+    (("--image_path", ".", "--calibrate"), "--calibrate goes with --validate"),
 ])
 def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ctc
 import utils
 from utils import Alphabet, UserError, WordList, keras
 
@@ -781,12 +782,76 @@ def test_a_reader_reads_paths_and_arrays_in_their_order(tmp_path):
     reader = utils.Reader(Brightness(), Alphabet("ab"))
     images = [blank, tmp_path / "word.png", word, str(tmp_path / "word.png"), np.dstack([blank] * 3)]
     readings = reader.read(images)
-    assert [reading.text for reading in readings] == ["aa", "bb", "bb", "bb", "aa"]
-    assert all(reading.confidence == pytest.approx(1) for reading in readings)
-    prepared = np.stack([utils.prepare(blank), utils.prepare(word)] * 3)
-    for batch_size in (1, 4, 64):  # an uneven last batch, and one that is filled up
-        assert [reading.text for reading in reader.read_prepared(prepared, batch_size)] == ["aa", "bb"] * 3
+    assert [reading.text for reading in readings] == ["", "bb", "bb", "bb", ""]  # where no ink is, nothing is read
+    assert [reading.confidence for reading in readings] == pytest.approx([0, 1, 1, 1, 0])
+    faint = utils.prepare(word) * np.float32(0.4)
+    prepared = np.stack([faint, utils.prepare(word)] * 70)  # three batches, the last filled up
+    for reader.beam_width in (0, 1, 10):
+        assert [best[0].text for best in reader.read_prepared(prepared)] == ["aa", "bb"] * 70
     assert reader.read([]) == []
     assert reader.read(word) == reader.read(tmp_path / "word.png") == readings[1]  # one image, one reading
     with pytest.raises(ValueError, match="no such file"):
         reader.read([tmp_path / "none.png"])
+
+
+def test_confidence_is_the_string_probability_at_the_fitted_temperature():
+    logits = np.log([[[.5, .3, .2], [.6, .3, .1]]])  # "a": .5 * .3 + .3 * .6 + .3 * .3 = .42, the rest less
+    for temperature, lexicon_temperature, lexicon, expected in (
+            (1, 9, None, .42), (2, 9, None, .42 ** .5), (9, 2, ctc.Lexicon(["a"], "ab"), .42 ** .5)):
+        reader = utils.Reader(Brightness(), Alphabet("ab"),
+                              {"temperature": temperature, "lexicon_temperature": lexicon_temperature})
+        reader.lexicon = lexicon
+        [[reading]] = reader.decode(logits)
+        assert reading == ("a", pytest.approx(expected, rel=1e-4))
+    reader.beam_width, reader.lexicon = 0, None  # greedy: the empty text, .3, to the power of 1/9
+    assert reader.decode(logits) == [[("", pytest.approx(.3 ** (1 / 9), rel=1e-4))]]
+
+
+def test_calibration_by_hand():
+    # bins of a quarter: 0.1, 0.2 (one right of two), 0.6 (right), 0.9, 1.0 (one of two)
+    error, rows = utils.calibration([0.1, 0.2, 0.6, 0.9, 1.0], [True, False, True, True, False], bins=4)
+    assert rows == [(2, pytest.approx(0.15), 0.5), (1, 0.6, 1.0), (2, pytest.approx(0.95), 0.5)]
+    assert error == pytest.approx((2 * 0.35 + 1 * 0.4 + 2 * 0.45) / 5)
+    assert utils.calibration([0.5] * 4, [True, False] * 2)[0] == 0
+    assert np.isnan(utils.calibration([], [])[0])
+
+
+def test_decoding_is_fitted_to_what_was_right():
+    """A network that is right in half of the words, and as sure of all of them, is less sure at the fitted temperature."""
+    alphabet, words = Alphabet("seed"), ["letter", "meeting", "xqzzv", "idea"] * 50
+    logits = np.zeros((200, 16, 38))
+    rng = np.random.default_rng(0)
+    for k, word in enumerate(words):
+        wrong = rng.random() < 0.5
+        for i, c in enumerate(word):
+            right, other = alphabet.encode(c)[0], alphabet.encode("q")[0]
+            logits[k, 2 * i, other if wrong and i == 1 else right] = 12
+            logits[k, 2 * i, right if wrong and i == 1 else other] += 8  # where it is wrong, the truth comes next
+            logits[k, 2 * i + 1, 0] = 12
+        logits[k, 2 * len(word):, 0] = 12
+    decoding = utils.fit_decoding(alphabet, logits, words)
+    assert decoding["temperature"] < 0.5  # confidences of 0.9 become about 0.5
+    assert decoding["lexicon_margin"] >= 4  # a wrong letter costs four nats
+    right = {}
+    for name, lexicon in (("free", None), ("lexicon", "en")):
+        reader = utils.Reader(Brightness(), alphabet, decoding, lexicon=lexicon)
+        readings = [best[0] for best in reader.decode(logits)]
+        right[name] = np.array([reading.text == word for reading, word in zip(readings, words)])
+        if name == "free":
+            assert np.mean([reading.confidence for reading in readings]) == pytest.approx(right[name].mean(), abs=0.1)
+    known = np.array([word != "xqzzv" for word in words])
+    assert right["lexicon"][known].mean() > 0.95 > 0.6 > right["free"][known].mean()
+    assert right["lexicon"][~known].mean() == right["free"][~known].mean()
+
+
+def test_a_lexicon_that_cannot_be_read_is_named(tmp_path):
+    alphabet = Alphabet("seed")
+    with pytest.raises(UserError, match="--lexicon none: no such file; give one with a word a line, or en"):
+        utils.load_lexicon("none", alphabet, utils.DECODING)
+    for content in (b"", b"# only a remark\n", b"\xff\xfe\x00", b"one two three\n"):
+        (tmp_path / "words.txt").write_bytes(content)
+        with pytest.raises(UserError, match="words.txt: "):
+            utils.load_lexicon(tmp_path / "words.txt", alphabet, utils.DECODING)
+    (tmp_path / "words.txt").write_text("board 3\nflipchart")
+    lexicon = utils.load_lexicon(str(tmp_path / "words.txt"), alphabet, {"lexicon_weight": 0.25, "lexicon_margin": 4})
+    assert (len(lexicon), lexicon.weight, lexicon.margin) == (2, 0.25, 4)
