@@ -1,23 +1,40 @@
-"""Draw labelled word images to pre-train the handwriting reader on: from real pen movements, from fonts, or from both.
+"""Draw labelled images of single words to train on, in mjsynth's layout, as many as wanted.
 
-    python make_words.py -o words -n 100000 --fonts FONTS --lexicon WORDS.txt
-    python make_words.py -o words -n 400000 --fonts FONTS --strokes STROKES.npz --workers 8
-    python make_words.py --fonts FONTS --lexicon WORDS.txt --sheet sheet.png      # 100 samples, to look at
+    python make_words.py -o words -n 500000                                # the project's fonts and English words
+    python make_words.py -o words -n 500000 --resume                       # goes on where a killed run was
+    python make_words.py -o words -n 100000 --styles paper=3,board=1 --lexicon WORDS.txt --fonts FONTS
+    python make_words.py -o words -n 100000 --strokes STROKES.npz          # and pen movements; render.py has the format
+    python make_words.py --sheet sheet.png                                 # 100 samples with labels, to look at
 
-FONTS is any folder of woff2, woff, ttf or otf files, WORDS.txt has a word a line, STROKES.npz holds pen movements.
+    python train.py --path words --mjsynth --training_fname annotation_train.txt --val_fname annotation_val.txt
+    python train.py --path words                                           # or so: exact labels, with punctuation
 
-Writes DIR/<k // 1000>/<k>.jpg (grey) and DIR/labels.csv (file,text,split,writer; the text as drawn, with case and
-punctuation). Word k depends on --random_state and k alone, so neither --workers nor --number changes it.
+WORDS.txt has a word a line, and its count if known; FONTS is any folder of ttf, otf, woff or woff2 files. The styles are
+scene (signs and print), paper (pen and pencil) and board (markers and chalk). Written are, as in mjsynth,
+
+    ./12/3/123_Word_456.jpg     grey; 123rd in its folder; letters and digits of the text; its line in lexicon.txt, from 0
+    annotation_train.txt, annotation_val.txt, annotation_test.txt          lines "./12/3/123_Word_456.jpg 456"
+    lexicon.txt                 the texts' letters and digits in lower case, a text a line
+    labels.csv                  file,text,split,style,source: the exact text; the face's family or the writer
+
+Word k depends on the options and --random_state alone, not on --workers. The fonts and writers of the validation and
+test parts are in no other part. A full disk ends the run; the words drawn by then are listed and ready for use.
 """
+import collections
+import concurrent.futures
+import concurrent.futures.process
+import contextlib
 import csv
-import functools
+import fractions
+import io
+import itertools
+import json
+import math
 import multiprocessing
 import os
-import string
+import signal
 import sys
-import zipfile
-import zlib
-from dataclasses import dataclass
+import threading
 from pathlib import Path
 
 import cv2
@@ -25,420 +42,297 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+import render
 import utils
 
-X_HEIGHT = 128  # units of the strokes file: the height of an "x"
-EM = 80  # px: the size at which fonts are drawn, before they are fitted
-MIN_QUALITY = 30  # strokes of a lower quality are often not what their label says
-VALID_WRITERS = 20  # the last writers of the strokes file, by number, are kept for validation
-FONT_SUFFIXES = {".woff2", ".woff", ".ttf", ".otf"}
-ASCII = string.ascii_letters + string.digits + string.punctuation
+FOLDER, FOLDERS = 300, 7  # words a folder, and folders in a folder, about as in mjsynth
+TASK = 50  # words that a process draws at a time
+CHUNK = 1000  # words whose labels are written at a time; what a killed run draws again
+QUALITY = 92  # of the JPEGs
+ROOM = 160  # bytes a word, kept free while drawing, so that a full disk leaves room for the listings
+LISTINGS = {"train": "annotation_train.txt", "valid": "annotation_val.txt", "test": "annotation_test.txt"}
+COLUMNS = ("file", "text", "split", "style", "source")
+PART, SETTINGS, RESERVE = ".labels.part", "make_words.json", ".reserve"
+
+
+def share(text):
+    """A share of the words, exact, below 1; or a whole number of them, from 1."""
+    try:
+        value = fractions.Fraction(text)
+    except ZeroDivisionError:
+        raise ValueError from None
+    if value < 0 or value >= 1 and value.denominator > 1:
+        raise ValueError
+    return value
 
 
 def parse_args(argv=None):
     parser = utils.Parser(__doc__)
-    parser.add_argument("-o", "--output", type=Path, help="folder for the images and labels.csv")
+    parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for the words")
     parser.add_argument("-n", "--number", type=int, default=10000, help="how many words (default 10000)")
-    parser.add_argument("--strokes", type=Path, help="npz file of words as pen strokes (IAM-OnDB)")
-    parser.add_argument("--fonts", type=Path, help="folder of woff2, woff, ttf or otf faces, with manifest.csv or without")
-    parser.add_argument("--lexicon", type=Path, help="words for the fonts: one a line, then its count if you have one "
-                                                     "(default: the words of --strokes)")
-    parser.add_argument("--strokes_share", type=float, default=0.6, help="part drawn from strokes, given both (0.6)")
+    render.add_options(parser.add_argument)
+    parser.add_argument("--alphabet", help="only texts that it can write: seed, ascii, or the characters themselves")
+    parser.add_argument("--valid", type=share, default="1/50",
+                        help="validation words, and as many test words: a share below 1, or a count (default 1/50)")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes (default: one a core)")
     parser.add_argument("--random_state", type=int, default=0, help="another number draws other words (default 0)")
+    parser.add_argument("--resume", action="store_true", help="go on with a run of the same options that broke off")
     parser.add_argument("--overwrite", action="store_true", help="write into a folder that is not empty")
-    parser.add_argument("--sheet", type=Path, help="only draw 100 samples with their labels into this image")
-    return parser.parse_args(argv)
+    parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="only draw 100 samples with their labels")
+    args = parser.parse_args(argv)
+    if not args.output and not args.sheet:
+        raise utils.UserError("say where the words go: -o DIR (or --sheet FILE.png for 100 samples)")
+    for name, least in (("number", 1), ("workers", 1), ("random_state", 0)):
+        if getattr(args, name) < least:
+            raise utils.UserError(f"--{name} {getattr(args, name)}: must be {least} or more")
+    args.valid = args.valid if args.valid < 1 else args.valid / args.number
+    if args.valid > fractions.Fraction(1, 3):
+        raise utils.UserError("--valid: at most a third of the words can be for validation, and as many for the test")
+    if args.resume and args.overwrite:
+        raise utils.UserError("--resume goes on, --overwrite starts afresh: give one of them")
+    return args
 
 
-# --- Sources --------------------------------------------------------------------------------------------------
-
-class Strokes:
-    """Words as pen movements. `points` [N, 2] float32 in units (y down), `words`: indices of the words in use."""
-
-    def __init__(self, path):
-        try:
-            with np.load(path, allow_pickle=False) as file:
-                data = {name: file[name] for name in ("points", "stroke_ends", "word_ends", "text_blob", "text_ends",
-                                                      "writer", "quality", "iam_text")}
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise utils.UserError(f"--strokes {path}: not a readable strokes file ({error})") from None
-        self.points, self.stroke_ends = data["points"], data["stroke_ends"]
-        self.word_ends = np.concatenate([[0], data["word_ends"]])
-        text_ends, blob = np.concatenate([[0], data["text_ends"]]), data["text_blob"].tobytes()
-        self.texts = [blob[a:b].decode() for a, b in zip(text_ends, text_ends[1:])]
-        self.writers = data["writer"]
-        # iam_text marks texts that IAM's held-out forms have too: a reader must not have learnt them
-        used = (data["quality"] >= MIN_QUALITY) & (data["iam_text"] == 0) & np.array([bool(t) for t in self.texts])
-        self.words = np.flatnonzero(used)
-        _, which, counts = np.unique(np.array(self.texts)[used], return_inverse=True, return_counts=True)
-        weights = counts[which] ** -0.5  # else every twelfth word would be "the"
-        self.chances = np.cumsum(weights / weights.sum())
-        self.valid_writers = set(np.unique(self.writers)[-VALID_WRITERS:].tolist())
-        if not len(self.words):
-            raise utils.UserError(f"--strokes {path}: holds no word of quality {MIN_QUALITY} or more")
-
-    def strokes_of(self, word):
-        """The strokes of a word: a list of float32 [n, 2] arrays in units, x to the right, y down."""
-        first, last = self.word_ends[word], self.word_ends[word + 1]
-        start = self.stroke_ends[first - 1] if first else 0
-        ends = self.stroke_ends[first:last] - start
-        points = np.cumsum(self.points[start:start + ends[-1]], axis=0, dtype=np.float32)
-        return np.split(points, ends[:-1])
-
-    def draw(self, rng):
-        """A random word: (ink uint8 [H, W], text, split, writer)."""
-        word = self.words[min(np.searchsorted(self.chances, rng.random()), len(self.words) - 1)]
-        writer = int(self.writers[word])
-        split = "valid" if writer in self.valid_writers else "train"
-        return draw_strokes(self.strokes_of(word), rng), self.texts[word], split, f"ondb{writer}"
+def make_renderer(args):
+    alphabet = utils.Alphabet(args.alphabet) if args.alphabet else None
+    usable = (lambda text: alphabet.spell(text)[1] == 0) if alphabet else None
+    return render.from_options(args, usable)
 
 
-@dataclass
-class Face:
-    """A font: `hand` if it is a handwriting face (not for ALL CAPS), `missing`: characters it has no glyph for."""
-    font: ImageFont.FreeTypeFont
-    family: str
-    hand: bool = False
-    caps_only: bool = False
-    missing: frozenset = frozenset()
+# --- Drawing, in processes of their own -------------------------------------------------------------------------
+
+def split_of(k, part):
+    """The split of word k: of n words, n * part are for validation and as many for the test, evenly spread."""
+    if math.floor((k + 1) * part) > math.floor(k * part):
+        return "valid"
+    half = fractions.Fraction(1, 2)
+    return "test" if math.floor((k + 1) * part + half) > math.floor(k * part + half) else "train"
 
 
-class Fonts:
-    """The faces of a folder, and the lexicon they are to write."""
-
-    def __init__(self, folder, lexicon):
-        self.faces, self.lexicon = load_faces(folder), lexicon
-        weights = np.array([4.0 if face.hand else 1.0 for face in self.faces])
-        self.chances = np.cumsum(weights / weights.sum())
-
-    def draw(self, rng):
-        """A random word: (ink uint8 [H, W], text, split, writer). One family in 20 is kept for validation."""
-        for _ in range(100):
-            face = self.faces[min(np.searchsorted(self.chances, rng.random()), len(self.faces) - 1)]
-            text = random_text(self.lexicon, rng)
-            if face.caps_only:
-                text = text.upper()
-            elif face.hand and sum(c.isupper() for c in text) > 1:
-                text = text.lower()
-            if not face.missing.intersection(text) and all(c in ASCII or has_glyph(face.font, c) for c in text):
-                ink = draw_font(face.font, text, rng)
-                if ink is not None:
-                    split = "valid" if zlib.crc32(face.family.encode()) % 20 == 0 else "train"
-                    return ink, text, split, face.family
-        raise utils.UserError("the faces of --fonts lack the characters of the lexicon: give other fonts or words")
+Drawer = collections.namedtuple("Drawer", "renderer random_state valid")
+_drawer = None  # in a drawing process: what it draws with
 
 
-def load_faces(folder):
-    """The faces of a folder in the order of their names; a broken file is named on stderr and left out."""
-    if not folder.is_dir():
-        raise utils.UserError(f"--fonts {folder}: no such folder")
-    manifest = {}
-    if (folder / "manifest.csv").is_file():
-        with open(folder / "manifest.csv", encoding="utf-8", newline="") as file:
-            manifest = {row["file"]: row for row in csv.DictReader(file) if row.get("file")}
-    faces = []
-    for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in FONT_SUFFIXES):
-        row = manifest.get(path.name, {})
-        try:
-            font = ImageFont.truetype(str(path), EM, layout_engine=ImageFont.Layout.BASIC)
-            missing = row.get("missing")
-            if missing is None:  # no manifest: ask the face itself
-                missing = [c for c in ASCII if not has_glyph(font, c)]
-            font.getbbox("x")
-        except Exception as error:  # FreeType's complaints come in several classes
-            print(f"{path}: left out, not a readable font ({error})", file=sys.stderr)
-            continue
-        faces.append(Face(font, row.get("family") or font.getname()[0] or path.stem, row.get("group") == "handwriting",
-                          row.get("caps_only") == "1", frozenset(missing)))
-    if not faces:
-        raise utils.UserError(f"--fonts {folder}: holds no readable woff2, woff, ttf or otf file")
-    return faces
+def _begin_drawing(drawer):
+    global _drawer
+    _drawer = drawer
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the script's to answer
+    threading.Thread(target=utils.end_with_parent, daemon=True).start()
 
 
-@functools.lru_cache(maxsize=None)
-def has_glyph(font, character):
-    """Whether a face draws a character as anything but its sign for "no such glyph"."""
-    return bytes(font.getmask(character)) != bytes(font.getmask("\uffff"))
+def _draw(numbers):
+    return draw(_drawer, numbers)
 
 
-# --- Texts ----------------------------------------------------------------------------------------------------
+def draw(drawer, numbers):
+    """[(JPEG bytes, text, split, style, source)] of the words with these numbers."""
+    words = []
+    for k in numbers:
+        split = split_of(k, drawer.valid)
+        word = drawer.renderer.word(np.random.default_rng((drawer.random_state, k)), split)
+        _, jpeg = cv2.imencode(".jpg", word.image, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+        words.append((jpeg.tobytes(), word.text, split, word.style, word.source))
+    return words
 
-def read_lexicon(path):
-    """(words, cumulative chances float64) of a file with one word a line, and its count after it if known.
 
-    Chances go with the square root of the count: frequent words come often, rare ones still come."""
-    words, counts = [], []
+def drawn(drawer, first, number, workers):
+    """The words from `first` to `number`, in order, as `draw` gives them; `workers` processes draw ahead."""
+    tasks = (range(k, min(k + TASK, number)) for k in range(first, number, TASK))
+    if workers == 1 or sys.platform != "linux":  # fork is missing or unsafe there, and fonts cannot be pickled
+        for task in tasks:
+            yield from draw(drawer, task)
+        return
+    pool = concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("fork"),
+                                                  initializer=_begin_drawing, initargs=(drawer,))
     try:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if parts := line.split():
-                words.append(parts[0])
-                counts.append(float(parts[1]) if len(parts) > 1 else 1.0)
-    except (OSError, ValueError) as error:
-        raise utils.UserError(f"--lexicon {path}: cannot be read as words and counts ({error})") from None
-    if not words or not sum(counts) > 0 or min(counts) < 0:
-        raise utils.UserError(f"--lexicon {path}: holds no words, or counts that are not positive")
-    return weigh(words, counts)
+        ahead = collections.deque(pool.submit(_draw, task) for task in itertools.islice(tasks, 3 * workers))
+        while ahead:
+            yield from ahead.popleft().result()
+            ahead.extend(pool.submit(_draw, task) for task in itertools.islice(tasks, 1))
+    except concurrent.futures.process.BrokenProcessPool:
+        raise utils.UserError("a process that draws was ended from outside, maybe for want of memory; go on with "
+                              "--resume and fewer --workers") from None
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def weigh(words, counts):
-    chances = np.sqrt(np.asarray(counts, dtype=float))
-    return words, np.cumsum(chances / chances.sum())
+# --- The folder -------------------------------------------------------------------------------------------------
+
+def letters_of(text):
+    """What a file name may hold of a text."""
+    return "".join(filter(str.isalnum, text))
 
 
-def random_text(lexicon, rng):
-    """What a note may hold: mostly words, some numbers, few strings of random letters; some with a mark after."""
-    kind = rng.random()
-    if kind < 0.10:
-        text = random_number(rng)
-    elif kind < 0.14:
-        text = "".join(rng.choice(list(string.ascii_lowercase), rng.integers(1, 11)))
-    else:
-        words, chances = lexicon
-        text = words[min(np.searchsorted(chances, rng.random()), len(words) - 1)]
-    if kind >= 0.10:
-        case = rng.random()
-        text = text.upper() if case < 0.08 else text[:1].upper() + text[1:] if case < 0.25 else text
-    if rng.random() < 0.08:
-        text += rng.choice(list(",.;:!?'"), p=[0.3, 0.35, 0.05, 0.1, 0.05, 0.1, 0.05])
-    return str(text)
+class Folder:
+    """A folder of words in the making: image files, and the labels of whole chunks of 1000 in a hidden file.
+
+    folder.done: how many words are drawn and have their labels written."""
+
+    def __init__(self, root, settings, resume, overwrite):
+        self.root, self.lexicon = root, {}
+        root.mkdir(parents=True, exist_ok=True)
+        old = root / SETTINGS
+        if resume and old.exists():
+            if (different := differing(old, settings)):
+                raise utils.UserError(f"{root}: was begun with another {different}; --resume needs the same options")
+        elif any(root.iterdir()) and not overwrite:
+            raise utils.UserError(f"{root} is not empty: name another folder, or add " + (
+                "--overwrite" if resume or not old.exists() else "--resume to go on or --overwrite to start afresh"))
+        else:
+            for name in (*LISTINGS.values(), "lexicon.txt", "labels.csv", PART, RESERVE):
+                (root / name).unlink(missing_ok=True)  # they would name words that are no more
+            utils.write_json(old, settings)
+        self.finished = (root / "labels.csv").exists() and not (root / PART).exists()
+        self.done = settings["number"] if self.finished else self._read_part()
+
+    def _read_part(self):
+        """How many words are done. Labels of a chunk that was not written whole are cut off."""
+        done = size = 0
+        with open(self.root / PART, "a+b") as part:
+            part.seek(0)
+            while len(lines := list(itertools.islice(part, CHUNK))) == CHUNK and lines[-1].endswith(b"\n"):
+                size += sum(map(len, lines))
+                done += CHUNK
+                for line in lines:
+                    self.line_of(next(csv.reader([line.decode("utf8")]))[1])
+            part.truncate(size)
+        return done
+
+    def line_of(self, text):
+        """The text's line in lexicon.txt; a new one if it has none. They are numbered in the order of the words."""
+        return self.lexicon.setdefault(letters_of(text).lower(), len(self.lexicon))
+
+    def write(self, words):
+        """Writes the images of (JPEG bytes, text, ...), yields after each, and puts their labels into the hidden file.
+
+        At an OSError, too, the labels of what is written are kept as far as the disk allows."""
+        with open(self.root / PART, "ab", buffering=0) as part:
+            first, rows = self.done, []
+            try:
+                for k, (jpeg, text, *labels) in enumerate(words, first):
+                    place = k // FOLDER
+                    folder = f"{place // FOLDERS + 1}/{place % FOLDERS + 1}"
+                    name = f"{folder}/{k % FOLDER + 1}_{letters_of(text)}_{self.line_of(text)}.jpg"
+                    if k % FOLDER == 0 or k == first:
+                        (self.root / folder).mkdir(parents=True, exist_ok=True)
+                    (self.root / name).write_bytes(jpeg)
+                    rows.append((name, text, *labels))
+                    if len(rows) == CHUNK:
+                        self._keep(part, rows)
+                    yield
+            except OSError:
+                (self.root / RESERVE).unlink(missing_ok=True)
+                raise
+            finally:
+                self._keep(part, rows)
+
+    def _keep(self, part, rows):
+        """Appends the labels of all rows, or, at an OSError, of none."""
+        lines, size = io.StringIO(), os.fstat(part.fileno()).st_size
+        csv.writer(lines, lineterminator="\n").writerows(rows)
+        rest = memoryview(lines.getvalue().encode("utf8"))
+        try:
+            while rest:
+                rest = rest[part.write(rest):]  # a disk that is nearly full takes a part first
+        except OSError:
+            part.truncate(size)
+            raise
+        self.done += len(rows)
+        rows.clear()
+
+    @contextlib.contextmanager
+    def room_kept(self, words):
+        """Keeps the room on the disk that the listings of so many words will need; frees it at the end."""
+        try:
+            with open(self.root / RESERVE, "wb") as reserve:
+                for first in range(0, words, CHUNK):
+                    reserve.write(bytes(ROOM * min(CHUNK, words - first)))
+            yield
+        finally:
+            (self.root / RESERVE).unlink(missing_ok=True)
+
+    def write_listings(self):
+        """The annotation files, lexicon.txt and labels.csv of the words whose labels are written; {split: words}."""
+        counts = collections.Counter()
+        with contextlib.ExitStack() as stack:
+            def whole(name):
+                beside = stack.enter_context(utils.written_whole(self.root / name))
+                return stack.enter_context(open(beside, "w", encoding="utf8", newline=""))
+
+            listings = {split: whole(name) for split, name in LISTINGS.items()}
+            labels = csv.writer(whole("labels.csv"), lineterminator="\n")
+            whole("lexicon.txt").writelines(f"{text}\n" for text in self.lexicon)
+            labels.writerow(COLUMNS)
+            with open(self.root / PART, encoding="utf8", newline="") as part:
+                for row in csv.reader(part):
+                    labels.writerow(row)
+                    listings[row[2]].write(f"./{row[0]} {row[0].rpartition('_')[2].removesuffix('.jpg')}\n")
+                    counts[row[2]] += 1
+        return counts
 
 
-def random_number(rng):
-    """A number, date, time, price, share or code: 1984, 12/5/21, 12:30, $4.50, 3.5%, h264."""
-    n, hour, minute, day, month = (int(rng.integers(low, high)) for low, high in
-                                   ((0, 10 ** int(rng.integers(1, 6))), (0, 24), (0, 60), (1, 32), (1, 13)))
-    letter = rng.choice(list(string.ascii_lowercase))
-    year = int(rng.integers(1900, 2035))
-    return str(rng.choice([
-        f"{n}", f"{n}", f"{year}", f"{hour}:{minute:02}", f"{day}/{month}/{year % 100:02}", f"{day}.{month}.{year}",
-        f"{year}-{month:02}-{day:02}", f"{n / 10:.1f}%", f"{minute}%", f"${n}", f"${n / 100:.2f}", f"{n:,}",
-        f"{letter}{n}", f"{letter.upper()}{day}", f"{day}{letter}", f"#{n}", f"{hour}-{hour + month}", f"{day}th"]))
+def differing(path, settings):
+    """The name of a setting that is not as in the file `path`; None if all are."""
+    try:
+        old = json.loads(path.read_text(encoding="utf8"))
+        return next((f"--{name}" for name in settings if settings[name] != old.get(name)), None)
+    except (OSError, ValueError, AttributeError):
+        raise utils.UserError(f"{path}: not readable; add --overwrite instead of --resume to start afresh") from None
 
 
-# --- Drawing --------------------------------------------------------------------------------------------------
-
-def random_shape(rng, slant=0.16):
-    """A float32 [2, 2] matrix for (x, y) columns: slanted, turned and stretched a little."""
-    shear, turn, stretch = rng.normal(0, slant), rng.normal(0, 0.035), np.exp(rng.normal(0, 0.14))
-    turned = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return (turned @ np.array([[stretch, shear], [0, 1]])).astype(np.float32)
-
-
-def random_wave(x, x_height, rng):
-    """Offsets (dx, dy) along x, in its unit: an uneven pace and a baseline that is not straight."""
-    length, phase = x_height * rng.uniform(3, 9, 2), rng.uniform(0, 2 * np.pi, 2)
-    size = x_height * rng.normal(0, (0.12, 0.06))
-    return [(s * np.sin(2 * np.pi / n * x + p)).astype(np.float32) for s, n, p in zip(size, length, phase)]
+def settings_of(args):
+    """What the words depend on, as make_words.json keeps it."""
+    paths = {name: str(path.resolve()) if path else None for name, path in
+             (("fonts", args.fonts), ("lexicon", args.lexicon), ("strokes", args.strokes))}
+    return {**paths, **{name: getattr(args, name) for name in ("number", "strokes_share", "styles", "alphabet",
+                                                              "random_state")}, "valid": str(args.valid)}
 
 
-def random_scale(width, height, x_height, rng):
-    """px per unit, so that ink of this size becomes 34 to 58 px high; less for long words and for lone marks."""
-    return min(rng.uniform(34, 58) / max(height, 1), rng.uniform(22, 44) / x_height, 420 / max(width, 1))
+def write_words(args):
+    """Writes all words into args.output; at a full disk lists those there are."""
+    renderer = make_renderer(args)
+    folder = Folder(args.output, settings_of(args), args.resume, args.overwrite)
+    if folder.finished:
+        print(f"{args.output}: all {args.number:,} words are there already")
+        return
+    words = drawn(Drawer(renderer, args.random_state, args.valid), folder.done, args.number, args.workers)
+    try:
+        with folder.room_kept(args.number), contextlib.closing(words), \
+                tqdm(total=args.number, initial=folder.done, unit=" words", smoothing=0.05) as bar:
+            for _ in folder.write(words):
+                bar.update()
+    except OSError as error:
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            folder.write_listings()
+        raise utils.UserError(f"{args.output}: {error.strerror or error}; the {folder.done:,} words there are listed and "
+                              f"ready for use; --resume goes on when that is mended") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt("stopped; the same command with --resume goes on") from None
+    counts = folder.write_listings()
+    (args.output / PART).unlink()
+    print(f"{args.output}: {args.number:,} words ({', '.join(f'{counts[split]:,} {split}' for split in LISTINGS)})")
 
 
-def smooth(strokes):
-    """One more point between each two, on the cubic curve through their neighbours."""
-    for points in strokes:
-        if len(points) < 3:
-            yield points
-            continue
-        padded = np.concatenate([points[:1], points, points[-1:]])
-        out = np.empty((2 * len(points) - 1, 2), np.float32)
-        out[::2] = points
-        out[1::2] = (9 * (padded[1:-2] + padded[2:-1]) - padded[:-3] - padded[3:]) / 16
-        yield out
-
-
-def draw_strokes(strokes, rng):
-    """Ink uint8 [H, W] (255: full) of strokes in units, as a pen of random width and uneven pressure draws them."""
-    ends = np.cumsum([len(stroke) for stroke in strokes])
-    points = np.concatenate(strokes)
-    dx, dy = random_wave(points[:, 0], X_HEIGHT, rng)
-    points = (points + np.stack([dx, dy], axis=1)) @ random_shape(rng).T
-    low, high = points.min(axis=0), points.max(axis=0)
-    scale = random_scale(*(high - low + 8), X_HEIGHT, rng)
-    pen = float(np.clip(scale * X_HEIGHT * np.exp(rng.normal(np.log(0.11), 0.45)), 1.2, 5.0))  # px
-    uneven = rng.uniform(0.05, 0.3)
-    points = (points - low) * (2 * scale) + (2 * pen + 2)  # drawn at twice the size
-    width, height = np.ceil((high - low) * (2 * scale) + 4 * pen + 4).astype(int)
-    ink = np.zeros((height + height % 2, width + width % 2), np.uint8)
-    for stroke in smooth(np.split(points, ends[:-1])):
-        knots = rng.normal(0, uneven, 2 + len(stroke) // 12)
-        pressure = 1 + np.interp(np.linspace(0, len(knots) - 1, len(stroke)), np.arange(len(knots)), knots)
-        widths = np.clip(np.rint(2 * pen * pressure), 1, 12).astype(int)
-        shades = np.clip(255 * (0.6 + 0.4 * pressure), 120, 255)
-        fixed = np.rint(stroke * 16).astype(np.int32)
-        if len(stroke) == 1:
-            cv2.circle(ink, fixed[0], int(16 * max(pen * pressure[0], 1)), 255, -1, cv2.LINE_AA, 4)
-        starts = np.concatenate([[0], np.flatnonzero(np.diff(widths)) + 1, [len(stroke)]])
-        for a, b in zip(starts, starts[1:]):
-            if len(stroke) > 1:
-                cv2.polylines(ink, [fixed[max(a - 1, 0):b]], False, shades[a], int(widths[a]), cv2.LINE_AA, 4)
-    return trim(cv2.resize(ink, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA))
-
-
-def draw_font(font, text, rng):
-    """Ink uint8 [H, W] (255: full) of a text in a font, slanted, turned and bent a little; None if it is blank."""
-    left, top, right, bottom = font.getbbox(text)
-    if right <= left or bottom <= top:
-        return None
-    page = Image.new("L", (right - left + 4, bottom - top + 4))
-    ImageDraw.Draw(page).text((2 - left, 2 - top), text, fill=255, font=font)
-    ink = np.asarray(page)
-    if rng.random() < 0.35:  # a thicker pen
-        ink = cv2.dilate(ink, np.ones(rng.integers(1, 4, 2), np.uint8))
-    box = font.getbbox("x")
-    x_height = max(box[3] - box[1], EM / 5)
-    scale = random_scale(ink.shape[1], ink.shape[0], x_height, rng)
-    size = max(round(ink.shape[1] * scale), 1), max(round(ink.shape[0] * scale), 1)
-    ink = cv2.resize(ink, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-    return trim(bend(ink, scale * x_height, rng))
-
-
-def bend(ink, x_height, rng):
-    """Ink under one affine warp and a slow wave; x_height in px. Nothing is cut off."""
-    height, width = ink.shape
-    shape = random_shape(rng, slant=0.12)
-    corners = np.array([[0, 0], [width, 0], [0, height], [width, height]], np.float32) @ shape.T
-    low, pad = corners.min(axis=0), 0.3 * x_height + 2
-    out_w, out_h = np.ceil(corners.max(axis=0) - low + 2 * pad).astype(int)
-    back = np.linalg.inv(shape)
-    x = np.arange(out_w, dtype=np.float32)[None] + (low[0] - pad)
-    y = np.arange(out_h, dtype=np.float32)[:, None] + (low[1] - pad)
-    from_x, from_y = back[0, 0] * x + back[0, 1] * y, back[1, 0] * x + back[1, 1] * y
-    dx, dy = random_wave(x, x_height, rng)
-    return cv2.remap(ink, from_x + dx, from_y + dy, cv2.INTER_LINEAR)
-
-
-def trim(ink):
-    """The part of the image that holds ink; None if there is none."""
-    x, y, width, height = cv2.boundingRect((ink > 40).astype(np.uint8))
-    return ink[y:y + height, x:x + width] if width and height else None
-
-
-def put_on_paper(ink, rng):
-    """A grey image uint8 [H, W] of ink (uint8, 255: full) on paper; one in 15 is chalk on a board."""
-    left, top, right, bottom = random_margins(rng)
-    ink = cv2.copyMakeBorder(ink, max(top, 0), max(bottom, 0), max(left, 0), max(right, 0), cv2.BORDER_CONSTANT)
-    height, width = ink.shape
-    if height > 24 and width > 24:  # slightly cut
-        ink = ink[max(-top, 0):height - max(-bottom, 0), max(-left, 0):width - max(-right, 0)]
-    ink = cv2.GaussianBlur(ink, (0, 0), rng.choice([0.3, 0.5, 0.7, 1.0], p=[0.3, 0.35, 0.25, 0.1]))
-    height, width = ink.shape
-    paper, dark = rng.choice([rng.uniform(225, 255), rng.uniform(150, 240)]), rng.uniform(5, 110)
-    grain = rng.standard_normal((height, width), dtype=np.float32)
-    cover = ink * np.float32(1 / 255) * (1 - np.float32(rng.uniform(0, 0.25)) * np.abs(grain))
-    shade = np.linspace(*rng.normal(0, 6, 2), width, dtype=np.float32)[None] + \
-        np.linspace(*rng.normal(0, 6, 2), height, dtype=np.float32)[:, None] + paper
-    if rng.random() < 0.06:  # a ruled line
-        y = rng.integers(0, height)
-        shade[y:y + 1 + height // 48] -= np.float32(rng.uniform(15, 60))
-    if rng.random() < 0.25:  # paper that was whitened in part, as databases of handwriting have it
-        x, y = rng.integers(0, width), rng.integers(0, height)
-        part = [np.s_[:, x:], np.s_[:, :x], np.s_[y:], np.s_[:y]][rng.integers(4)]
-        shade[part] = 255
-    page = shade - cover * (shade - dark) + np.float32(rng.choice([0.5, 1.5, 4])) * np.roll(grain, 1, axis=1)
-    page = np.clip(page, 0, 255)
-    return (255 - page if rng.random() < 1 / 15 else page).astype(np.uint8)
-
-
-def random_margins(rng):
-    """px to add left, top, right and bottom of the ink: tight, loose, or (negative) slightly cut."""
-    kind = rng.random()
-    low, high = (0, 4) if kind < 0.6 else (2, 16) if kind < 0.9 else (-2, 4)
-    return [int(margin) for margin in rng.integers(low, high, 4)]
-
-
-# --- The data set ---------------------------------------------------------------------------------------------
-
-def make_word(k, sources, random_state):
-    """Word k: (image uint8 [H, W], text, split, writer). `sources`: [(source, its share of the words)]."""
-    rng = np.random.default_rng([random_state, k])
-    (first, share), (second, _) = sources[0], sources[-1]
-    ink = None
-    while ink is None:
-        ink, text, split, writer = (first if rng.random() < share else second).draw(rng)
-    return put_on_paper(ink, rng), text, split, writer
-
-
-def write_word(k, output, sources, random_state):
-    """Writes word k; gives its row of labels.csv."""
-    image, *labels = make_word(k, sources, random_state)
-    name = f"{k // 1000}/{k}.jpg"
-    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 90])
-    (output / name).write_bytes(jpeg)
-    return [name, *labels]
-
-
-_job = None  # the function that workers call: forked with them, for fonts cannot be pickled
-
-
-def _call_job(k):
-    return _job(k)
-
-
-def write_words(args, sources):
-    """Writes all words into args.output, then labels.csv, whole."""
-    global _job
-    args.output.mkdir(parents=True, exist_ok=True)
-    if any(args.output.iterdir()) and not args.overwrite:
-        raise utils.UserError(f"{args.output} is not empty: name another folder, or add --overwrite")
-    (args.output / "labels.csv").unlink(missing_ok=True)
-    for thousand in range((args.number + 999) // 1000):
-        (args.output / str(thousand)).mkdir(exist_ok=True)
-    _job = functools.partial(write_word, output=args.output, sources=sources, random_state=args.random_state)
-    bar = functools.partial(tqdm, total=args.number, unit=" words", smoothing=0.05)
-    if args.workers > 1 and hasattr(os, "fork"):
-        with multiprocessing.get_context("fork").Pool(args.workers) as pool:
-            rows = list(bar(pool.imap(_call_job, range(args.number), chunksize=100)))
-    else:
-        rows = list(bar(map(_job, range(args.number))))
-    utils.write_csv(args.output / "labels.csv", [["file", "text", "split", "writer"], *rows])
-
-
-def write_sheet(path, sources, random_state):
-    """An image of the first 100 words, ten in a row, each with its label beneath."""
-    sheet = Image.new("L", (10 * 200, 10 * 100), 128)
+def write_sheet(path, renderer, random_state):
+    """A picture of the first 100 words, ten in a row, each with its label beneath."""
+    sheet = Image.new("L", (10 * 200, 10 * 90), 128)
     pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
     for k in range(100):
-        image, text, *_ = make_word(k, sources, random_state)
-        image, x, y = Image.fromarray(image), k % 10 * 200, k // 10 * 100
-        image.thumbnail((196, 80))
+        word = renderer.word(np.random.default_rng((random_state, k)))
+        image, x, y = Image.fromarray(word.image), k % 10 * 200, k // 10 * 90
+        image.thumbnail((196, 70))
         sheet.paste(image, (x + 2, y + 2))
-        pen.text((x + 2, y + 83), text, fill=255, font=font)
-    with utils.written_whole(path) as beside:
-        sheet.save(beside)
-
-
-def load_sources(args):
-    """[(source, share of the words)] as the options say; the shares add up to 1."""
-    if not args.strokes and not args.fonts:
-        raise utils.UserError("nothing to draw from: give --strokes FILE.npz, --fonts DIR, or both")
-    strokes = Strokes(args.strokes) if args.strokes else None
-    if not args.fonts:
-        return [(strokes, 1.0)]
-    if args.lexicon:
-        lexicon = read_lexicon(args.lexicon)
-    elif strokes:
-        lexicon = weigh(*np.unique([strokes.texts[k] for k in strokes.words], return_counts=True))
-    else:
-        raise utils.UserError("--fonts needs words to write: give --lexicon FILE (one word a line)")
-    fonts = Fonts(args.fonts, lexicon)
-    return [(strokes, args.strokes_share), (fonts, 1 - args.strokes_share)] if strokes else [(fonts, 1.0)]
+        pen.text((x + 2, y + 73), word.text, fill=255, font=font)
+    utils.write_image(path, np.asarray(sheet))
 
 
 def main(argv=None):
     args = parse_args(argv)
-    if not args.output and not args.sheet:
-        raise utils.UserError("say where the words go: -o DIR (or --sheet FILE.png for 100 samples)")
-    if args.number < 1 or args.workers < 1 or not 0 <= args.strokes_share <= 1 or args.random_state < 0:
-        raise utils.UserError("--number and --workers start at 1, --random_state at 0; --strokes_share lies in 0 to 1")
-    sources = load_sources(args)
+    utils.new_picture(args.sheet, args.overwrite)
     if args.sheet:
-        write_sheet(args.sheet, sources, args.random_state)
+        write_sheet(args.sheet, make_renderer(args), args.random_state)
     else:
-        write_words(args, sources)
+        write_words(args)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
     python train.py --path mjsynth --mjsynth --training_fname annotation_train.txt \\
         --val_fname annotation_val.txt --save_path models --model_name mjsynth --nbepochs 1
     python train.py --path my_words --save_path models --model_name mine --pretrained_path models/iam --lr 3e-4
+    python train.py --synth 500000 --save_path models --model_name drawn --nbepochs 1   # on words drawn as it trains
     python train.py --path words --show_batch batch.png                                  # look at what it would see
 
 Writes SAVE_PATH/MODEL_NAME/: config.json, checkpoint.weights.h5 (best validation loss), final.weights.h5,
@@ -30,6 +31,7 @@ import numpy as np
 from tqdm import tqdm
 
 import ctc
+import render
 import utils
 from utils import UserError, keras
 
@@ -42,6 +44,7 @@ OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "s
 def parse_args(argv=None):
     parser = utils.Parser(__doc__)
     add_word_options(parser.add_argument_group("words").add_argument)
+    render.add_options(parser.add_argument_group("words drawn as the training goes").add_argument)
     add_network_options(parser.add_argument_group("network").add_argument)
     add_training_options(parser.add_argument_group("training").add_argument)
     add_job_options(parser.add_argument_group("job").add_argument)
@@ -50,13 +53,15 @@ def parse_args(argv=None):
         raise UserError(f"--pretrained_path names {args.pretrained_path}, and the last argument {args.pretrained}: give one")
     args.pretrained_path = args.pretrained_path or args.pretrained
     check_numbers(args)
+    if not args.path and not args.synth:
+        raise UserError("no words to train on: give --path DIR, or --synth N for words drawn as it trains")
     utils.new_picture(args.show_batch, args.overwrite)
     args.command = "python train.py " + shlex.join(argv if argv is not None else sys.argv[1:])
     return args
 
 
 def add_word_options(add):
-    add("--path", action="append", required=True, metavar="DIR",
+    add("--path", action="append", default=[], metavar="DIR",
         help="folder of words: with labels.csv or labels.tsv, or of _text_id.png files; give it again for more folders, "
              "twice the same to see its words twice as often")
     add("--mjsynth", action="store_true", help="--path is in mjsynth's layout: use the two listings")
@@ -66,6 +71,8 @@ def add_word_options(add):
     add("--val_instances", type=int, default=8000, help="words validated on, at most (default 8000)")
     add("--alphabet", help="seed (the default: digits, small letters, -), ascii, or the characters")
     add("--norm", action="store_true", help="images are always normalised; for the commands of 2018")
+    add("--synth", type=int, default=0, metavar="N", help="also train on N words an epoch that are drawn on the way, never "
+                                                          "twice the same; alone, or beside the words of --path")
 
 
 def add_network_options(add):
@@ -109,7 +116,7 @@ def add_job_options(add):
 def check_numbers(args):
     for name, least in (("batch_size", 1), ("nbepochs", 1), ("workers", 1), ("val_instances", 1), ("n_units", 1),
                         ("time_dense_size", 1), ("imgh", 28), ("imgW", 28),  # 28: what the spatial transformer needs
-                        ("early_stopping", 0), ("validate_every", 0), ("random_state", 0)):
+                        ("early_stopping", 0), ("validate_every", 0), ("synth", 0), ("random_state", 0)):
         value = getattr(args, name)
         if value is not None and not least <= value < 2 ** 31:
             raise UserError(f"--{name} {value}: must lie between {least} and {2 ** 31 - 1}")
@@ -121,8 +128,40 @@ def check_numbers(args):
 
 # --- Words ----------------------------------------------------------------------------------------------------
 
-# labels: int32 [texts, L]; train, valid: int [n], indices of words; left_out: {index: reason}
-Data = collections.namedtuple("Data", "words labels train valid left_out")
+# labels: int32 [texts, L]; train, valid: int [n], indices of words; left_out: {index: reason}; draw: with --synth, a
+# function (i, epoch, split="train") -> (pixels, label int32 [L]) for the words from number len(words) on
+Data = collections.namedtuple("Data", "words labels train valid left_out draw", defaults=[None])
+
+LONGEST_DRAWN = 24  # characters of a drawn word, at most
+DRAWN_VALID = 2000  # drawn words to validate on, where --path gives none
+
+
+def load_data(args, alphabet, steps):
+    """The Data of the command line: checked words of --path, and words drawn by --synth."""
+    nothing = np.arange(0)
+    data = Data(utils.WordList("", []), np.zeros((0, 1), np.int32), nothing, nothing, {})
+    if args.path:
+        data = check_words(*load_words(args), alphabet, steps)
+    return with_drawn(data, args, alphabet, steps) if args.synth else data
+
+
+def with_drawn(data, args, alphabet, steps):
+    """`data` with --synth more words to train on, drawn when they are read: word i of an epoch depends on --random_state,
+    the epoch and i alone."""
+    renderer = render.from_options(args)
+    renderer.usable = lambda text: 0 < len(spelled := alphabet.spell(text)[0]) <= LONGEST_DRAWN and (
+        utils.steps_needed(spelled) <= steps)
+    length = max(LONGEST_DRAWN, data.labels.shape[1])
+
+    def draw(i, epoch, split="train"):
+        word = renderer.word(np.random.default_rng((args.random_state, epoch, i)), split)
+        classes = alphabet.encode(alphabet.spell(word.text)[0])
+        return word.image, np.array(classes + [0] * (length - len(classes)), np.int32)
+
+    print(f"{args.synth:,} words an epoch to train on are drawn as they are read" + (
+        "" if len(data.valid) else f", and {min(args.val_instances, DRAWN_VALID):,} once to validate on, with other fonts"))
+    return data._replace(labels=np.pad(data.labels, ((0, 0), (0, length - data.labels.shape[1]))), draw=draw,
+                         train=np.concatenate([data.train, len(data.words) + np.arange(args.synth)]))
 
 
 def load_words(args):
@@ -296,9 +335,11 @@ def distribute(devices):
 # --- Training -------------------------------------------------------------------------------------------------
 
 class Validation:
-    """Scores a network on the validation words, whose images are read once and kept."""
+    """Scores a network on the validation words, whose images are read, or drawn, once and kept."""
 
     def __init__(self, data, alphabet, size, most, seed, batch_size=64):
+        if not len(data.valid):
+            return self._draw(data, alphabet, size, min(most, DRAWN_VALID), batch_size)
         chosen = data.valid
         if len(chosen) > most:
             chosen = np.sort(np.random.default_rng(seed).choice(chosen, most, replace=False))
@@ -314,6 +355,13 @@ class Validation:
             raise UserError("none of the images to validate on can be read; check --path")
         self.images, self.labels = np.stack(images), data.labels[data.words.text_ids[kept]]
         self.truths = [data.words.text(i) for i in kept]
+
+    def _draw(self, data, alphabet, size, count, batch_size):
+        self.alphabet, self.batch_size, self.unreadable = alphabet, batch_size, {}
+        drawn = [data.draw(i, 0, "valid") for i in range(count)]
+        self.images = np.stack([utils.prepare(pixels, size) for pixels, _ in drawn])
+        self.labels = np.stack([label for _, label in drawn])
+        self.truths = [alphabet.decode(label[label > 0]) for label in self.labels]
 
     def __call__(self, network):
         """(val_loss and metrics as a dict, five (prediction, truth) pairs, wrong ones first)."""
@@ -500,7 +548,7 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
     utils.write_json(folder / "config.json", config)
     workers = args.workers or (os.cpu_count() if utils.gpus() else 1)
     reading = utils.Batches(data.words, data.train, data.labels, size, args.batch_size, training.batches, training.batch,
-                            args.random_state, not args.no_augment, workers)
+                            args.random_state, not args.no_augment, workers, data.draw)
     reading.unreadable.update(training.unreadable | validation.unreadable)
     training.unreadable = reading.unreadable
     with contextlib.closing(reading):
@@ -521,9 +569,10 @@ def settings_of(args, config, data):
     words = 0
     for part in (data.train, data.valid, data.labels, data.words.text_ids):
         words = zlib.crc32(np.ascontiguousarray(part), words)
-    options = "opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "no_augment", "val_instances"
+    options = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "no_augment", "val_instances",
+               *(("synth", *render.OPTIONS) if args.synth else ()))
     return {"network": config["network"], "alphabet": config["alphabet"], "words": words,
-            "backend": keras.backend.backend(), **{f"--{name}": getattr(args, name) for name in options}}
+            "backend": keras.backend.backend(), **{f"--{name}": str(getattr(args, name)) for name in options}}
 
 
 def run_fit(network, reading, training):
@@ -587,8 +636,8 @@ def describe(config, args, data):
     """`config` with what was trained, on what, how and with which versions."""
     backend, pretrained = keras.backend.backend(), config.pop("pretrained", None)
     return {**config, "trained": {
-        "data": list(dict.fromkeys(Path(path).resolve().name for path in args.path)), "words": len(data.train),
-        "words_validated": len(data.valid), "command": args.command, "date": datetime.date.today().isoformat(),
+        "data": [*dict.fromkeys(Path(path).resolve().name for path in args.path), *["drawn words"] * bool(args.synth)],
+        "words": len(data.train), "words_validated": len(data.valid) or min(args.val_instances, DRAWN_VALID), "command": args.command, "date": datetime.date.today().isoformat(),
         "commit": git_commit(), "versions": {
             "python": platform.python_version(), "keras": keras.__version__,
             backend: importlib.import_module(backend).__version__, "numpy": np.__version__},
@@ -611,7 +660,7 @@ def train(args, devices=1):
     config = start_config(args)
     alphabet = utils.Alphabet(config["alphabet"])
     network = start_network(args, config, devices)
-    data = check_words(*load_words(args), alphabet, network.output_shape[1])
+    data = load_data(args, alphabet, network.output_shape[1])
     if args.show_batch:
         return show_batch(args, data, alphabet, network.input_shape[1:3])
     folder = open_folder(args)
@@ -640,7 +689,7 @@ def finite(metrics):
 def show_batch(args, data, alphabet, size):
     """Write --show_batch: 60 words as the network will see them, with their labels."""
     images, labels = utils.Batches(data.words, data.train, data.labels, size, 60, 1, seed=args.random_state,
-                                   augment=not args.no_augment)[0]
+                                   augment=not args.no_augment, draw=data.draw)[0]
     captions = [alphabet.decode(label[label > 0]) for label in labels]
     utils.write_image(args.show_batch, utils.contact_sheet([([i], caption) for i, caption in zip(images, captions)]))
     print(args.show_batch)

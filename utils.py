@@ -536,10 +536,9 @@ PRESETS = {
     "seed": dict(pad=2, stem=None, rnn="GRU", n_units=256, time_dense_size=128, blocks=(
         (64, 1, None), (128, 1, None), (256, 1, (2, 2)), (256, 1, None), (512, 1, (1, 2)), (512, 1, None),
         (512, 1, None))),
-    # Early strides leave little to compute: a ninth of the multiply-adds and a third of the parameters.
-    "lite": dict(pad=0, stem=32, rnn="LSTM", n_units=128, time_dense_size=128, blocks=(
-        (64, 1, None), (128, (1, 2), None), (128, 1, None), (256, (1, 2), None), (256, 1, None),
-        (384, (1, 2), None))),
+    # Half the width and height from the first layer on: an eighth of the multiply-adds and a third of the parameters.
+    "lite": dict(pad=0, stem=32, rnn="GRU", n_units=160, time_dense_size=128, blocks=(
+        (64, 1, (1, 2)), (128, 1, None), (128, 1, (1, 2)), (256, 1, None), (256, 1, (1, 2)), (384, 1, None))),
 }
 
 
@@ -577,7 +576,8 @@ def build_network(classes, size=(100, 32), preset="lite", synchronized=False, **
 
 
 def _normalise(x, synchronized, name):
-    x = layers.BatchNormalization(synchronized=synchronized, name=f"{name}_bn")(x)
+    # momentum: averages over 10 batches; over Keras's 100 they lag behind the weights early in a training
+    x = layers.BatchNormalization(momentum=0.9, synchronized=synchronized, name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_relu6")(x)
 
 
@@ -594,10 +594,14 @@ class Batches(keras.utils.PyDataset):
     `close` ends them.
     """
 
-    def __init__(self, words, chosen, labels, size, batch_size, batches, first=0, seed=0, augment=True, workers=1):
-        """`chosen`: int [n], the words to read; `labels`: int32 [texts, L], the classes of each of `words.texts`."""
+    def __init__(self, words, chosen, labels, size, batch_size, batches, first=0, seed=0, augment=True, workers=1,
+                 draw=None):
+        """`chosen`: int [n], the words to read; `labels`: int32 [texts, L], the classes of each of `words.texts`.
+
+        `draw`, a function (i, epoch) -> (pixels, label int32 [L]), makes the words from number len(words) on.
+        """
         super().__init__(workers=1)
-        self.words, self.chosen, self.labels, self.size = words, chosen, labels, size
+        self.words, self.chosen, self.labels, self.size, self.draw = words, chosen, labels, size, draw
         self.batch_size, self.first, self.last = batch_size, first, batches
         self.seed, self.augment, self.unreadable = seed, augment, {}
         self.failure = None  # a UserError, which Keras would wrap in errors of its own
@@ -645,14 +649,20 @@ class Batches(keras.utils.PyDataset):
         for epoch, offset in zip(*(part.tolist() for part in np.divmod(places, len(self.chosen)))):
             i = self._order(epoch)[offset]
             try:
-                images.append(prepare(read_image(self.words.path(i)), self.size, rng))
-                labels.append(self.labels[self.words.text_ids[i]])
+                pixels, label = self._word(i, epoch)
+                images.append(prepare(pixels, self.size, rng))
+                labels.append(label)
             except ValueError as error:
                 unreadable[int(i)] = str(error)
         if not images:
             raise UserError("not one image of a whole batch is readable; the paths in the word list seem to be wrong")
         filled = [j % len(images) for j in range(self.batch_size)]
         return np.stack([images[j] for j in filled]), np.stack([labels[j] for j in filled]), unreadable
+
+    def _word(self, i, epoch):
+        if i >= len(self.words):
+            return self.draw(int(i), epoch)
+        return read_image(self.words.path(i)), self.labels[self.words.text_ids[i]]
 
     def _order(self, epoch):
         if epoch not in self._orders:
@@ -669,10 +679,10 @@ def _begin_reading(batches):
     global _batches
     _batches = batches
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to answer
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
-def _end_with_parent():
+def end_with_parent():
     """A reading process must not outlive a training that was killed."""
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)

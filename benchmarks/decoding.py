@@ -184,7 +184,7 @@ def score_lexicon(reader, logits, truths, writers):
                                  for reading, truth in zip(readings, own)]
             confidences[name][part] = [reading.confidence for reading in readings]
         inside[part] = [reader.alphabet.encode(reader.alphabet.spell(truth)[0]) in other.lexicon for truth in own]
-    print(f"\n| on writers it was not fitted to | {inside.sum():,} words in the lexicon | {(~inside).sum():,} words not in it"
+    print(f"\n| on writers it was not fitted to | {inside.sum():,} words in the lexicon | {(~inside).sum():,} not in it"
           " | all | expected calibration error |\n| --- | ---: | ---: | ---: | ---: |")
     for name, right in texts.items():
         error, _ = utils.calibration(confidences[name], right)

@@ -1,85 +1,170 @@
-"""make_words.py: labelled words from pen strokes and fonts, the same whatever the number of workers."""
+"""make_words.py: a folder in mjsynth's layout, the same whatever the number of workers and however often it broke off."""
 import csv
+import errno
+import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image, features
+from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import make_words
+import render
 import utils
 
 
 @pytest.fixture
-def strokes(tmp_path):
-    """A strokes file of 22 writers, who wrote "i" each: a line, and a dot of one point; one of poor quality."""
-    words = 22
-    absolute = np.array([[0, -128], [4, -60], [9, 0], [2, -200]])  # decoded by hand: line of three points, dot
-    deltas = np.diff(absolute, axis=0, prepend=0)
-    path = tmp_path / "strokes.npz"
-    np.savez(path, points=np.tile(deltas, (words, 1)).astype(np.int16),
-             stroke_ends=np.array([e + 4 * k for k in range(words) for e in (3, 4)], np.int32),
-             word_ends=np.arange(2, 2 * words + 1, 2, dtype=np.int32), text_blob=np.frombuffer(b"i" * words, np.uint8),
-             text_ends=np.arange(1, words + 1, dtype=np.int32), writer=np.arange(words, dtype=np.int16),
-             quality=np.array([29] + [60] * (words - 1), np.uint8), iam_text=np.zeros(words, np.uint8))
-    return path
+def draw(tmp_path, monkeypatch):
+    """A function that draws into a folder under tmp_path, with three faces, five words, and small chunks."""
+    monkeypatch.setattr(make_words, "CHUNK", 40)
+    monkeypatch.setattr(make_words, "FOLDER", 12)
+    monkeypatch.setattr(make_words, "TASK", 7)
+    (tmp_path / "fonts").mkdir()
+    for name in ("kalam", "roboto", "lora"):
+        shutil.copy(render.FONTS / f"{name}-latin-400-normal.woff2", tmp_path / "fonts")
+    (tmp_path / "words.txt").write_text("letter 100\nit's 50\nEurope 20\nco-op 10\ncaf\u00e9 10\n", encoding="utf8")
+
+    def run(folder, *options, number=150):
+        make_words.main(["-o", str(tmp_path / folder), "-n", str(number), "--fonts", str(tmp_path / "fonts"),
+                         "--lexicon", str(tmp_path / "words.txt"), *options])
+        return tmp_path / folder
+    return run
 
 
 def rows_of(folder):
-    with open(folder / "labels.csv", encoding="utf-8", newline="") as file:
+    with open(folder / "labels.csv", encoding="utf8", newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_strokes_are_decoded_and_poor_words_left_out(strokes):
-    source = make_words.Strokes(strokes)
-    line, dot = source.strokes_of(5)
-    assert line.tolist() == [[0, -128], [4, -60], [9, 0]] and dot.tolist() == [[2, -200]]
-    assert 0 not in source.words and len(source.words) == 21
-    assert source.valid_writers == set(range(2, 22))
-    ink = make_words.draw_strokes([dot], np.random.default_rng(0))
-    assert ink.max() > 100  # a stroke of one point is a dot, not nothing
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_workers_and_number_do_not_change_the_words(strokes, tmp_path):
-    for folder, *more in (["one", "-n", "30", "--workers", "1"], ["two", "-n", "230", "--workers", "2"]):
-        make_words.main(["-o", str(tmp_path / folder), "--strokes", str(strokes), *more])
-    one, two = rows_of(tmp_path / "one"), rows_of(tmp_path / "two")
-    assert len(two) == 230 and one == two[:30] and {row["text"] for row in two} == {"i"}
-    for row in one:
-        assert (tmp_path / "one" / row["file"]).read_bytes() == (tmp_path / "two" / row["file"]).read_bytes()
-        assert (row["split"] == "valid") == (int(row["writer"].removeprefix("ondb")) >= 2)
-        with Image.open(tmp_path / "one" / row["file"]) as image:
-            assert image.mode == "L" and image.height <= 100
+def test_layout_is_mjsynths_and_labels_agree(draw):
+    folder = draw("words", "--valid", "10", "--workers", "1")
+    rows = rows_of(folder)
+    exact = utils.read_folder(folder)
+    listed = utils.read_listings(folder, **make_words.LISTINGS)
+    assert len(rows) == len(exact) == len(listed) == 150 and not exact.missing().any() and not listed.missing().any()
+    labels = {exact.name(i): (utils.letters_and_digits(exact.text(i)), exact.splits[exact.split_ids[i]]) for i in range(150)}
+    assert labels == {listed.name(i): (utils.letters_and_digits(listed.text(i)), listed.splits[listed.split_ids[i]])
+                      for i in range(150)}
+    assert [sum(row["split"] == split for row in rows) for split in render.SPLITS] == [130, 10, 10]
+    lexicon = (folder / "lexicon.txt").read_text(encoding="utf8").splitlines()
+    lines = "".join((folder / name).read_text(encoding="utf8") for name in make_words.LISTINGS.values()).splitlines()
+    for line in lines:
+        name, number = line.split(" ")
+        _, text, same = Path(name).stem.split("_")
+        assert same == number and lexicon[int(number)] == text.lower()
+    assert len(set(lexicon)) == len(lexicon)
+    assert sorted(path.name for path in folder.iterdir() if path.is_dir()) == ["1", "2"]  # 13 folders, 7 in each
+    assert len(list((folder / "1/7").iterdir())) == 12 and len(list((folder / "2/6").iterdir())) == 6
+    with Image.open(folder / rows[-1]["file"]) as image:
+        assert image.mode == "L" and rows[-1]["file"].startswith("2/6/6_")
+    assert not list(folder.glob(".*"))
 
 
-@pytest.mark.skipif(not features.check("freetype2"), reason="Pillow without FreeType")
-def test_fonts_write_what_they_can(tmp_path, capsys):
-    fonts = tmp_path / "fonts"
-    fonts.mkdir()
-    face = make_words.ImageFont.load_default(20)  # Pillow's own, held in memory
-    (fonts / "own.ttf").write_bytes(face.font_bytes)
-    (fonts / "broken.ttf").write_bytes(b"not a font")
-    (fonts / "manifest.csv").write_text("file,family,group,caps_only,missing\nown.ttf,Own,handwriting,1,z\n")
-    lexicon = make_words.weigh(["zoo", "letter"], [100, 1])
-    source = make_words.Fonts(fonts, lexicon)
-    assert "broken.ttf" in capsys.readouterr().err and len(source.faces) == 1
-    source.faces[0].missing = frozenset("Z")
-    for k in range(50):
-        ink, text, _, writer = source.draw(np.random.default_rng(k))
-        assert ink.max() > 100 and text == text.upper() and "Z" not in text and writer == "Own"
+def test_workers_change_nothing(draw):
+    one, two = draw("one", "--workers", "1"), draw("two", "--workers", "2")
+    assert tree(one) == tree(two)
+    assert tree(one) != tree(draw("other", "--workers", "1", "--random_state", "1"))
 
 
-def test_mistakes_are_told_in_one_line(strokes, tmp_path):
+@pytest.mark.parametrize("torn", [b"", b'1/1/9_torn_3.jpg,"to'])
+def test_resume_equals_a_run_that_never_broke_off(draw, monkeypatch, torn):
+    whole = draw("whole", "--workers", "1")
+
+    def killed(*arguments):
+        for k, word in enumerate(drawn(*arguments)):
+            if k == 100:
+                raise SystemExit
+            yield word
+
+    drawn = make_words.drawn
+    with monkeypatch.context() as patch:
+        patch.setattr(make_words, "drawn", killed)
+        with pytest.raises(SystemExit):
+            draw("broken", "--workers", "1")
+    broken = whole.parent / "broken"
+    assert not (broken / "labels.csv").exists()
+    part = broken / make_words.PART
+    lines = part.read_bytes().splitlines(keepends=True)
+    part.write_bytes(b"".join(lines[:93]) + torn)  # as a killed run leaves it: two chunks, and more
+    with pytest.raises(utils.UserError, match="resume"):
+        draw("broken")
+    with pytest.raises(utils.UserError, match="random_state"):
+        draw("broken", "--resume", "--random_state", "3")
+    drawn_now = []
+    monkeypatch.setattr(make_words, "drawn", lambda drawer, first, *rest: drawn_now.append(first) or
+                        drawn(drawer, first, *rest))
+    draw("broken", "--resume", "--workers", "2")
+    assert drawn_now == [80] and tree(broken) == tree(whole)
+    draw("broken", "--resume")  # nothing is left to do
+    assert drawn_now == [80] and tree(broken) == tree(whole)
+
+
+def test_a_folder_that_is_not_empty_needs_overwrite(draw, tmp_path):
     (tmp_path / "full").mkdir()
-    (tmp_path / "full" / "kept.txt").write_text("mine")
-    (tmp_path / "bad.npz").write_bytes(b"not an npz")
-    (tmp_path / "empty").mkdir()
-    for arguments in (["-o", "x"], ["--strokes", str(strokes)],
-                      ["-o", str(tmp_path / "full"), "--strokes", str(strokes)],
-                      ["-o", "x", "--strokes", str(tmp_path / "bad.npz")], ["-o", "x", "--strokes", "none.npz"],
-                      ["-o", "x", "--fonts", str(tmp_path / "empty"), "--strokes", str(strokes)],
-                      ["-o", "x", "--fonts", str(tmp_path / "empty")]):
-        with pytest.raises(utils.UserError):
-            make_words.main(arguments)
+    (tmp_path / "full/mine.txt").write_text("mine")
+    for options in ([], ["--resume"]):
+        with pytest.raises(utils.UserError, match="overwrite"):
+            draw("full", *options)
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
+    draw("full", "--overwrite", number=30)
+    draw("full", "--overwrite", number=20)
+    assert len(rows_of(tmp_path / "full")) == 20 and (tmp_path / "full/mine.txt").read_text() == "mine"
+
+
+def test_a_full_disk_leaves_a_usable_folder(draw, tmp_path, monkeypatch, capsys):
+    write, written = Path.write_bytes, []
+
+    def full(path, data):
+        if len(written) == 130:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        written.append(path)
+        return write(path, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(sys, "stdout", sys.__stdout__)
+        with pytest.raises(SystemExit) as status:
+            utils.run(lambda: draw("disk", "--workers", "1"))
+    assert status.value.code == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert "No space left on device" in told
+    folder = tmp_path / "disk"
+    listed = utils.read_listings(folder, **make_words.LISTINGS)
+    assert len(rows_of(folder)) == len(listed) == 130 and not listed.missing().any()
+    draw("disk", "--resume")
+    assert tree(folder) == tree(draw("whole"))
+
+
+def test_alphabet_and_styles_choose_the_words(draw):
+    rows = rows_of(draw("digits", "--alphabet", "0123456789", "--styles", "board=1", number=30))
+    assert all(row["text"].isdigit() and row["style"] == "board" for row in rows)
+
+
+def test_sheet_is_drawn_and_not_overwritten(draw, tmp_path):
+    draw("none", "--sheet", str(tmp_path / "sheet.png"))
+    with Image.open(tmp_path / "sheet.png") as image:
+        assert image.size == (2000, 900)
+    assert not (tmp_path / "none").exists()
+    with pytest.raises(utils.UserError, match="overwrite"):
+        draw("none", "--sheet", str(tmp_path / "sheet.png"))
+
+
+@pytest.mark.parametrize("options", [
+    ["-n", "0"], ["--workers", "0"], ["--random_state", "-1"], ["--valid", "0.4"], ["--valid", "100"], ["--valid", "-1"],
+    ["--valid", "1/0"], ["--valid", "few"], ["--styles", "paper"], ["--styles", "paper=much"], ["--styles", "poster=1"],
+    ["--styles", "paper=-1"], ["--styles", "paper=nan"], ["--strokes_share", "2"], ["--fonts", "nowhere"],
+    ["--lexicon", "nowhere"], ["--strokes", "nowhere"], ["--resume", "--overwrite"], ["--alphabet", "aa"],
+    ["--sheet", "sheet.txt"]])
+def test_mistakes_are_told_in_one_line(draw, options, tmp_path):
+    with pytest.raises(utils.UserError) as error:
+        draw("new", *options)
+    assert "\n" not in str(error.value) and not (tmp_path / "new").exists()
+
+
+def test_somewhere_to_write_is_needed():
+    with pytest.raises(utils.UserError, match="-o DIR"):
+        make_words.main([])

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
+import render
 import train
 import utils
 
@@ -297,6 +298,65 @@ def test_tensorboard_that_is_not_installed_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
     with pytest.raises(utils.UserError, match="pip install tensorboard"):
         train.open_board("board")
+
+
+@pytest.fixture(scope="module")
+def faces(tmp_path_factory):
+    """A folder of four fonts of the project, one of them for validation."""
+    folder = tmp_path_factory.mktemp("faces")
+    with open(render.FONTS / "manifest.csv", newline="", encoding="utf8") as file:
+        rows = [row for row in csv.DictReader(file) if not row["missing"]]
+    chosen = [row for row in rows if row["split"] == "train"][:3] + [row for row in rows if row["split"] == "valid"][:1]
+    for row in chosen:
+        (folder / row["file"]).write_bytes((render.FONTS / row["file"]).read_bytes())
+    with open(folder / "manifest.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, list(chosen[0]))
+        writer.writeheader()
+        writer.writerows(chosen)
+    return folder
+
+
+def synth_data(faces, *options):
+    args = train.parse_args(["--synth", "30", "--fonts", str(faces), "--alphabet", "ascii", *options])
+    return args, train.load_data(args, utils.Alphabet("ascii"), 12)
+
+
+def test_drawn_words_are_new_in_every_epoch_and_the_same_in_every_run(faces):
+    _, data = synth_data(faces)
+    assert data.train.tolist() == list(range(30)) and not len(data.valid)
+    shapes = {}
+    for run in range(2):
+        batches = utils.Batches(data.words, data.train, data.labels, (100, 32), 30, 2, draw=data.draw)
+        shapes[run] = [batches[0], batches[1]]
+    for (images, labels, *_), (again, labels_again, *_) in zip(shapes[0], shapes[1]):
+        np.testing.assert_array_equal(images, again)
+        np.testing.assert_array_equal(labels, labels_again)
+    first, second = ({tuple(label) for label in labels} for _, labels in shapes[0])
+    assert len(first) > 25 and len(first & second) < 5
+    other = synth_data(faces, "--random_state", "1")[1]
+    assert {tuple(other.draw(i, 0)[1]) for i in range(30)} != {tuple(data.draw(i, 0)[1]) for i in range(30)}
+
+
+def test_drawn_words_can_be_written_by_the_network(faces):
+    _, data = synth_data(faces)
+    alphabet = utils.Alphabet("ascii")
+    texts = [alphabet.decode(label[label > 0]) for label in (data.draw(i, 3)[1] for i in range(300))]
+    assert max(map(utils.steps_needed, texts)) <= 12 and min(map(len, texts)) > 0
+    assert any(c.isupper() for text in texts for c in text)
+
+
+def test_training_on_drawn_words_alone_and_beside_real_ones(faces, words_folder, tmp_path, capsys):
+    options = ["--synth", "24", "--fonts", str(faces), "--nbepochs", "1", "--batch_size", "8", "--n_units", "8",
+               "--val_instances", "10", "--save_path", str(tmp_path), "--workers", "1"]
+    train.main([*options, "--model_name", "alone"])
+    assert "24 words an epoch to train on are drawn as they are read, and 10 once to validate on" in capsys.readouterr().out
+    assert [int(row["batch"]) for row in history(tmp_path / "alone")] == [3]
+    assert json.loads((tmp_path / "alone" / "config.json").read_text())["trained"]["data"] == ["drawn words"]
+    train.main([*options, "--model_name", "beside", "--path", str(words_folder)])
+    [row] = history(tmp_path / "beside")
+    assert int(row["batch"]) == (32 + 24) // 8 and int(row["words"]) == 8  # the real words to validate on
+    with pytest.raises(utils.UserError, match="no words to train on: give --path DIR, or --synth N"):
+        train.main(["--save_path", str(tmp_path)])
 
 
 def test_show_batch_draws_and_stops(words_folder, tmp_path):

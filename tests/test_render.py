@@ -1,0 +1,233 @@
+"""render.py: words that are what their labels say, can be read, and keep the parts of a data set apart."""
+import collections
+import csv
+import shutil
+import types
+
+import cv2
+import numpy as np
+import pytest
+
+import render
+import utils
+
+KALAM, ROBOTO = "kalam-latin-400-normal.woff2", "roboto-latin-400-normal.woff2"
+
+
+def manifest():
+    with open(render.FONTS / "manifest.csv", encoding="utf8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def renderer():
+    return render.Renderer()
+
+
+@pytest.fixture
+def fonts(tmp_path):
+    """A function that makes a folder of two faces, with the manifest that it is given."""
+    def make(text):
+        folder = tmp_path / "fonts"
+        folder.mkdir()
+        for name in (KALAM, ROBOTO):
+            shutil.copy(render.FONTS / name, folder)
+        (folder / "manifest.csv").write_text(text)
+        return folder
+    return make
+
+
+@pytest.fixture
+def lexicon(tmp_path):
+    """A function that makes a word list."""
+    def make(text):
+        path = tmp_path / "words.txt"
+        path.write_text(text)
+        return path
+    return make
+
+
+def strokes_file(path, **changes):
+    """30 writers, each with an "L" of one stroke and an "i" of a line and a dot; words 0 to 3 are not to be used."""
+    ell = [[0, y] for y in range(-256, 0, 16)] + [[x, 0] for x in range(0, 201, 20)]  # x right, y down, in 1/128 "x"
+    deltas = np.concatenate([np.diff(word, axis=0, prepend=0) for word in (ell, [[4, -128], [9, 0], [2, -200]])])
+    quality, marked = np.full(60, 60, np.uint8), np.zeros(60, np.uint8)
+    quality[:2], marked[2], marked[3] = 29, 1, 2
+    data = dict(points=np.tile(deltas, (30, 1)).astype(np.int16),
+                stroke_ends=np.array([30 * k + e for k in range(30) for e in (27, 29, 30)], np.int32),
+                word_ends=np.array([3 * k + e for k in range(30) for e in (1, 3)], np.int32),
+                text_blob=np.frombuffer(b"Li" * 30, np.uint8), text_ends=np.arange(1, 61, dtype=np.int32),
+                writer=np.repeat(np.arange(30), 2), quality=quality, iam_text=marked)
+    np.savez(path, **{**data, **changes})
+    return path
+
+
+def words(renderer, count, split="train", seed=0):
+    return [renderer.word(np.random.default_rng((seed, k)), split) for k in range(count)]
+
+
+def test_a_word_depends_on_its_number_alone(renderer):
+    some = words(renderer, 20)
+    again = words(render.Renderer(), 20)
+    alone = renderer.word(np.random.default_rng((0, 13)))
+    assert all((a.image == b.image).all() and a[1:] == b[1:] for a, b in zip(some, again))
+    assert (alone.image == some[13].image).all() and alone[1:] == some[13][1:]
+    assert len({word.text for word in some}) > 10
+
+
+def test_splits_have_faces_of_their_own(renderer):
+    split_of = {row["family"]: row["split"] for row in manifest()}
+    seen = {split: {word.source for word in words(renderer, 150, split)} for split in render.SPLITS}
+    assert all(split_of[family] == split for split, families in seen.items() for family in families)
+    assert min(map(len, seen.values())) > 10
+    group_of = {row["family"]: row["group"] for row in manifest()}
+    held = collections.Counter((group_of[family], split) for family, split in split_of.items())
+    assert all(7 <= held[group, split] <= 9 for group in ("handwriting", "other") for split in ("valid", "test"))
+
+
+def test_manifest_and_licences_are_complete():
+    rows = manifest()
+    assert {row["file"] for row in rows} == {path.name for path in render.FONTS.glob("*.woff2")}
+    assert all((render.FONTS / f"{row['licence']}.txt").is_file() and row["copyright"] and row["source"] for row in rows)
+    assert {row["licence"] for row in rows} <= {"OFL-1.1", "Apache-2.0", "UFL-1.0", "MIT"}
+    assert sum(path.stat().st_size for path in render.FONTS.iterdir()) <= 12_000_000
+
+
+def test_families_without_a_manifest_are_held_out_by_hash():
+    faces = [types.SimpleNamespace(family=f"face {k // 2}", split=None) for k in range(90)]
+    render.hold_out(faces)
+    counts = collections.Counter(face.split for face in faces[::2])
+    assert counts == {"train": 42, "valid": 2, "test": 1}
+    assert all(a.split == b.split for a, b in zip(faces[::2], faces[1::2]))
+    held = [face.family for face in faces[::2] if face.split != "train"]
+    assert held != sorted({face.family for face in faces})[:3]  # not the first of the alphabet, which may be one foundry's
+
+
+def test_faces_write_only_what_suits_them(fonts, lexicon):
+    folder = fonts("file,family,group,caps_only,missing\n"
+                   f"{KALAM},Hand,handwriting,0,e\n{ROBOTO},Caps,other,1,\n")
+    some = words(render.Renderer(folder, lexicon("letter 9\nsand 9\nNATO 9\n")), 300)
+    hand = [word.text for word in some if word.source == "Hand"]
+    caps = [word.text for word in some if word.source == "Caps"]
+    assert len(hand) > 50 and len(caps) > 50
+    assert not any("e" in text for text in hand) and any("E" in text for text in caps)
+    assert not any(sum(c.isupper() for c in text) > 1 for text in hand) and "Nato" in hand
+    assert all(text == text.upper() for text in caps)
+
+
+def test_without_a_manifest_a_face_is_asked_for_its_glyphs(fonts, lexicon):
+    folder = fonts("file,family\n")
+    some = words(render.Renderer(folder, lexicon("\u6f22\u5b57\nplain\n")), 60)  # Chinese, which neither face has
+    assert not any("\u6f22" in word.text for word in some) and any("plain" in word.text.lower() for word in some)
+
+
+def test_usable_chooses_the_texts():
+    some = words(render.Renderer(usable=lambda text: text.isdigit()), 20)
+    assert all(word.text.isdigit() for word in some)
+
+
+def test_strokes_are_decoded_and_drawn_where_they_are(tmp_path):
+    strokes = render.Strokes(strokes_file(tmp_path / "strokes.npz"))
+    line, dot = strokes.strokes_of(7)
+    assert line.tolist() == [[4, -128], [9, 0]] and dot.tolist() == [[2, -200]]
+    assert strokes.words["train"].tolist() == list(range(4, 20))  # writers 2 to 9; 0 and 1 are poor or marked
+    ink, x_height = render.draw_strokes(strokes.strokes_of(6), 50, np.random.default_rng(0))  # an "L"
+    tall, wide = ink.shape
+    assert 40 < tall < 64 and abs(x_height - tall / 2) < 6
+    assert ink[:, :6].max(axis=1).min() > 40 and ink[-8:, 2:-2].max(axis=0).min() > 40  # down the left, along the bottom
+    assert not ink[:tall // 2, wide // 2:].any()
+    ink, _ = render.draw_strokes([dot], 50, np.random.default_rng(0))
+    assert ink.max() > 100  # a stroke of one point is a dot, not nothing
+
+
+def test_splits_have_writers_of_their_own(tmp_path):
+    path = strokes_file(tmp_path / "strokes.npz")
+    renderer = render.Renderer(strokes=path, styles={"paper": 1}, strokes_share=1)
+    writers = {split: {int(word.source.removeprefix("ondb")) for word in words(renderer, 150, split)}
+               for split in render.SPLITS}
+    assert writers["train"] == set(range(2, 10)) and writers["valid"] | writers["test"] == set(range(10, 30))
+    assert len(writers["valid"]) == len(writers["test"]) == 10
+    assert {word.style for word in words(render.Renderer(strokes=path, styles={"scene": 1}), 5)} == {"scene"}
+
+
+def test_every_word_can_be_read(renderer):
+    for word in words(renderer, 300, seed=1):
+        image = word.image
+        assert image.dtype == np.uint8 and image.ndim == 2
+        assert render.MIN_HEIGHT <= image.shape[0] <= render.MAX_HEIGHT and image.shape[1] >= 8
+        threshold, _ = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+        ink, paper = image[image > threshold], image[image <= threshold]
+        assert ink.mean() - paper.mean() > 20, word[1:]
+        assert any(c.isalnum() for c in word.text)
+
+
+def test_the_guard_refuses_what_nobody_can_read():
+    ink = np.zeros((40, 120), np.float32)
+    ink[8:32, 10:110:10] = ink[8:32, 11:111:10] = 1
+    clear = np.uint8(230 - 150 * ink)
+    faded = clear.copy()
+    faded[:, 70:] = 222  # the word's last third
+    turned = clear.copy()
+    turned[:, 70:] = 255 - clear[:, 70:]  # light on dark there
+    assert render.readable(clear, ink) and render.readable(255 - clear, ink)
+    assert not any(render.readable(image, ink) for image in (np.full_like(clear, 200), faded, turned))
+
+
+def test_refused_words_are_drawn_anew(renderer, monkeypatch):
+    seen = []
+    monkeypatch.setattr(render, "readable", lambda image, ink: seen.append(image) or len(seen) > 3)
+    word = renderer.word(np.random.default_rng(0))
+    assert len(seen) == 4 and word.image is seen[3]
+
+
+def test_a_crop_takes_no_letter():
+    ink = np.zeros((40, 80), np.float32)
+    ink[:, :2] = ink[10:30, 20:60] = ink[38:, 78:] = 1  # an "l" at the left, a full stop at the right
+    for seed in range(300):
+        cropped, strangers = render.crop(ink, np.random.default_rng(seed))
+        assert (cropped.sum(axis=0) > 30).any() and cropped[:, -20:].sum() >= 2
+        if strangers is not None:  # bits of neighbours stand at the edges, small, and not over the word
+            assert strangers.sum(axis=0).max() < 20 and not (strangers * cropped)[8:-8, 8:-8].any()
+
+
+def test_texts_follow_the_list_and_the_counts(lexicon):
+    texts = render.Texts(lexicon("# a remark\nmany 10000\nrare 100\n\n\u00a9sign 5\n!!\n"))
+    drawn = collections.Counter()
+    for k in range(3000):
+        text = texts.draw(np.random.default_rng(k), "paper").lower()
+        drawn.update(word for word in ("many", "rare", "remark", "sign") if word in text)
+    assert 7 < drawn["many"] / drawn["rare"] < 14 and set(drawn) == {"many", "rare"}  # the root of 100 is 10
+
+
+@pytest.mark.parametrize("arguments", [
+    dict(styles={"paper": -1}), dict(styles={"paper": 0}), dict(styles={"paper": float("nan")}),
+    dict(styles={"paper": float("inf")}), dict(styles={"poster": 1}), dict(styles={}), dict(strokes_share=1.5),
+    dict(fonts="EMPTY"), dict(fonts="NONE"), dict(lexicon="NONE"), dict(lexicon="MARKS"), dict(lexicon="COUNTS"),
+    dict(lexicon="BYTES"), dict(strokes="BYTES"), dict(strokes="NONE"), dict(strokes="SHORT"), dict(strokes="FEW")])
+def test_mistakes_are_told_in_one_line(arguments, tmp_path):
+    (tmp_path / "EMPTY").mkdir()
+    (tmp_path / "MARKS").write_text("!!\n...\n")
+    (tmp_path / "COUNTS").write_text("word -3\n")
+    (tmp_path / "BYTES").write_bytes(b"\xff\xfe\x00word")
+    strokes_file(tmp_path / "SHORT.npz", word_ends=np.arange(7))
+    strokes_file(tmp_path / "FEW.npz", writer=np.zeros(60, int))
+    for name in ("SHORT", "FEW"):
+        (tmp_path / f"{name}.npz").rename(tmp_path / name)
+    arguments = {name: tmp_path / value if isinstance(value, str) else value for name, value in arguments.items()}
+    with pytest.raises(utils.UserError) as error:
+        render.Renderer(**arguments)
+    assert "\n" not in str(error.value) and len(str(error.value)) > 20
+
+
+def test_a_broken_font_is_named_and_left_out(fonts, capsys):
+    folder = fonts("file,family\n")
+    (folder / "broken.ttf").write_bytes(b"not a font")
+    assert len(render.load_faces(folder)) == 2
+    assert "broken.ttf" in capsys.readouterr().err
+
+
+def test_words_that_no_face_can_write_are_told(fonts, lexicon):
+    folder = fonts(f"file,family,missing\n{KALAM},A,0123456789\n{ROBOTO},B,0123456789\n")
+    renderer = render.Renderer(folder, lexicon("word\n"), usable=str.isdigit)
+    with pytest.raises(utils.UserError):
+        renderer.word(np.random.default_rng(0))
