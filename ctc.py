@@ -14,16 +14,19 @@ NUMBA_CACHE_DIR says.
 """
 import collections
 import concurrent.futures
-import itertools
+import unicodedata
 
 import numba
 import numpy as np
 
 # A search leaves out a class of a step whose probability is below PRUNE, and a text whose probability is below PRUNE times
 # that of the step's best. A text loses only the paths that go through what was left out, so that its probability falls by
-# less than T * (C + beam width) * PRUNE: with 50 steps, 38 classes and a beam of 10, by less than 0.0024.
+# less than T * (C + beam width) * PRUNE: with 50 steps, 38 classes and a beam of 10, by less than 0.0024. (Where two texts
+# are as good as equal for the last place in the beam, that may decide which of them is lost.)
 PRUNE = 1e-6
 BEAM_WIDTH = 10
+SHARE = 128  # words at least that a thread is worth starting for
+LONGEST = 100  # characters of a lexicon's word
 
 Text = collections.namedtuple("Text", "classes log_probability")
 
@@ -37,7 +40,7 @@ def _compiled(function):
 
 def log_softmax(logits):
     """Log-probabilities, float32 [B, T, C], of logits; ValueError for another shape, or naming a step that is not finite."""
-    logits = np.asarray(logits, np.float32)
+    logits = np.ascontiguousarray(logits, np.float32)
     if logits.ndim != 3 or logits.shape[2] < 1:
         raise ValueError(f"logits must be [B, T, C], not of shape {logits.shape}")
     if not np.isfinite(logits).all():
@@ -80,8 +83,8 @@ def alignment(logits, texts):
     log_probs, texts = _with_texts(logits, texts)
     spans = []
     for word, (steps, text) in enumerate(zip(log_probs, texts)):
-        states = _best_states(steps, _with_blanks(text))
-        if len(steps) and states[0] < 0:
+        states = _best_states(steps, _with_blanks(text)) if len(steps) else np.full(1, -1 if text else 0)
+        if states[0] < 0:
             raise ValueError(f"word {word}: {len(steps)} steps cannot write a text of {len(text)} characters"
                              " (and a blank between equal neighbours)")
         firsts = np.searchsorted(states, 2 * np.arange(len(text)) + 1)  # state 2i + 1 is character i
@@ -124,13 +127,13 @@ def _may_skip(states, s):
 @_compiled
 def _forward(log_probs, states):
     alpha = np.full(len(states), -np.inf)  # log-probability of all ways to be in a state by now
-    alpha[0] = 0.0
+    alpha[0] = 0.0  # before the first step, a path stands in front of the first blank
     for t in range(len(log_probs)):
         for s in range(len(states) - 1, -1, -1):  # downwards, so that s - 1 and s - 2 are still those of t - 1
             total = alpha[s]
-            if s > 0 and (t > 0 or s == 1):  # before the first step, a path stands in front of the first blank
+            if s > 0:
                 total = _log_add(total, alpha[s - 1])
-            if t > 0 and _may_skip(states, s):
+            if _may_skip(states, s):
                 total = _log_add(total, alpha[s - 2])
             alpha[s] = total + log_probs[t, states[s]]
     return _log_add(alpha[-1], alpha[-2]) if len(states) > 1 else alpha[-1]
@@ -146,9 +149,9 @@ def _best_states(log_probs, states):
     for t in range(steps):
         for s in range(count - 1, -1, -1):
             origin = s
-            if s > 0 and (t > 0 or s == 1) and best[s - 1] > best[origin]:
+            if s > 0 and best[s - 1] > best[origin]:
                 origin = s - 1
-            if t > 0 and _may_skip(states, s) and best[s - 2] > best[origin]:
+            if _may_skip(states, s) and best[s - 2] > best[origin]:
                 origin = s - 2
             came_from[t, s] = origin
             best[s] = best[origin] + log_probs[t, states[s]]
@@ -170,6 +173,12 @@ def _best_states(log_probs, states):
 Trie = collections.namedtuple("Trie", "labels children priors best_below fold punctuation")
 
 
+def _without_marks(word):
+    """A word without the punctuation around it."""
+    kept = [k for k, c in enumerate(word) if unicodedata.category(c)[0] not in "PSZ"]
+    return word[kept[0]:kept[-1] + 1] if kept else ""
+
+
 class Lexicon:
     """Words to read by. Neither case nor the punctuation around a word matters.
 
@@ -179,20 +188,26 @@ class Lexicon:
     depends on how sure a network is of what it reads: fit them on its own readings.
 
     words: iterable of str; counts: how often each occurs, above 0, or None; characters: the network's, character i being
-    class i + 1. Characters of a word that are not among them become "-" if that is one, else they are left out.
+    class i + 1. Characters within a word that are not among them become "-" if that is one, else they are left out; a
+    word whose first or last one is not is passed over, as are those of more than 100 characters.
     """
 
     def __init__(self, words, characters, counts=None, weight=0.5, margin=3.0):
         firsts = {}  # the first class of each character without case
         fold = np.array([0] + [firsts.setdefault(c.lower(), k) for k, c in enumerate(characters, 1)])
-        punctuation = np.array([False] + [not c.isalnum() for c in characters])
+        punctuation = np.array([False] + [unicodedata.category(c)[0] in "PSZ" for c in characters])  # marks, symbols, space
         outside = chr(firsts["-"]) if "-" in firsts else None
         spelling = collections.defaultdict(lambda: outside, {ord(c): chr(k) for c, k in firsts.items() if len(c) == 1})
         marks = "".join(map(chr, np.flatnonzero(punctuation)))
+        words = list(words)
+        counts = [1.0] * len(words) if counts is None else counts
+        if not all(0 < count < np.inf for count in counts):
+            raise ValueError("counts must be above 0")
         found = {}  # a word as a str of chr(class): its count
-        for word, count in zip(words, counts if counts is not None else itertools.repeat(1)):
-            spelled = word.lower().translate(spelling).strip(marks)
-            found[spelled] = max(count, found.get(spelled, 0))
+        for word, count in zip(words, counts, strict=True):
+            spelled = _without_marks(word.lower()).translate(spelling)
+            if spelled == spelled.strip(marks) and len(spelled) <= LONGEST:
+                found[spelled] = max(count, found.get(spelled, 0))
         found.pop("", None)
         if not found:
             raise ValueError("no word of the lexicon can be written with the network's characters")
@@ -202,8 +217,8 @@ class Lexicon:
 
     def weigh(self, weight, margin):
         """Set what a word's count and a text outside the lexicon add to the score."""
-        if not (weight >= 0 and margin >= 0):
-            raise ValueError(f"weight {weight} and margin {margin} must be 0 or more")
+        if not (0 <= weight < np.inf and 0 <= margin < np.inf):
+            raise ValueError(f"weight {weight} and margin {margin} must be finite and 0 or more")
         self.weight, self.margin = weight, margin
 
         def weighed(priors):
@@ -240,6 +255,8 @@ class Lexicon:
         return self._prior(classes) > -np.inf
 
     def _prior(self, classes):
+        if len(classes) and not 1 <= min(classes) <= max(classes) < len(self.trie.fold):
+            raise ValueError(f"a text holds classes from 1 to {len(self.trie.fold) - 1}: {list(classes)}")
         return _prior(np.array(classes, np.int64), self.trie)
 
     def score(self, text):
@@ -322,14 +339,15 @@ def beam_search(logits, beam_width=BEAM_WIDTH, top_paths=1, lexicon=None, thread
     Returns B lists of at most `top_paths` Texts, the best first. A log-probability is the sum over the paths that the
     search kept: at most that of `string_log_probability`, which a wide beam reaches.
     With a `Lexicon`, texts are the likeliest ones of any kind and of the lexicon together, ordered by `Lexicon.score`.
-    threads: share the words among so many. prune: see PRUNE; 0 leaves nothing out.
+    threads: share the words among so many, 128 words each at least. prune: see PRUNE; 0 leaves nothing out.
     """
     for name, value in (("beam_width", beam_width), ("top_paths", top_paths), ("threads", threads)):
         if value < 1:
             raise ValueError(f"{name} must be 1 or more, not {value}")
     log_probs = log_softmax(logits)
-    if not 0 <= prune < 1 / log_probs.shape[2]:
-        raise ValueError(f"prune must be 0 or more and below 1 / {log_probs.shape[2]} classes, not {prune}")
+    if not 0 <= prune <= 0.5 / log_probs.shape[2]:  # so that each step keeps its best class
+        raise ValueError(f"prune must be 0 or more and at most half of 1 / {log_probs.shape[2]} classes, not {prune}")
+    top_paths = min(top_paths, beam_width)
     limit = np.log(prune) if prune else -np.inf
     found = _search_words(log_probs, beam_width, top_paths, limit, threads, _NO_TRIE)
     if lexicon is None:
@@ -340,9 +358,16 @@ def beam_search(logits, beam_width=BEAM_WIDTH, top_paths=1, lexicon=None, thread
     unsure = [k for k, texts in enumerate(found)
               if top_paths > 1 or 1 - np.exp(texts[0].log_probability) > np.exp(lexicon.score(texts[0]))]
     for k, words in zip(unsure, _search_words(log_probs[unsure], beam_width, top_paths, limit, threads, lexicon.trie)):
-        different = {tuple(text.classes): text for text in found[k] + words}
-        found[k] = sorted(different.values(), key=lexicon.score, reverse=True)[:top_paths]
+        found[k] = _best_of(found[k] + words, lexicon, top_paths)
     return found
+
+
+def _best_of(texts, lexicon, top_paths):
+    """The texts with the highest scores; of one found twice, that with the more complete sum."""
+    different = {}
+    for text in sorted(texts, key=lambda text: text.log_probability):
+        different[tuple(text.classes)] = text
+    return sorted(different.values(), key=lexicon.score, reverse=True)[:top_paths]
 
 
 _NO_TRIE = Trie(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0), np.zeros(0), np.zeros(0, np.int64),
@@ -352,6 +377,7 @@ _NO_TRIE = Trie(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0), np.ze
 def _search_words(log_probs, beam_width, top_paths, limit, threads, trie):
     """`beam_search` without a lexicon, or, if `trie` is one's, over its words alone, ordered with their priors."""
     words, steps, _ = log_probs.shape
+    threads = min(threads, max(1, words // SHARE))
     classes = np.zeros((words, top_paths, steps), np.int32)
     lengths = np.zeros((words, top_paths), np.int64)
     totals = np.full((words, top_paths), -np.inf)

@@ -27,7 +27,7 @@ import utils
 from utils import UserError
 
 SHOWN = 60  # words on the sheet of --show
-CALIBRATED = 8000  # words that --calibrate fits to, at most
+CHUNK = 4 * utils.BATCH  # words read at a time
 
 
 def parse_args(argv=None):
@@ -66,6 +66,9 @@ def parse_args(argv=None):
         value = getattr(args, name)
         if value is not None and value < least:
             raise UserError(f"--{name} {value}: must be {least} or more")
+    for name, most in (("beam_width", 10000), ("top_paths", 1000), ("threads", 1024)):
+        if getattr(args, name) > most:
+            raise UserError(f"--{name} {getattr(args, name)}: must be {most} or less")
     for flag in ("split", "plots", "calibrate"):
         if getattr(args, flag) and not args.validate:
             raise UserError(f"--{flag} goes with --validate")
@@ -127,7 +130,7 @@ def load_batches(size, words, chosen, workers):
             return i, None, str(error)
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        batches = (chosen[k:k + utils.BATCH] for k in range(0, len(chosen), utils.BATCH))
+        batches = (chosen[k:k + CHUNK] for k in range(0, len(chosen), CHUNK))
         loading = collections.deque()
         for batch in itertools.chain(batches, [None] * 2):  # two batches are read while one is recognised
             if batch is not None:
@@ -299,16 +302,18 @@ def show_sheet(path, reader, words, chosen):
 def calibrate(args, reader, words, chosen):
     """Fit confidences and the lexicon's weight to the words, and write them into the model folder's config.json."""
     logits, truths = [], []
-    for batch in load_batches(reader.size, words, chosen[:CALIBRATED], args.workers):
+    for batch in load_batches(reader.size, words, np.random.default_rng(0).permutation(chosen), args.workers):
         readable = [(image, words.text(i)) for i, image, _ in batch if image is not None]
         readable = [(image, text) for image, text in readable if len(utils.letters_and_digits(text)) > 1]
+        if len(truths) >= utils.FITTED_ON[1]:
+            break
         if readable:
             logits.append(reader.logits(np.stack([image for image, _ in readable])))
             truths += [text for _, text in readable]
-    if len(truths) < utils.FITTED_ON:
-        raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {utils.FITTED_ON} or more")
     folder, _ = utils.find_model(args.model_path)
-    decoding = utils.fit_decoding(reader.alphabet, np.concatenate(logits), truths)
+    decoding = utils.fit_decoding(reader.alphabet, np.concatenate(logits), truths) if truths else None
+    if not decoding:
+        raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {utils.FITTED_ON[0]} or more")
     utils.write_json(folder / "config.json", {**utils.load_config(folder), "decoding": decoding})
     print(f"{folder / 'config.json'}: fitted on {len(truths):,} words: "
           + ", ".join(f"{name} {value:g}" for name, value in decoding.items()))

@@ -668,9 +668,9 @@ def train(args, devices=1):
     config = describe(config, args, data)
     training, validation = fit(network, data, alphabet, args, folder, config, devices)
     metrics, _ = validation(network)
-    if len(validation.truths) >= utils.FITTED_ON:
-        logits = network.predict(validation.images, validation.batch_size, verbose=0)
-        config["decoding"] = utils.fit_decoding(alphabet, logits, validation.truths)
+    logits = network.predict(validation.images, validation.batch_size, verbose=0)
+    if decoding := utils.fit_decoding(alphabet, logits, validation.truths):
+        config["decoding"] = decoding
     config["trained"]["hours"] = round(training.seconds / 3600, 2)
     utils.write_json(folder / "config.json", {**config, "scores": finite(metrics)})
     write_summary(folder, network)

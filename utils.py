@@ -860,8 +860,9 @@ def load_weights(network, weights):
 
 Reading = collections.namedtuple("Reading", "text confidence")
 
-# What a model folder's config.json holds as "decoding", fitted by `fit_decoding`; this is where nothing has been fitted.
-DECODING = {"temperature": 1.0, "lexicon_temperature": 3.0, "lexicon_weight": 0.5, "lexicon_margin": 3.0}
+# What a model folder's config.json holds as "decoding", fitted by `fit_decoding`; these where nothing has been fitted.
+# A temperature above 1 makes the best text surer than its bare probability, see `confidences`.
+DECODING = {"temperature": 1.0, "lexicon_temperature": 1.0, "lexicon_weight": 0.5, "lexicon_margin": 3.0}
 
 
 class Reader:
@@ -876,7 +877,7 @@ class Reader:
         self.size = network.input_shape[1:3]  # width, height
         self.decoding = {**DECODING, **(decoding or {})}
         self.beam_width, self.threads = beam_width, threads
-        self.lexicon = load_lexicon(lexicon, alphabet, self.decoding) if lexicon else None
+        self.lexicon = None if lexicon is None else load_lexicon(lexicon, alphabet, self.decoding)
 
     def logits(self, images):
         """float32 [N, T, 1 + len(alphabet)] of prepared images [N, W, H, 1]."""
@@ -890,15 +891,17 @@ class Reader:
 
     def decode(self, logits, top_paths=1):
         """The `top_paths` likeliest Readings of each of float [N, T, 1 + len(alphabet)], N lists, the best first."""
-        if self.beam_width:
-            found = ctc.beam_search(logits, self.beam_width, top_paths, self.lexicon, self.threads)
+        if self.lexicon:
+            found = ctc.beam_search(logits, max(self.beam_width, top_paths), max(CANDIDATES, top_paths), self.lexicon,
+                                    self.threads)
+        elif self.beam_width:
+            found = ctc.beam_search(logits, max(self.beam_width, top_paths), top_paths, threads=self.threads)
         else:
-            found = [[text] for text in ctc.greedy(logits)]
+            greedy = [text.classes for text in ctc.greedy(logits)]
+            found = [[ctc.Text(*text)] for text in zip(greedy, ctc.string_log_probability(logits, greedy))]
         temperature = self.decoding["lexicon_temperature" if self.lexicon else "temperature"]
-        words = [k for k, texts in enumerate(found) for _ in texts]
-        chances = iter(ctc.string_log_probability(logits[words], [text.classes for texts in found for text in texts]))
-        return [[Reading(self.alphabet.decode(text.classes), float(np.exp(next(chances) / temperature))) for text in texts]
-                for texts in found]
+        return [[Reading(self.alphabet.decode(text.classes), float(chance)) for text, chance in
+                 zip(texts[:top_paths], confidences(texts, temperature, self.lexicon))] for texts in found]
 
     def read_prepared(self, images, top_paths=1):
         """The `top_paths` likeliest Readings of each of prepared images, float32 [N, W, H, 1]: N lists, the best first."""
@@ -922,6 +925,20 @@ class Reader:
 
 
 BATCH = 64  # words that go through the network together
+CANDIDATES = 10  # texts that share the confidence where a lexicon is used
+
+
+def confidences(texts, temperature, lexicon=None):
+    """How likely each of a word's ctc.Texts, the best first, is right: float64 [n] in 0..1, falling.
+
+    The text's probability to the power of 1 / temperature. With a lexicon, the scores of all `texts` are shared out
+    instead: softmax(score / temperature).
+    """
+    if lexicon is None:
+        return np.exp(np.minimum([text.log_probability for text in texts], 0) / temperature)
+    scores = np.array([lexicon.score(text) for text in texts]) / temperature
+    shares = np.exp(scores - scores[0])
+    return shares / shares.sum()
 
 
 def load_reader(path, **decoding):
@@ -941,53 +958,64 @@ LEXICONS = Path(__file__).parent / "lexicons"
 
 def load_lexicon(name, alphabet, decoding):
     """The ctc.Lexicon of a word list: of a file, or of the project's own of that name, "en"."""
-    path = Path(name) if Path(name).exists() else LEXICONS / f"{name}.txt"
+    path = Path(name) if Path(name).is_file() else LEXICONS / f"{name}.txt"
     if not path.is_file():
         own = ", ".join(sorted(path.stem for path in LEXICONS.glob("*.txt") if "LICENSE" not in path.name))
         raise UserError(f"--lexicon {name}: no such file; give one with a word a line, or {own}")
     try:
         return ctc.Lexicon.load(path, alphabet.characters, weight=decoding["lexicon_weight"],
                                 margin=decoding["lexicon_margin"])
-    except ValueError as error:  # UnicodeDecodeError is one
+    except UnicodeDecodeError:
+        raise UserError(f"--lexicon {path}: not a text in UTF-8") from None
+    except ValueError as error:
         raise UserError(f"--lexicon {path}: {error}") from None
 
 
-FITTED_ON = 100  # words at least
+FITTED_ON = 100, 2000  # words, at least and at most
 
 
 def fit_decoding(alphabet, logits, truths):
     """What makes confidences true and the lexicon "en" useful: DECODING's values, fitted on words with known texts.
 
-    logits: float [N, T, C]; truths: list of str. Texts are equal here if their letters and digits are, without case.
-    A confidence is the string probability to the power of 1 / temperature; the temperature is the one with the highest
-    likelihood of which words were right and which not (after Guo et al., 2017). Of the lexicon's weights and margins
-    those are taken that read most words, and lose at most one in 200 of the words outside the lexicon.
+    logits: float [N, T, C]; truths: list of str. Texts are equal here if their letters and digits are, without case;
+    words of one letter are left out. None where fewer than 100 words are left; more than 2,000 are not needed.
+    A temperature is the one with the highest likelihood of which words were right and which not (after Guo et al.,
+    2017). Of the lexicon's weights and margins those are taken that read most words, and lose at most one in 200 of the
+    words outside the lexicon. With an alphabet that cannot write English only the temperature is fitted.
     """
-    classes = [alphabet.encode(alphabet.spell(truth)[0]) for truth in truths]
-    truths = [letters_and_digits(truth) for truth in truths]
+    kept = [k for k, truth in enumerate(truths) if len(letters_and_digits(truth)) > 1]
+    if len(kept) < FITTED_ON[0]:
+        return None
+    kept = np.random.default_rng(0).permutation(kept)[:FITTED_ON[1]]
+    logits, truths = logits[kept], [truths[k] for k in kept]
+    plain = [letters_and_digits(truth) for truth in truths]
 
-    def search(**options):
-        found = ctc.beam_search(logits, threads=os.cpu_count() or 1, **options)
-        texts = [best[0].classes for best in found]
-        right = [letters_and_digits(alphabet.decode(text)) == truth for text, truth in zip(texts, truths)]
-        return texts, np.array(right)
+    def right(found):
+        return np.array([letters_and_digits(alphabet.decode(texts[0].classes)) == truth
+                         for texts, truth in zip(found, plain)])
 
-    def temperature(texts, right):
-        chances = np.minimum(ctc.string_log_probability(logits, texts), -1e-6)
-        powers = np.exp(np.linspace(-2, 3, 101))
-        return float(powers[np.argmin([-np.where(right, chances / power, np.log(-np.expm1(chances / power))).mean()
-                                       for power in powers])])
-
-    texts, right = search()
-    fitted = {"temperature": temperature(texts, right)}
-    lexicon = load_lexicon("en", alphabet, DECODING)
-    outside = np.array([text not in lexicon for text in classes])
-    least, most = right[outside].sum() - outside.sum() / 200, -1
-    for weight, margin in itertools.product((0.1, 0.2, 0.5, 0.8), range(9)):
+    free = ctc.beam_search(logits)
+    fitted = {**DECODING, "temperature": fit_temperature(free, right(free))}
+    try:
+        lexicon = load_lexicon("en", alphabet, DECODING)
+    except UserError:
+        return fitted
+    outside = np.array([alphabet.encode(alphabet.spell(truth)[0]) not in lexicon for truth in truths])
+    least, most = right(free)[outside].sum() - outside.sum() / 200, -1
+    for weight, margin in itertools.product((0.2, 0.5, 0.8), (0, 1, 2, 3, 4, 6, 8)):
         lexicon.weigh(weight, margin)
-        texts, right = search(lexicon=lexicon)
-        if right[outside].sum() >= least and right.sum() > most:
-            most = right.sum()
-            fitted.update(lexicon_temperature=temperature(texts, right), lexicon_weight=weight,
-                          lexicon_margin=float(margin))
-    return {**DECODING, **{name: round(value, 3) for name, value in fitted.items()}}
+        correct = right(ctc.beam_search(logits, lexicon=lexicon))
+        if correct[outside].sum() >= least and correct.sum() > most:
+            most, fitted["lexicon_weight"], fitted["lexicon_margin"] = correct.sum(), weight, float(margin)
+    lexicon.weigh(fitted["lexicon_weight"], fitted["lexicon_margin"])
+    found = ctc.beam_search(logits, top_paths=CANDIDATES, lexicon=lexicon)
+    fitted["lexicon_temperature"] = fit_temperature(found, right(found), lexicon)
+    return fitted
+
+
+def fit_temperature(found, right, lexicon=None):
+    """The temperature, 0.1 to 20, with which `confidences` of the best texts are likeliest. right: bool [N]."""
+    def loss(temperature):
+        sure = np.array([confidences(texts, temperature, lexicon)[0] for texts in found]).clip(1e-6, 1 - 1e-6)
+        return -np.log(np.where(right, sure, 1 - sure)).mean()
+    return round(float(min(np.geomspace(0.1, 20, 54), key=loss)), 3)

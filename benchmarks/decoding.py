@@ -203,7 +203,7 @@ def first_calls():
 def megabytes():
     """Of this process: now, and at most so far."""
     now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 1e6
-    return now, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+    return now, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
 
 
 def main(argv=None):

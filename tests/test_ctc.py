@@ -178,7 +178,7 @@ def test_senseless_settings_are_refused(wrong):
 
 
 def test_threads_change_nothing():
-    logits = random_logits(37, 20, 6)
+    logits = random_logits(700, 10, 5)
     assert ctc.beam_search(logits, threads=5, top_paths=3) == ctc.beam_search(logits, top_paths=3)
     assert ctc.beam_search(logits[:2], threads=5) == ctc.beam_search(logits[:2])  # more threads than words
 
@@ -238,6 +238,8 @@ def test_alignment_by_hand():
         [(1, 2), (3, 3), (4, 4), (6, 7), (8, 9), (10, 11)]]
     assert ctc.alignment(logits_of("---"), [[]]) == [[]]
     assert ctc.alignment(np.zeros((1, 0, 3)), [[]]) == [[]]
+    with pytest.raises(ValueError, match="word 0: 0 steps cannot write a text of 1 characters"):
+        ctc.alignment(np.zeros((1, 0, 3)), [[1]])
 
 
 def test_alignment_is_the_best_path_that_writes_the_text():
@@ -332,9 +334,9 @@ def test_numbers_codes_and_names_survive_the_lexicon(text):
 
 
 def test_case_and_punctuation_around_words_do_not_matter():
-    lexicon = ctc.Lexicon(["Hello", "don't", "e.g."], ASCII)
-    assert len(lexicon) == 3
-    for text in ("hello", "Hello", "HELLO", '"Hello,"', "(hello)...", "Don't!", "'don't'", "e.g", "e.g.", "(E.G.)"):
+    lexicon = ctc.Lexicon(["Hello", "don't", "e.g.", "'tis"], ASCII)
+    assert len(lexicon) == 4
+    for text in ("hello", "Hello", "HELLO", '"Hello,"', "(hello)...", "Don't!", "'don't'", "e.g", "e.g.", "(E.G.)", "'tis", "tis"):
         assert classes_of(text, ASCII) in lexicon, text
     for text in ("hell", "helloo", "h,ello", "hello,x", "don't't", "", "...", "eg", "dont"):
         assert classes_of(text, ASCII) not in lexicon, text
@@ -343,7 +345,7 @@ def test_case_and_punctuation_around_words_do_not_matter():
 
 
 def test_words_are_spelled_as_in_training():
-    small = ctc.Lexicon(["Don't", "naïve", "---"], SEED)
+    small = ctc.Lexicon(["Don't", "naïve", "---", "été", "x" * 101], SEED)  # "-t-" and the like are no words
     assert len(small) == 2 and classes_of("don-t", SEED) in small and classes_of("na-ve", SEED) in small
     letters = ctc.Lexicon(["Don't"], "abcdefghijklmnopqrstuvwxyz")
     assert classes_of("dont", "abcdefghijklmnopqrstuvwxyz") in letters
@@ -358,7 +360,7 @@ def prior(lexicon, text, characters=SEED):
 
 
 def test_a_words_prior_is_its_part_of_the_highest_count():
-    lexicon = ctc.Lexicon(["the", "cat", "CAT", "catalogue"], SEED, [100, 10, 20, 1], weight=0.5, margin=2)
+    lexicon = ctc.Lexicon(["cat", "the", "CAT", "catalogue"], SEED, [20, 100, 10, 1], weight=0.5, margin=2)
     assert len(lexicon) == 3
     assert prior(lexicon, "the") == 0
     assert prior(lexicon, "cat") == pytest.approx(0.5 * np.log(0.2))
@@ -366,7 +368,7 @@ def test_a_words_prior_is_its_part_of_the_highest_count():
     assert prior(lexicon, "catalog") == -2
     lexicon.weigh(0.1, 3)
     assert prior(lexicon, "catalogue") == pytest.approx(0.1 * np.log(0.01)) and prior(lexicon, "catalog") == -3
-    with pytest.raises(ValueError, match="must be 0 or more"):
+    with pytest.raises(ValueError, match="must be finite and 0 or more"):
         lexicon.weigh(1, -1)
 
 
@@ -386,6 +388,56 @@ def test_the_english_list_is_large_and_light():
     assert 95_000 < len(lexicon) < 105_000 and lexicon.nbytes < 50e6
     assert [classes_of(word, ASCII) in lexicon for word in ("whiteboard", "Meetings", "zzyx")] == [True, True, False]
     assert prior(lexicon, "the", ASCII) == 0 > prior(lexicon, "whiteboard", ASCII)
+
+
+def test_prefixes_are_ordered_by_the_words_they_can_become():
+    """With one prefix in sight, "c" is the likelier first letter, but only the rare "cow" begins so."""
+    lexicon = ctc.Lexicon(["cow", "bow"], "bcow", [1, 1000], weight=1, margin=100)
+    logits = np.log([[[.01, .43, .54, .01, .01], [.01, .01, .01, .96, .01], [.01, .01, .01, .01, .96]]])
+    best = [text.classes for text in ctc.beam_search(logits, beam_width=1, top_paths=1, lexicon=lexicon)[0]]
+    assert ["".join("bcow"[c - 1] for c in classes) for classes in best] == ["bow"]
+
+
+@pytest.mark.parametrize("sure", [0.9, 0.99, 0.9999])
+def test_a_sure_text_is_still_weighed_against_every_word(sure):
+    """"ba" is read, "aa" frequent: which wins depends on how sure the image is; three are asked for as one."""
+    lexicon = ctc.Lexicon(["aba", "ab"], "ab", [1, 1e6], weight=0.5, margin=5)
+    other = (1 - sure) / 2
+    logits = np.log([[[other, sure, other], [other, other, sure], [other, sure, other]]])
+    every = every_text(logits[0])
+
+    def score(text):
+        return np.log(every[text]) + {(1, 2, 1): max(0.5 * np.log(1e-6), -5), (1, 2): 0}.get(text, -5)
+
+    expected = sorted(every, key=score, reverse=True)
+    for top_paths in (1, 3):
+        found = ctc.beam_search(logits, 100, top_paths, lexicon, prune=0)[0]
+        assert [tuple(text.classes) for text in found] == expected[:top_paths]
+
+
+def test_many_unlikely_paths_add_up():
+    total = -1.0
+    for _ in range(200_000):
+        total = ctc._log_add(total, -15.0)
+    assert total == pytest.approx(np.log(np.exp(-1) + 200_000 * np.exp(-15)), rel=1e-9)
+
+
+def test_where_pruning_may_turn_a_tie():
+    """The bound speaks of texts that stay in the beam: the last place of a narrow one goes by a hair's breadth."""
+    p = 1e-3
+    logits = np.log([[[.5, .5 - 1e-9, 1e-9], [.5 - p, .9 * p, .5 + .1 * p]]])
+    whole, pruned = (ctc.beam_search(logits, 2, prune=prune)[0][0] for prune in (0, p))
+    assert abs(whole.log_probability - pruned.log_probability) < 2 * (3 + 2) * p
+
+
+def test_what_no_lexicon_can_be_made_of_is_refused():
+    for counts in ([1, 0], [1, np.nan], [1, -2], [1, np.inf]):
+        with pytest.raises(ValueError, match="counts must be above 0"):
+            ctc.Lexicon(["a", "b"], "ab", counts)
+    with pytest.raises(ValueError):
+        ctc.Lexicon(["a", "b"], "ab", [1])
+    with pytest.raises(ValueError, match="a text holds classes from 1 to 2"):
+        [3] in ctc.Lexicon(["a", "b"], "ab")
 
 
 def test_a_lexicon_for_another_alphabet_is_refused():

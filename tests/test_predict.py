@@ -24,7 +24,10 @@ class KnownReader:
 
 @pytest.fixture(autouse=True)
 def known_reader(monkeypatch):
-    monkeypatch.setattr(utils, "load_reader", lambda path, **decoding: KnownReader())
+    monkeypatch.setattr(utils, "load_reader", lambda path, **decoding: LOADED_WITH.update(decoding) or KnownReader())
+
+
+LOADED_WITH = {}  # what load_reader was asked for
 
 
 def draw(path, text="ab"):
@@ -44,7 +47,7 @@ def rows_of(path):
 
 
 def test_rows_stand_in_the_order_of_the_names_and_bad_images_have_their_reason(tmp_path):
-    for k in range(150):  # more than two batches
+    for k in range(150):
         draw(tmp_path / "in" / f"{k:03}.png")
     (tmp_path / "in" / "007.png").write_text("no picture")
     (tmp_path / "in" / "100.png").write_bytes(b"")
@@ -58,6 +61,15 @@ def test_rows_stand_in_the_order_of_the_names_and_bad_images_have_their_reason(t
     assert all(row["prediction"] == "" and float(row["confidence"]) == 0 for row in bad.values())
     assert all(row["prediction"] == "ab" and 0 < float(row["confidence"]) < 1 for row in rows if not row["error"])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["prediction.csv"]
+
+
+def test_the_options_of_decoding_reach_the_reader(tmp_path, capsys):
+    draw(tmp_path / "word.png")
+    for options, expected in (((), dict(beam_width=10, lexicon=None)), (("--greedy",), dict(beam_width=0)),
+                              (("--beam_width", "7", "--lexicon", "en", "--threads", "3"),
+                               dict(beam_width=7, lexicon="en", threads=3))):
+        read("--image_path", tmp_path / "word.png", *options)
+        assert expected.items() <= LOADED_WITH.items()
 
 
 def test_one_image_goes_to_stdout(tmp_path, capsys):
@@ -165,7 +177,7 @@ def test_nothing_is_overwritten_unasked(tmp_path):
 
 
 def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
-    for k in range(300):
+    for k in range(3 * predict.CHUNK):
         draw(tmp_path / "in" / f"{k:03}.png")
     calls = []
 
@@ -179,7 +191,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt, match="rows up to here are in .*prediction.csv.part"):
         read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["prediction.csv.part"]
-    assert len(rows_of(tmp_path / "out" / "prediction.csv.part")) == 128
+    assert len(rows_of(tmp_path / "out" / "prediction.csv.part")) == 2 * predict.CHUNK
 
 
 @pytest.mark.parametrize("options, message", [
@@ -189,6 +201,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
     (("--image_path", ".", "--num_instances", "0"), "--num_instances 0: must be 1 or more"),
     (("--image_path", ".", "--beam_width", "0"), "--beam_width 0: must be 1 or more"),
     (("--image_path", ".", "--greedy", "--lexicon", "en"), "--greedy knows one text a word and no lexicon"),
+    (("--image_path", ".", "--top_paths", "1000000000"), "--top_paths 1000000000: must be 1000 or less"),
     (("--image_path", ".", "--plots", "p"), "--plots goes with --validate"),
     (("--image_path", ".", "--calibrate"), "--calibrate goes with --validate"),
 ])

@@ -796,15 +796,24 @@ def test_a_reader_reads_paths_and_arrays_in_their_order(tmp_path):
 
 def test_confidence_is_the_string_probability_at_the_fitted_temperature():
     logits = np.log([[[.5, .3, .2], [.6, .3, .1]]])  # "a": .5 * .3 + .3 * .6 + .3 * .3 = .42, the rest less
-    for temperature, lexicon_temperature, lexicon, expected in (
-            (1, 9, None, .42), (2, 9, None, .42 ** .5), (9, 2, ctc.Lexicon(["a"], "ab"), .42 ** .5)):
-        reader = utils.Reader(Brightness(), Alphabet("ab"),
-                              {"temperature": temperature, "lexicon_temperature": lexicon_temperature})
-        reader.lexicon = lexicon
+    for temperature, expected in ((1, .42), (2, .42 ** .5), (9, .42 ** (1 / 9))):
+        reader = utils.Reader(Brightness(), Alphabet("ab"), {"temperature": temperature})
         [[reading]] = reader.decode(logits)
         assert reading == ("a", pytest.approx(expected, rel=1e-4))
-    reader.beam_width, reader.lexicon = 0, None  # greedy: the empty text, .3, to the power of 1/9
+    reader.beam_width = 0  # greedy: the empty text, .3, to the power of 1/9
     assert reader.decode(logits) == [[("", pytest.approx(.3 ** (1 / 9), rel=1e-4))]]
+
+
+def test_with_a_lexicon_the_texts_share_the_confidence():
+    logits = np.log([[[.5, .3, .2], [.6, .3, .1]]])
+    # texts: "" .3, a .42, b .05 + .12 + .02 = .19, ab .03, ba .06; "b" is the lexicon's, others cost a factor of 1 / e
+    weights = {"b": .19, "a": .42 / np.e, "": .3 / np.e, "ba": .06 / np.e, "ab": .03 / np.e}
+    reader = utils.Reader(Brightness(), Alphabet("ab"), {"lexicon_temperature": 2})
+    reader.lexicon = ctc.Lexicon(["b"], "ab", margin=1)
+    total = sum(weight ** .5 for weight in weights.values())
+    [readings] = reader.decode(logits, top_paths=2)
+    assert readings == [("b", pytest.approx(.19 ** .5 / total, rel=1e-4)),
+                        ("a", pytest.approx((.42 / np.e) ** .5 / total, rel=1e-4))]
 
 
 def test_calibration_by_hand():
@@ -842,6 +851,19 @@ def test_decoding_is_fitted_to_what_was_right():
     known = np.array([word != "xqzzv" for word in words])
     assert right["lexicon"][known].mean() > 0.95 > 0.6 > right["free"][known].mean()
     assert right["lexicon"][~known].mean() == right["free"][~known].mean()
+
+
+def test_an_alphabet_that_cannot_write_english_gets_its_temperature_only():
+    rng = np.random.default_rng(0)
+    texts = ["".join(rng.choice(list("0123456789"), 3)) for _ in range(150)]
+    alphabet, logits = Alphabet("0123456789"), np.zeros((150, 6, 11))
+    for k, text in enumerate(texts):
+        logits[k, 1::2, 0] = 9
+        logits[k, [0, 2, 4], alphabet.encode(text)] = 9
+    decoding = utils.fit_decoding(alphabet, logits, texts)
+    assert {**decoding, "temperature": 1.0} == utils.DECODING and decoding["temperature"] > 2  # all were right
+    assert utils.fit_decoding(alphabet, logits[:99], texts[:99]) is None
+    assert utils.fit_decoding(alphabet, logits, [text[0] for text in texts]) is None  # words of one letter
 
 
 def test_a_lexicon_that_cannot_be_read_is_named(tmp_path):
