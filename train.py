@@ -37,6 +37,7 @@ from utils import UserError, keras
 
 STATE = "resume.npz"  # in the model's folder while it is trained
 SAVE_SECONDS = 120  # between two states to resume from; a validation saves one too
+CLIPNORM = 5.0  # gradients longer than that, over all weights, are shortened to it
 OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "sgd": keras.optimizers.SGD,
               "rmsprop": keras.optimizers.RMSprop, "nadam": keras.optimizers.Nadam}
 
@@ -318,7 +319,7 @@ def compile_network(network, args, batches, devices=1):
         0.0, max(1, batches - rise), warmup_target=args.lr, warmup_steps=rise,
         alpha=0.0 if args.schedule == "cosine" else 1.0)
     # each device clips its own part of the gradient before tf.distribute adds them up
-    optimizer = OPTIMIZERS[args.opt](schedule, clipnorm=5.0 / devices)
+    optimizer = OPTIMIZERS[args.opt](schedule, clipnorm=CLIPNORM / devices)
     # XLA compiles recurrent layers and depthwise convolutions badly on a CPU: 24 words/s against 133
     network.compile(optimizer, keras.losses.CTC(), jit_compile=keras.backend.backend() == "jax")
     network.optimizer.build(network.trainable_variables)

@@ -371,6 +371,7 @@ import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 import train
+train.CLIPNORM = 1e9  # each device clips its own part, which is not quite the same
 options = sys.argv[1:]
 for name, devices in (("one", []), ("two", ["CPU:0", "CPU:1"])):
     args = train.parse_args([*options, "--model_name", name])
@@ -391,6 +392,6 @@ def test_two_devices_have_the_loss_of_one(words_folder, tmp_path):
     assert len(one) == len(two) == 4
     assert float(one[-1]["val_loss"]) < 0.97 * float(one[0]["val_loss"])  # there was something to learn
     for a, b in zip(one, two):
-        # small differences: a ReLU6 at its kink, and gradients that are clipped before they are added up
-        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=2e-2)
-        assert float(a["val_loss"]) == pytest.approx(float(b["val_loss"]), rel=2e-2)
+        # small differences: a ReLU6 at its kink, and Adam's division of the smallest gradients by their own size
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=2e-3)
+        assert float(a["val_loss"]) == pytest.approx(float(b["val_loss"]), rel=2e-3)
