@@ -6,7 +6,9 @@
         --validate --num_instances 512
     python predict.py --model_path models/iam --image_path imgs/words --show words.png           # what it sees and reads
     python predict.py --model_path models/iam --image_path imgs/words --lexicon en --top_paths 3 # English, three guesses
+    python predict.py --model_path models/iam --image_path photos --boxes boxes.json --result_path results --draw drawn
 
+With --boxes the words are those that boxes.json (see boxes.py and the README) places on photos.
 The model folder knows the alphabet and the image size. Without --result_path, predictions go to stdout.
 """
 import collections
@@ -22,6 +24,7 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from tqdm import tqdm
 
+import boxes
 import ctc
 import utils
 from utils import UserError
@@ -35,6 +38,10 @@ def parse_args(argv=None):
     add = parser.add_argument
     add("--model_path", required=True, help="model folder, or a weights file in one")
     add("--image_path", required=True, type=Path, help="folder of word images, or one image")
+    add("--boxes", type=Path, metavar="FILE", help="--image_path holds photos: read the words in their boxes, from this "
+                                                   "boxes.json")
+    add("--draw", type=Path, metavar="DIR", help="with --boxes: save each photo with what was read on it, green where sure, "
+                                                 "red where not")
     add("--result_path", type=Path, help="folder for prediction.csv or errors.csv (or a name ending in .csv)")
     add("--validate", action="store_true", help="score against the labels instead of writing predictions")
     add("--split", help="with --validate: the part to score where the labels name parts (default: their valid part)")
@@ -74,6 +81,10 @@ def parse_args(argv=None):
             raise UserError(f"--{flag} goes with --validate")
     if args.greedy and (args.lexicon or args.top_paths > 1):
         raise UserError("--greedy knows one text a word and no lexicon; leave it, --lexicon or --top_paths out")
+    if args.draw and not args.boxes:
+        raise UserError("--draw goes with --boxes")
+    if args.boxes and args.mjsynth:
+        raise UserError("--boxes reads photos, --mjsynth a listing of words; leave one out")
     utils.new_picture(args.show, args.overwrite)
     return args
 
@@ -81,9 +92,11 @@ def parse_args(argv=None):
 # --- Which words ----------------------------------------------------------------------------------------------
 
 def load_words(args):
-    """(WordList, int [n] which of them to read, in the order of their names)."""
+    """(WordList or BoxList, int [n] which of them to read, in the order of their names)."""
     path = args.image_path
-    if args.mjsynth:
+    if args.boxes:
+        words = boxes.load_list(path, args.boxes)
+    elif args.mjsynth:
         words = utils.read_listings(path, valid=args.val_fname)
     elif path.is_dir() and args.validate:
         words = utils.read_folder(path)
@@ -123,6 +136,12 @@ Read = collections.namedtuple("Read", "index readings error")  # readings: none 
 
 def load_batches(size, words, chosen, workers):
     """The words `chosen`, batch by batch: lists of (index, prepared image or None, why it cannot be read or "")."""
+    if isinstance(words, boxes.BoxList):
+        stream = itertools.chain.from_iterable(loaded for *_, loaded in words.load(chosen, size))
+        while batch := list(itertools.islice(stream, CHUNK)):
+            yield batch
+        return
+
     def load(i):
         try:
             return i, utils.prepare(utils.read_image(words.path(i)), size), ""
@@ -130,7 +149,7 @@ def load_batches(size, words, chosen, workers):
             return i, None, str(error)
 
     with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        batches = (chosen[k:k + CHUNK] for k in range(0, len(chosen), CHUNK))
+        batches = in_batches(chosen)
         loading = collections.deque()
         for batch in itertools.chain(batches, [None] * 2):  # two batches are read while one is recognised
             if batch is not None:
@@ -139,14 +158,33 @@ def load_batches(size, words, chosen, workers):
                 yield [future.result() for future in loading.popleft()]
 
 
-def read_words(reader, words, chosen, workers, top_paths=1):
-    """A Read for each of the words `chosen`, in their order; memory does not grow with their number."""
-    for batch in load_batches(reader.size, words, chosen, workers):
+def in_batches(items):
+    return (items[k:k + CHUNK] for k in range(0, len(items), CHUNK))
+
+
+def read_batches(reader, batches, top_paths=1):
+    """A Read for each word of `load_batches`, in their order; memory does not grow with their number."""
+    for batch in batches:
         images = [image for _, image, _ in batch if image is not None]
         found = iter(reader.read_prepared(np.stack(images), top_paths) if images else ())
         for i, image, error in batch:
             readings = next(found) if image is not None else []
             yield Read(i, readings, error if image is None or image.any() else "no ink in it")
+
+
+def read_words(reader, words, chosen, workers, top_paths=1):
+    """As `read_batches`, of the words `chosen`."""
+    return read_batches(reader, load_batches(reader.size, words, chosen, workers), top_paths)
+
+
+def read_photos(reader, words, chosen, top_paths, folder):
+    """As `read_batches`, of a BoxList, and draws each photo with its readings into `folder` when it has been read."""
+    for photo, pixels, loaded in words.load(chosen, reader.size):
+        reads = list(read_batches(reader, in_batches(loaded), top_paths))
+        if pixels is not None:
+            boxes.draw(boxes.drawing_path(folder, photo["file"]), pixels,
+                       [(words.word(read.index)["polygon"], *(read.readings or [("", 0)])[0]) for read in reads])
+        yield from reads
 
 
 # --- Results --------------------------------------------------------------------------------------------------
@@ -192,13 +230,15 @@ def open_rows(path):
 
 
 def write_predictions(path, words, reads, top_paths):
-    """prediction.csv: file, prediction, confidence, the next likely ones, error. A row is written as its word is read."""
+    """prediction.csv: file (or photo and box), prediction, confidence, the next likely ones, error.
+
+    A row is written as its word is read."""
     with open_rows(path) as rows:
-        rows.writerow(["file", "prediction", "confidence",
+        rows.writerow([*words.columns, "prediction", "confidence",
                        *(f"{name}_{k}" for k in range(2, top_paths + 1) for name in ("prediction", "confidence")), "error"])
         for index, readings, error in reads:
             cells = [cell for text, confidence in readings or [("", 0)] for cell in (text, f"{confidence:.4f}")]
-            rows.writerow([words.name(index), *cells, *[""] * (2 * top_paths - len(cells)), error])
+            rows.writerow([*words.cells(index), *cells, *[""] * (2 * top_paths - len(cells)), error])
 
 
 def validate(path, words, reads, alphabet, plots=None):
@@ -208,14 +248,14 @@ def validate(path, words, reads, alphabet, plots=None):
     the alphabet can write, where it has capitals.
     """
     reads = list(reads)
-    unread = [(words.name(index), error) for index, readings, error in reads if not readings]
-    read = [(words.name(index), words.text(index), readings) for index, readings, _ in reads if readings]
+    unread = [(words.cells(index), error) for index, readings, error in reads if not readings]
+    read = [(words.cells(index), words.text(index), readings) for index, readings, _ in reads if readings]
     pairs = [tuple(map(utils.letters_and_digits, (readings[0].text, text))) for _, text, readings in read]
     worth = utils.worth_scoring(pairs) if any(truth for _, truth in pairs) else [False] * len(pairs)
     scored = [(*row, pair) for row, pair, which in zip(read, pairs, worth) if which]
     if not scored:
         raise UserError(f"none of {len(reads):,} words has a label to score against; --image_path must hold labels.csv, "
-                        "labels.tsv or _text_id.png files that can be read")
+                        "labels.tsv or _text_id.png files that can be read, or --boxes texts")
     print(f"{len(scored):,} words scored; left out: {len(read) - len(scored):,} of fewer than two letters or digits, "
           f"{len(unread):,} unreadable")
     show_scores("lower case, letters and digits only", [pair for *_, pair in scored])
@@ -226,12 +266,12 @@ def validate(path, words, reads, alphabet, plots=None):
     confidences, right = [readings[0].confidence for *_, readings, _ in scored], [a == b for *_, (a, b) in scored]
     error, bins = utils.calibration(confidences, right)
     print(f"\nconfidences\n{'  expected calibration error, 15 bins':<38}{error:>8.4f}")
-    rows = [(Levenshtein.distance(*pair), name, text, readings[0], len(pair[1])) for name, text, readings, pair in scored]
+    rows = [(Levenshtein.distance(*pair), cells, text, readings[0], len(pair[1])) for cells, text, readings, pair in scored]
     with open_rows(path) as out:
-        out.writerow(["file", "text", "prediction", "confidence", "edit_distance", "error"])
-        out.writerows([name, "", "", "", "", error] for name, error in unread)
-        out.writerows([name, text, reading.text, f"{reading.confidence:.4f}", distance, ""]
-                      for distance, name, text, reading, length in sorted(rows, key=lambda row: (-row[0] / row[4], row[1]))
+        out.writerow([*words.columns, "text", "prediction", "confidence", "edit_distance", "error"])
+        out.writerows([*cells, "", "", "", "", error] for cells, error in unread)
+        out.writerows([*cells, text, reading.text, f"{reading.confidence:.4f}", distance, ""]
+                      for distance, cells, text, reading, length in sorted(rows, key=lambda row: (-row[0] / row[4], row[1]))
                       if distance)
     print(f"errors, the worst first: {path}")
     if plots:
@@ -283,16 +323,12 @@ def show_scores(title, pairs):
               f"  {name.replace('_', ' '):<36}{value:>8.4f}")
 
 
-def show_sheet(path, reader, words, chosen):
+def show_sheet(path, reader, words, batches):
     """Draw words as the network gets them, as they leave its STN, and what it reads there."""
-    images, captions = [], []
-    for i in chosen[:SHOWN]:
-        with contextlib.suppress(ValueError):  # an unreadable image has its row in the results
-            images.append(utils.prepare(utils.read_image(words.path(i)), reader.size))
-            captions.append(words.text(i))
-    if not images:
+    readable = [(image, words.text(i)) for batch in batches for i, image, _ in batch if image is not None]
+    if not readable:  # each has its row in the results
         return print(f"none of the first {SHOWN} images can be read: no {path}", file=sys.stderr)
-    images = np.stack(images)
+    images, captions = np.stack([image for image, _ in readable]), [text for _, text in readable]
     captions = [f"{best.text} {best.confidence:.2f}" + (f"  ({text})" if text else "")
                 for text, (best,) in zip(captions, reader.read_prepared(images))]
     rows = [([image, straight], caption) for image, straight, caption in zip(images, reader.straighten(images), captions)]
@@ -337,12 +373,17 @@ def main(argv=None):
     path = result_file(args, "errors.csv" if args.validate else "prediction.csv")
     for name in ("reliability.png", "edit_distances.png") if args.plots else ():
         utils.new_picture(args.plots / name, args.overwrite)
+    if args.draw:
+        boxes.new_drawings(args.draw, words.root, words.photos, args.overwrite)
     if args.calibrate:
         calibrate(args, reader, words, chosen)
         reader = load_reader(args)
     if args.show:
-        show_sheet(args.show, reader, words, chosen)
-    reads = read_words(reader, words, chosen, args.workers, args.top_paths)
+        show_sheet(args.show, reader, words, load_batches(reader.size, words, chosen[:SHOWN], args.workers))
+    if args.draw:
+        reads = read_photos(reader, words, chosen, args.top_paths, args.draw)
+    else:
+        reads = read_words(reader, words, chosen, args.workers, args.top_paths)
     if args.max_len:
         reads = (read._replace(readings=[reading._replace(text=reading.text[:args.max_len]) for reading in read.readings])
                  for read in reads)

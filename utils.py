@@ -190,7 +190,9 @@ class WordList:
     words.texts: list of the different texts; words.text_ids: int32 [N] into it.
     words.groups: int32 [N], equal for words of one writer or form; -1 where neither is known.
     words.splits: list of the splits' names; words.split_ids: int32 [N] into it; -1 where none is given.
+    words.columns, words.cells(i): what names word i in a table.
     """
+    columns = ("file",)
 
     def __init__(self, root, rows):
         """`rows`: (file name relative to `root`, text, group or "", split or "") a word, all str."""
@@ -219,6 +221,9 @@ class WordList:
         base = os.fsdecode(self._names[self._ends[i - 1] if i else 0:self._ends[i]])
         folder = self.folders[self.folder_ids[i]]
         return f"{folder.rstrip('/')}/{base}" if folder else base
+
+    def cells(self, i):
+        return [self.name(i)]
 
     def path(self, i):
         return os.path.join(self.root, self.name(i))
@@ -369,7 +374,7 @@ def find_ink(pixels, limit):
     The paper's median becomes 0 and the ink's strongest tenth 255, so that shade, pen and IAM's white patches,
     which are lighter than paper, make no difference.
     """
-    grey = _grey(pixels)
+    grey = grey_of(pixels)
     scale = min(limit[0] / grey.shape[1], limit[1] / grey.shape[0])
     if scale < 1:
         size = [max(1, round(side * scale)) for side in grey.shape[::-1]]
@@ -389,8 +394,8 @@ def find_ink(pixels, limit):
     return cv2.LUT(grey, np.clip(levels, 0, 255).astype(np.uint8))
 
 
-def _grey(pixels):
-    """uint8 [H, W] of any image array: grey, with alpha, colour (RGB order), 16 bit, float or bool."""
+def grey_of(pixels):
+    """uint8 [H, W] of any image array: grey, with alpha, colour (RGB order), 16 bit, float or bool; else ValueError."""
     pixels = np.asarray(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
