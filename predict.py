@@ -324,14 +324,16 @@ def show_scores(title, pairs):
 
 
 def show_sheet(path, reader, words, batches):
-    """Draw words as the network gets them, as they leave its STN, and what it reads there."""
+    """Draw words as the network gets them, as they leave its STN if it has one, and what it reads there."""
     readable = [(image, words.text(i)) for batch in batches for i, image, _ in batch if image is not None]
     if not readable:  # each has its row in the results
         return print(f"none of the first {SHOWN} images can be read: no {path}", file=sys.stderr)
     images, captions = np.stack([image for image, _ in readable]), [text for _, text in readable]
     captions = [f"{best.text} {best.confidence:.2f}" + (f"  ({text})" if text else "")
                 for text, (best,) in zip(captions, reader.read_prepared(images))]
-    rows = [([image, straight], caption) for image, straight, caption in zip(images, reader.straighten(images), captions)]
+    straight = reader.straighten(images)
+    shown = zip(images) if straight is None else zip(images, straight)
+    rows = list(zip(shown, captions))
     utils.write_image(path, utils.contact_sheet(rows))
 
 

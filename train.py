@@ -80,6 +80,7 @@ def add_network_options(add):
     add("pretrained", nargs="?", help="the same as --pretrained_path")
     add("--pretrained_path", help="model folder, or weights in one, to start from")
     add("--preset", choices=utils.PRESETS, help="lite (default) or seed, the network of 2018")
+    add("--no_stn", action="store_true", help="no spatial transformer before the convolutions")
     add("--GRU", action="store_true", help="GRU instead of the preset's recurrent layers")
     add("--n_units", type=int, help="units of each recurrent layer and direction")
     add("--time_dense_size", type=int, help="units of the dense layer before them")
@@ -277,8 +278,8 @@ def describe_words(words, train, valid, used, show):
 
 def start_config(args):
     """The config of the new model: from the command line, or of the one that --pretrained_path names, which wins."""
-    asked = {"preset": args.preset, "rnn": "GRU" if args.GRU else None, "n_units": args.n_units,
-             "time_dense_size": args.time_dense_size, "height": args.imgh, "width": args.imgW}
+    asked = {"preset": args.preset, "stn": False if args.no_stn else None, "rnn": "GRU" if args.GRU else None,
+             "n_units": args.n_units, "time_dense_size": args.time_dense_size, "height": args.imgh, "width": args.imgW}
     asked = {name: value for name, value in asked.items() if value is not None}
     if not args.pretrained_path:
         preset = asked.pop("preset", "lite")
@@ -638,8 +639,8 @@ def describe(config, args, data):
     backend, pretrained = keras.backend.backend(), config.pop("pretrained", None)
     return {**config, "trained": {
         "data": [*dict.fromkeys(Path(path).resolve().name for path in args.path), *["drawn words"] * bool(args.synth)],
-        "words": len(data.train), "words_validated": len(data.valid) or min(args.val_instances, DRAWN_VALID), "command": args.command, "date": datetime.date.today().isoformat(),
-        "commit": git_commit(), "versions": {
+        "words": len(data.train), "words_validated": len(data.valid) or min(args.val_instances, DRAWN_VALID),
+        "command": args.command, "date": datetime.date.today().isoformat(), "commit": git_commit(), "versions": {
             "python": platform.python_version(), "keras": keras.__version__,
             backend: importlib.import_module(backend).__version__, "numpy": np.__version__},
         "pretrained": pretrained}}

@@ -538,11 +538,11 @@ def sample_bilinear(images, x, y):
 # A preset's blocks: (filters, stride, pooling after it), each (along the width, along the height).
 PRESETS = {
     # The 2018 network, as its published weights have it: the one to measure against.
-    "seed": dict(pad=2, stem=None, rnn="GRU", reset_after=False, n_units=256, time_dense_size=128, blocks=(
+    "seed": dict(stn=True, pad=2, stem=None, rnn="GRU", reset_after=False, n_units=256, time_dense_size=128, blocks=(
         (64, 1, None), (128, 1, None), (256, 1, (2, 2)), (256, 1, None), (512, 1, (1, 2)), (512, 1, None),
         (512, 1, None))),
     # Half the width and height from the first layer on: an eighth of the multiply-adds and a third of the parameters.
-    "lite": dict(pad=0, stem=32, rnn="GRU", reset_after=True, n_units=160, time_dense_size=128, blocks=(
+    "lite": dict(stn=True, pad=0, stem=32, rnn="GRU", reset_after=True, n_units=160, time_dense_size=128, blocks=(
         (64, 1, (1, 2)), (128, 1, None), (128, 1, (1, 2)), (256, 1, None), (256, 1, (1, 2)), (384, 1, None))),
 }
 
@@ -552,12 +552,12 @@ def build_network(classes, size=(100, 32), preset="lite", synchronized=False, **
 
     STN, depthwise-separable convolutions (Howard et al., MobileNets, 2017), a dense layer a time step, two
     bidirectional recurrent layers, the first's directions summed, the second's concatenated (after CRNN: Shi, Bai,
-    Yao, 2015). `changes` replaces values of the preset: rnn ("LSTM" or "GRU"), n_units, time_dense_size.
+    Yao, 2015). `changes` replaces values of the preset: stn (bool), rnn ("LSTM" or "GRU"), n_units, time_dense_size.
     `synchronized`: batch normalisation over all devices of a tf.distribute strategy.
     """
     shape = {**PRESETS[preset], **changes}
     inputs = keras.Input((*size, 1), name="image")
-    x = SpatialTransformer(name="stn")(inputs)
+    x = SpatialTransformer(name="stn")(inputs) if shape["stn"] else inputs
     if shape["pad"]:
         x = layers.ZeroPadding2D(shape["pad"])(x)
     if shape["stem"]:
@@ -914,7 +914,9 @@ class Reader:
         return [texts if image.any() else [Reading("", 0.0)] for image, texts in zip(images, found)]  # no ink, no text
 
     def straighten(self, images):
-        """Prepared images as they leave the STN, float32 [B, W, H, 1]."""
+        """Prepared images as they leave the STN, float32 [B, W, H, 1]; None if the network has none."""
+        if "stn" not in {layer.name for layer in self.network.layers}:
+            return None
         return np.asarray(keras.ops.convert_to_numpy(self.network.get_layer("stn")(images)))
 
     def read(self, images):

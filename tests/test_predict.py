@@ -218,3 +218,10 @@ def test_show_draws_input_and_straightened_input(tmp_path, capsys):
     tile = sheet[:, :204]
     above, below = tile[2:66, 2:202], tile[70:134, 2:202]
     assert above.min() < 100 and np.array_equal(above[:, ::-1], below)  # the known reader's STN mirrors
+
+
+def test_show_draws_the_input_alone_without_an_stn(tmp_path, monkeypatch):
+    monkeypatch.setattr(KnownReader, "straighten", lambda self, images: None)
+    draw(tmp_path / "in" / "word.png")
+    read("--image_path", tmp_path / "in", "--show", tmp_path / "sheet.png")
+    assert utils.read_image(tmp_path / "sheet.png").shape[0] == 2 + 64 + 2 + 20  # a border, the image, a border, its text

@@ -258,10 +258,23 @@ def test_a_label_in_a_table_may_name_its_file_by_an_absolute_path(words_folder, 
     assert not words.missing().any() and utils.read_image(words.path(0)).shape == (48, 64)
 
 
+def test_a_network_without_stn(words_folder, tmp_path):
+    model = train_on(words_folder, tmp_path, "--nbepochs", "1", "--no_stn")
+    reader = utils.load_reader(model)
+    with_stn = utils.build_network(38, n_units=8, time_dense_size=16)
+    # two convolutions of 5 x 5 with 20 filters; a dense layer of 50 over what they leave of 50 x 16, 19 x 2 x 20; one of 6
+    fewer = (25 + 1) * 20 + (25 * 20 + 1) * 20 + (19 * 2 * 20 + 1) * 50 + 51 * 6
+    assert with_stn.count_params() - reader.network.count_params() == fewer
+    assert reader.straighten(np.zeros((1, 100, 32, 1), np.float32)) is None
+    assert reader.read(np.zeros((32, 100), np.uint8)).text == ""
+
+
 def test_options_that_contradict_the_pretrained_model_are_refused(words_folder, tmp_path):
     old = train_on(words_folder, tmp_path, "--nbepochs", "1")
     with pytest.raises(utils.UserError, match="has time_dense_size 16, not 99"):
         train.main(["--path", str(words_folder), "--time_dense_size", "99", "--pretrained_path", str(old)])
+    with pytest.raises(utils.UserError, match="has stn True, not False"):
+        train.main(["--path", str(words_folder), "--no_stn", "--pretrained_path", str(old)])
     with pytest.raises(utils.UserError, match="is there already; --overwrite"):
         train_on(words_folder, tmp_path, "--nbepochs", "1")
 
