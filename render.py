@@ -44,7 +44,7 @@ MAX_LENGTH = 24  # characters; longer ones are too small to read in 32 px
 HEIGHTS = {"scene": (18, 42), "paper": (24, 54), "board": (24, 54)}  # px of the ink
 MAX_HEIGHT, MIN_HEIGHT, MAX_WIDTH = 70, 24, 420  # px of the image
 SIZES = (28, 44, 68)  # px at which fonts are drawn, before the warp fits them
-MIN_GAP = 45  # grey levels between ink and paper where a scene is painted
+MIN_GAP = 35  # grey levels between ink and paper where a scene is painted
 MIN_X_HEIGHT = 7.5  # px of a letter such as "x", where a word has small letters
 READABLE = 26  # grey levels between ink and paper that a part of a finished word must have
 TRIES = 100  # texts for a face, and faces for a word, before it is given up
@@ -494,6 +494,14 @@ def slope(shape, size, rng):
             + np.linspace(-down, down, shape[0], dtype=np.float32)[:, None])
 
 
+def half_plane(shape, rng):
+    """What lies left of a random line across an image: float32 [H, W], 1 left of it, 0 right, the edge hard or soft."""
+    down, across = (np.arange(n, dtype=np.float32) for n in shape)
+    edge = across[None] + np.float32(rng.uniform(-2, 2)) * down[:, None] - np.float32(rng.uniform(0, shape[1]))
+    soft = np.float32(shape[0] * rng.uniform(0.02, 0.8))
+    return 1 / (1 + np.exp(np.clip(edge / soft, -30, 30)))
+
+
 def level_away(level, distance, rng):
     """A random grey level that is at least `distance` (at most 127) away from another."""
     below, above = max(level - distance, 0), max(255 - level - distance, 0)
@@ -523,19 +531,23 @@ def paint_scene(ink, strangers, rng):
         page += cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * abs(rng.normal(0, 0.09)))
     if rng.random() < 0.5:
         page += slope(shape, gap * 0.12, rng)
+    if rng.random() < 0.3:  # another surface behind a part of the word, lighter or darker, but on the paper's side
+        cover(page, half_plane(shape, rng), np.clip(fore + (paper - fore) * rng.uniform(0.4, 1.6), 0, 255))
     if strangers is not None:
         cover(page, strangers, fore)
-    kind, size = rng.random(), max(1, round(shape[0] / 24))
+    kind, size, fill = rng.random(), max(1, round(shape[0] / 24)), fore
     if kind < 0.12:  # an outline around every letter
         cover(page, thicken(ink, 2 * size), level_away(fore, 40 + gap / 4, rng))
-    elif kind < 0.32:  # a shadow behind the letters
+    elif kind < 0.18:  # nothing but an outline
+        cover(page, thicken(ink, 2 * size), fore)
+        fill = paper
+    elif kind < 0.36:  # a shadow behind the letters
         dx, dy = rng.integers(-2, 3, 2) * size
         fallen = cv2.warpAffine(ink, np.float32([[1, 0, dx], [0, 1, dy]]), shape[::-1])
         fallen = cv2.GaussianBlur(fallen, (0, 0), size) if rng.random() < 0.6 else fallen
         cover(page, fallen * np.float32(rng.uniform(0.3, 0.9)), level_away(fore, 30 + gap / 3, rng))
-    fill = fore
     if rng.random() < 0.3:
-        fill = fore + cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * 0.08)
+        fill = fill + cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * 0.08)
     cover(page, ink * np.float32(rng.uniform(0.85, 1)), fill)
     if rng.random() < 0.25:
         page += cut(rough, shape, rng) * np.float32(rng.uniform(1, 6))
@@ -571,10 +583,7 @@ def paint_paper(ink, strangers, rng):
         if rng.random() < 0.4:
             page += cut(textures[1], shape, rng) * np.float32(rng.uniform(0, 8))  # crumpled
         if rng.random() < 0.2:  # a shadow falls across
-            down, across = (np.arange(n, dtype=np.float32) for n in shape)
-            edge = across[None] + np.float32(rng.uniform(-2, 2)) * down[:, None] - np.float32(rng.uniform(0, shape[1]))
-            soft = np.float32(shape[0] * rng.uniform(0.05, 0.8))
-            page *= 1 - np.float32(rng.uniform(0.1, 0.35)) / (1 + np.exp(np.clip(edge / soft, -30, 30)))
+            page *= 1 - np.float32(rng.uniform(0.1, 0.35)) * half_plane(shape, rng)
     if rng.random() < 0.1:  # whitened beside the word, as databases of handwriting are
         x, y = rng.integers(0, shape[1]), rng.integers(0, shape[0])
         page[(np.s_[:, x:], np.s_[:, :x], np.s_[y:], np.s_[:y])[rng.integers(4)]] = 255

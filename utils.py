@@ -368,11 +368,12 @@ def read_image(path):
 
 
 def find_ink(pixels, limit):
-    """A word's ink, bright on dark: uint8 [H, W], 0 paper, 255 ink, at most `limit` = (width, height) large.
+    """A word's ink, bright on dark: uint8 [H, W], PAPER paper, 255 ink, at most `limit` = (width, height) large.
 
     Otsu's threshold parts the histogram; the side that holds more of the border and of the whole is the paper.
-    The paper's median becomes 0 and the ink's strongest tenth 255, so that shade, pen and IAM's white patches,
-    which are lighter than paper, make no difference.
+    The paper's median becomes PAPER and the ink's strongest tenth 255, so that shade and pen make no difference.
+    What differs from the paper the other way becomes less than PAPER, down to 1: on a photo of a sign that may be the word.
+    But a third of the ink's contrast of it counts as paper, as IAM's white patches do.
     """
     grey = grey_of(pixels)
     scale = min(limit[0] / grey.shape[1], limit[1] / grey.shape[0])
@@ -387,11 +388,15 @@ def find_ink(pixels, limit):
         grey, histogram, threshold = 255 - grey, histogram[::-1], 256 - threshold
     paper, ink = histogram[:threshold], histogram[threshold:]
     if not paper.any() or not ink.any():  # one flat shade: no ink
-        return np.zeros_like(grey)
+        return np.full_like(grey, PAPER)
     paper = np.searchsorted(paper.cumsum(), paper.sum() / 2)
     ink = threshold + np.searchsorted(ink.cumsum(), ink.sum() * 0.9)
-    levels = (np.arange(256) - paper) * (255 / max(ink - paper, 16))  # 16: noise on blank paper stays faint
-    return cv2.LUT(grey, np.clip(levels, 0, 255).astype(np.uint8))
+    levels = (np.arange(256) - paper) / max(ink - paper, 16)  # 16: noise on blank paper stays faint
+    levels = np.maximum(levels, 0) + np.minimum(levels + 1 / 3, 0)
+    return cv2.LUT(grey, np.round(PAPER + 127 * np.clip(levels, -1, 1)).astype(np.uint8))
+
+
+PAPER = 128  # in uint8 images of ink
 
 
 def grey_of(pixels):
@@ -414,8 +419,9 @@ def grey_of(pixels):
 
 
 def prepare(pixels, size=(100, 32), rng=None):
-    """What the network sees of an image of one word: float32 [width, height, 1], 0 paper, 1 ink, time axis first.
+    """What the network sees of an image of one word: float32 [width, height, 1], time axis first.
 
+    0 is paper, 1 ink, and less than 0, to -1, what differs from the paper the other way, see `find_ink`.
     The one way from image to network, in training and everywhere else. The word keeps its aspect ratio, is as
     large as `size` = (width, height) allows, starts at the left and stands in the middle of the height.
     With `rng` (numpy Generator), as training does, it is also changed at random: see `random_placement`,
@@ -427,10 +433,10 @@ def prepare(pixels, size=(100, 32), rng=None):
         matrix = fit_into(ink.shape, (width, height))
     else:
         matrix = random_placement(ink.shape, (width, height), rng)
-    canvas = cv2.warpAffine(ink, matrix, (width, height), flags=cv2.INTER_LINEAR)
+    canvas = cv2.warpAffine(ink, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=PAPER)
     if rng is not None:
         canvas = random_stroke(canvas, rng)
-    canvas = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    canvas = (cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) - PAPER) / 127
     if rng is not None:
         canvas = random_light(canvas, rng)
     return np.ascontiguousarray(canvas.T)[..., np.newaxis]
@@ -471,7 +477,7 @@ _KERNELS = ((2, 2), (1, 2), (2, 1), (3, 3))
 
 
 def random_light(canvas, rng):
-    """float32 [H, W] in 0..1: blur, brightness, a shadow across, and noise."""
+    """float32 [H, W] in -1..1: blur, contrast, a shadow across, and noise."""
     if rng.random() < 0.25:
         canvas = cv2.GaussianBlur(canvas, (3, 3), rng.uniform(0.3, 1.0))
     canvas = canvas * np.float32(rng.uniform(0.6, 1.1))
@@ -479,7 +485,7 @@ def random_light(canvas, rng):
         canvas = canvas + np.linspace(0, rng.uniform(-0.25, 0.25), canvas.shape[1], dtype=np.float32)
     if rng.random() < 0.4:
         canvas = canvas + rng.standard_normal(canvas.shape, np.float32) * np.float32(rng.uniform(0, 0.08))
-    return np.clip(canvas, 0, 1)
+    return np.clip(canvas, -1, 1)
 
 
 # --- Network --------------------------------------------------------------------------------------------------
@@ -701,7 +707,7 @@ def contact_sheet(rows, columns=6, scale=2):
     """A picture of labelled images, uint8 [H, W]: `rows` is a list of (images, caption), images float [W, H, 1] each."""
     tiles = []
     for images, caption in rows:
-        shown = [cv2.resize(255 - np.uint8(255 * np.clip(image[..., 0].T, 0, 1)), None, fx=scale, fy=scale,
+        shown = [cv2.resize(np.uint8(np.clip(205 - 205 * image[..., 0].T, 0, 255)), None, fx=scale, fy=scale,
                             interpolation=cv2.INTER_NEAREST) for image in images]
         shown = [cv2.copyMakeBorder(image, 2, 2, 2, 2, cv2.BORDER_CONSTANT, value=128) for image in shown]
         label = np.full((20, shown[0].shape[1]), 255, np.uint8)

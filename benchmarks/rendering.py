@@ -5,7 +5,8 @@
 
 Words/s are wall time, as make_words.py takes it with writing left out; words/s of processor time are what a worker does
 where nothing else runs on its core. Every face has been used before the clock starts. If the TextRecognitionDataGenerator
-is installed (`pip install trdg`), its default settings are timed beside, one process, on the same word list.
+is installed (`pip install trdg`; trdg 1.8 needs `pillow<10` too), its default settings are timed beside, one process, on
+the same word list.
 """
 import contextlib
 import datetime
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
+import PIL
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import make_words
@@ -61,9 +62,7 @@ def wall_speed(renderer, words, workers):
 
 
 def trdg_speed(words):
-    """Words a second of processor time that trdg draws, None where it is not installed."""
-    if not importlib.util.find_spec("trdg"):
-        return None
+    """Words a second of processor time that trdg draws."""
     from trdg.generators import GeneratorFromStrings
     texts = render.Texts(render.LEXICON).words[:words]
     began = time.process_time()
@@ -81,14 +80,17 @@ def table(args):
         processor_speed(renderer, 2000)  # opens the fonts
         alone, two = (wall_speed(renderer, args.words, workers) for workers in (1, 2))
         yield f"| {name} | {processor_speed(renderer, args.words):,.0f} | {alone:,.0f} | {two:,.0f} | {two / alone:.2f} |"
-    if speed := trdg_speed(args.words):
-        yield f"| trdg, its defaults | {speed:,.0f} | | | |"
+    if importlib.util.find_spec("trdg"):
+        try:
+            yield f"| trdg, its defaults | {trdg_speed(args.words):,.0f} | | | |"
+        except AttributeError as error:  # trdg 1.8 calls what Pillow 10 has no more
+            yield f"| trdg, its defaults | does not run with Pillow {PIL.__version__}: {error} | | | |"
 
 
 def main(argv=None):
     args = parse_args(argv)
     print(f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
-          f"NumPy {np.__version__}, OpenCV {cv2.__version__}, Pillow {Image.__version__}; {args.words:,} words each")
+          f"NumPy {np.__version__}, OpenCV {cv2.__version__}, Pillow {PIL.__version__}; {args.words:,} words each")
     print(f"\n    {args.command.strip()}\n")
     for line in table(args):
         print(line, flush=True)

@@ -336,7 +336,7 @@ def test_files_that_are_no_image_are_refused_with_a_short_reason(tmp_path):
 
 def assert_network_input(image, size=SIZE):
     assert image.shape == (*size, 1) and image.dtype == np.float32 and image.flags.c_contiguous
-    assert np.isfinite(image).all() and image.min() >= 0 and image.max() <= 1
+    assert np.isfinite(image).all() and image.min() >= -1 and image.max() <= 1
 
 
 SHAPES = [(1, 1), (1, 2), (2, 1), (1, 5000), (5000, 1), (32, 100), (37, 211), (300, 7),
@@ -405,6 +405,17 @@ def test_white_patches_in_the_background_as_iam_has_them_change_little(paper):
     half[:30], left[:, :70], around[:] = True, True, True
     for patch in (half, left, around):
         assert np.abs(utils.prepare(np.where(patch & free, 255, pixels)) - utils.prepare(pixels)).mean() < 0.05
+
+
+def test_what_differs_from_the_paper_the_other_way_is_seen_but_not_as_ink():
+    pixels = np.full((32, 200), 130, np.uint8)
+    for left, level in ((10, 30), (50, 30), (90, 230), (130, 160), (170, 180)):  # ink, ink, far lighter, a little, more
+        pixels[8:24, left:left + 16] = level
+    image = utils.prepare(pixels)[..., 0]  # at half the size, 8 px lower
+    assert image[7:11, 14:18] == pytest.approx(1, abs=0.02) and not image[35:40].any() and not image[:, :8].any()
+    assert image[47:51, 14:18] == pytest.approx(-1 + 1 / 3, abs=0.02)  # as far from the paper as the ink, less a third
+    assert image[67:71, 14:18] == pytest.approx(0, abs=0.02)  # 0.3 of the ink's contrast is paper's still
+    assert image[87:91, 14:18] == pytest.approx(-0.5 + 1 / 3, abs=0.02)
 
 
 def test_the_kind_of_array_makes_no_difference():
@@ -685,7 +696,7 @@ def test_contact_sheet_has_a_tile_for_each_row(tmp_path):
     image[:50] = 1  # ink in the left half
     sheet = utils.contact_sheet([([image], "été")] * 7, columns=6, scale=2)
     assert sheet.dtype == np.uint8 and sheet.shape == (2 * (64 + 4 + 20), 6 * (200 + 4))
-    assert (sheet[2:66, 2:102] == 0).all() and (sheet[2:66, 102:202] == 255).all()  # shown dark on white
+    assert (sheet[2:66, 2:102] == 0).all() and (sheet[2:66, 102:202] == 205).all()  # shown dark on light grey
     assert (sheet[88:, 204:] == 255).all() and (sheet[68:88, :204] < 128).any()  # five empty tiles; a caption
     assert utils.contact_sheet([([image, image], "")], columns=1, scale=1).shape == (2 * 36 + 20, 104)
 
