@@ -19,7 +19,6 @@ import sys
 import time
 from datetime import datetime, timezone
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from PIL import Image
 from tqdm import tqdm
@@ -159,6 +158,9 @@ class Service:
             return PhotoError(f"no answer within {self.timeout:g} s"), True
         if isinstance(error, (errors.ServiceResponseError, errors.IncompleteReadError)):
             return UserError("the connection was cut; what is done is kept: run the same command again"), True
+        if status in (404, 405) or 300 <= (status or 0) < 400 or getattr(error, "doc", "").lstrip()[:1] == "<":  # HTML
+            return UserError(f"{address}: no Image Analysis 4.0 there ({status or 'a web page'}); copy it from the resource's "
+                             "page Keys and Endpoint, and see whether its region offers the service"), False
         if not isinstance(error, errors.HttpResponseError) or status == 200:
             return PhotoError("the service's answer makes no sense"), True
         if status == 401:
@@ -167,9 +169,6 @@ class Service:
         if status == 403:
             return UserError(f"the service refuses the call (403: {self.tell(error)}); check the resource's quota and "
                              "network rules"), False
-        if status == 404 or 300 <= status < 400:
-            return UserError(f"{address}: no Image Analysis 4.0 there ({status}); copy it from the resource's page Keys and "
-                             "Endpoint, and see whether its region offers the service"), False
         if status == 429:
             return UserError("the service has too many calls (429); lower --per_minute, or run the same command later"), True
         return PhotoError(f"the service answers {status}: {self.tell(error)}"), status >= 500 or status == 408
@@ -194,13 +193,9 @@ def check_endpoint(endpoint):
     endpoint = (endpoint or os.environ.get("VISION_ENDPOINT") or "").strip().rstrip("/")
     if not endpoint:
         raise UserError("no endpoint: give --endpoint https://NAME.cognitiveservices.azure.com, or set VISION_ENDPOINT")
-    try:
-        parts = urlsplit(endpoint)
-        host = parts.hostname or ""
-    except ValueError:
-        host = ""
-    if not host or parts.scheme != "https" and (parts.scheme, host) not in (("http", "localhost"), ("http", "127.0.0.1")):
-        raise UserError(f"--endpoint {endpoint}: must be like https://NAME.cognitiveservices.azure.com")
+    if not re.fullmatch(r"(https://[\w-]{1,63}(\.[\w-]{1,63})*|http://(localhost|127\.0\.0\.1))(:[1-9]\d{0,4})?(/[\w./-]*)?",
+                        endpoint, re.IGNORECASE):
+        raise UserError("--endpoint must be like https://NAME.cognitiveservices.azure.com")  # not shown: it may be the key
     return endpoint
 
 
@@ -238,6 +233,7 @@ def label(args, root, names, photos):
     service = Service(args.endpoint, args.subscription_key, args.attempts, args.per_minute, args.timeout)
     if not args.yes:
         ask_first(service.endpoint, len(names))
+    boxes.write(args.output, photos.values())  # fails here, if at all, and not after a call
     for name in tqdm(names, unit="photo", dynamic_ncols=True):
         photo = {"file": name, "words": []}
         try:
@@ -246,6 +242,8 @@ def label(args, root, names, photos):
         except PhotoError as error:
             photo["error"] = str(error)
             tqdm.write(f"{name}: {error}", file=sys.stderr)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped; what is done is in {args.output}: the same command goes on") from None
         photos[name] = photo
         boxes.write(args.output, photos.values())
     failed = sum("error" in photos[name] for name in names)
@@ -281,6 +279,7 @@ def choose(args, names, photos):
 def crop(folder, number, photo, pixels, min_confidence):
     """Cut the words of a photo, the `number`th, into `folder`: rows of labels.csv, and of skipped.csv."""
     labels, skipped = [], []
+    file = photo["file"].encode("utf8", "backslashreplace").decode()  # train.py reads UTF-8 only
     for box, word in enumerate(photo["words"]):
         text, confidence = word.get("text", ""), word.get("confidence", 1)
         letters = "".join(filter(str.isalnum, text))[:LONGEST_NAME]
@@ -289,11 +288,11 @@ def crop(folder, number, photo, pixels, min_confidence):
             reason = f"less sure than {min_confidence:g}"
         reason = reason or ("" if letters else "no letter or digit in its text")
         if reason:
-            skipped.append([photo["file"], box, text, reason])
+            skipped.append([file, box, text, reason])
             continue
         name = f"_{letters}_{number:05}-{box:04}.png"
         utils.write_image(folder / name, pixels_of_word)
-        labels.append([name, text, photo["file"], box, confidence, photo["file"]])
+        labels.append([name, text, file, box, confidence, file])
     return labels, skipped
 
 
@@ -316,7 +315,9 @@ def finish(args, root, photos):
         if args.draw:
             boxes.draw(boxes.drawing_path(args.draw, photo["file"]), pixels,
                        [(word["polygon"], word.get("text", ""), word.get("confidence", 1)) for word in photo["words"]])
-    if args.crops:  # writer: a split by it keeps a photo's words on one side
+    if args.crops:  # writer: a split by it keeps a photo's words on one side, where there are several photos
+        if len({file for _, _, file, *_ in labels}) < 2:
+            labels = [[*row, ""] for *row, _ in labels]
         utils.write_csv(args.crops / "labels.csv", [["file", "text", "photo", "box", "confidence", "writer"], *labels])
         utils.write_csv(args.crops / "skipped.csv", [["photo", "box", "text", "reason"], *skipped])
         print(f"{args.crops}: {len(labels):,} words; {len(skipped):,} left out, see skipped.csv")
@@ -345,6 +346,9 @@ def main(argv=None):
         raise UserError(f"{args.crops}: the folder is not empty; choose another for --crops, or say --overwrite")
     if args.draw:
         boxes.new_drawings(args.draw, root, [{"file": name} for name in names], args.overwrite)
+    for name, folder in (("crops", args.crops), ("draw", args.draw)):
+        if folder and args.images_path.is_dir() and folder.resolve().is_relative_to(root.resolve()):
+            raise UserError(f"--{name} {folder}: is among the photos, and the next run would send what is in it; name another")
     args.output.parent.mkdir(parents=True, exist_ok=True)
     chosen = choose(args, names, photos)
     if chosen:

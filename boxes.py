@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw, ImageFont
 import utils
 from utils import UserError
 
+Image.MAX_IMAGE_PIXELS = 16000 * 16000  # the largest photo that azure_ocr.py's service takes; Pillow refuses twice as many
 VERSION = 1
 SCHEMA = Path(__file__).with_name("boxes.schema.json")
 COORDINATES = ("pixels of the upright photo (turned as its EXIF data say), x to the right and y down from its top-left "
@@ -42,6 +43,7 @@ def read(path):
                         "README, Your own photos, shows how to convert it to boxes.json")
     try:
         document = json.loads(content.decode("utf-8-sig", "surrogateescape"))  # names of files may be any bytes
+        json.dumps(document, ensure_ascii=False).encode("utf8", "surrogateescape")  # half a surrogate pair cannot be written
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error}); the format is in README, Your own photos") from None
     error = jsonschema.exceptions.best_match(validator().iter_errors(document))

@@ -340,7 +340,10 @@ def show_sheet(path, reader, words, batches):
 def calibrate(args, reader, words, chosen):
     """Fit confidences and the lexicon's weight to the words, and write them into the model folder's config.json."""
     logits, truths = [], []
-    for batch in load_batches(reader.size, words, np.random.default_rng(0).permutation(chosen), args.workers):
+    order = np.random.default_rng(0).permutation(chosen)
+    if args.boxes:  # photo by photo, so that each is decoded once
+        order = np.sort(order[:utils.FITTED_ON[1]])
+    for batch in load_batches(reader.size, words, order, args.workers):
         readable = [(image, words.text(i)) for i, image, _ in batch if image is not None]
         readable = [(image, text) for image, text in readable if len(utils.letters_and_digits(text)) > 1]
         if len(truths) >= utils.FITTED_ON[1]:

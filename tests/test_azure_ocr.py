@@ -232,6 +232,20 @@ def test_what_cannot_be_sent_is_kept_with_its_reason_and_costs_no_call(server, p
     assert len(server.asked) == 2 and found()["b.png"]["words"] and "error" in found()["a.png"]
 
 
+def test_of_an_animation_the_first_image_is_sent(server, photos):
+    shown, other = (Image.new("RGB", (200, 120), colour) for colour in ("white", "red"))
+    shown.save(photos / "0.webp", save_all=True, append_images=[other])
+    run("--yes", "--max_images", "1")
+    with Image.open(io.BytesIO(server.asked[0][2])) as sent:
+        assert sent.format == "JPEG" and np.asarray(sent).min() > 240
+
+
+def test_half_a_surrogate_pair_is_replaced(server, photos):
+    server.replies = [(200, {}, answer([[("a\ud83d", 0.5, BOX)]]))]
+    run("--yes", "--max_images", "1")
+    assert found()["a.png"]["words"][0]["text"] == "a?"
+
+
 @pytest.mark.parametrize("suffix, options", [("gif", {}), ("tif", {}), ("png", {"format": "PPM"}),
                                              ("png", {"format": "ICO", "sizes": [(200, 120)]})])
 def test_other_formats_are_sent_as_jpeg(server, photos, suffix, options):
@@ -329,12 +343,36 @@ def test_a_slow_answer_is_not_waited_for_without_end(server, photos):
     assert found()["a.png"]["error"] == "no answer within 0.3 s" and found()["b.png"]["words"]
 
 
+@pytest.mark.parametrize("reply", [
+    (307, {"Location": "/elsewhere"}, error()), (308, {"Location": "/elsewhere"}, error()), (405, {}, error()),
+    (200, {"Content-Type": "text/html"}, b"<html>"),
+], ids=["307", "308", "405", "a web page"])
+def test_what_is_no_such_service_stops_at_once(server, photos, slept, reply):
+    server.replies = [reply]
+    with pytest.raises(utils.UserError, match="no Image Analysis 4.0 there"):
+        run("--yes")
+    assert len(server.asked) == 1 and not found()
+
+
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "https://no-such-place.invalid"])
 def test_an_endpoint_that_cannot_be_reached_stops_at_once(server, photos, slept, endpoint):
     started = time.monotonic()
     with pytest.raises(utils.UserError, match=f"--endpoint {endpoint}: cannot be reached") as caught:
         run("--yes", "--endpoint", endpoint)
     assert "\n" not in str(caught.value) and time.monotonic() - started < 20 and max(slept) < 1 and found() == {}
+
+
+def test_repeated_calls_keep_the_rate_too(server, photos, slept):
+    server.replies = [(status, {"Retry-After": 0}, error()) for status in (500, 408)]
+    run("--yes", "--per_minute", "20", "--max_images", "1")
+    assert len(server.asked) == 3 and len([seconds for seconds in slept if 2.5 < seconds <= 3]) == 2
+
+
+def test_a_file_that_cannot_be_written_costs_no_call(server, photos, monkeypatch):
+    monkeypatch.setattr(boxes, "write", lambda *_: os.listdir("/no such folder"))
+    with pytest.raises(OSError):
+        run("--yes")
+    assert not server.asked
 
 
 def test_calls_keep_the_rate(server, photos, slept):
@@ -389,8 +427,14 @@ def test_it_asks_before_it_sends(server, photos, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("options, message", [
-    (("--endpoint", "http://example.com"), "--endpoint http://example.com: must be like https://NAME"),
+    (("--endpoint", "http://example.com"), "--endpoint must be like https://NAME"),
     (("--endpoint", "vision.example.com"), "must be like https://NAME"),
+    (("--endpoint", KEY), "must be like https://NAME"),
+    (("--endpoint", f"https://user:{KEY}@example.com"), "must be like https://NAME"),
+    (("--endpoint", "https://exam ple.com"), "must be like https://NAME"),
+    (("--endpoint", "https://example.com:port"), "must be like https://NAME"),
+    (("--endpoint", "https://exa..mple.com"), "must be like https://NAME"),
+    (("--endpoint", f"https://{'a' * 64}.com"), "must be like https://NAME"),
     (("-k", f"{KEY}\nX"), "a key with unusual characters cannot be right; copy it again"),
     (("-k", f"ключ{KEY}"), "a key with unusual characters cannot be right; copy it again"),
 ])
@@ -479,6 +523,26 @@ def test_crops_are_ready_for_training(labelled):
         run("--crops", "my_words")
     run("--crops", "my_words", "--overwrite")
     assert len(rows_of("my_words/labels.csv")) == 4
+
+
+def test_crops_of_one_photo_have_no_writer_to_split_by(labelled):
+    azure_ocr.main(["-p", str(labelled / "a.png"), "--crops", "my_words"])
+    assert {row["writer"] for row in rows_of("my_words/labels.csv")} == {""}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are UTF-8")
+def test_a_photo_whose_name_is_no_utf8_does_not_spoil_the_table(labelled):
+    name = os.fsdecode(b"caf\xe9.png")
+    photo(labelled / name)
+    boxes.write("boxes.json", [*boxes.read("boxes.json"), {"file": name, "words": [{"text": "word", "polygon": BOX}]}])
+    run("--crops", "my_words")
+    assert rows_of("my_words/labels.csv")[-1]["photo"] == "caf\\udce9.png" and len(utils.read_folder("my_words")) == 5
+
+
+@pytest.mark.parametrize("option", ["--crops", "--draw"])
+def test_nothing_is_written_among_the_photos(labelled, option):
+    with pytest.raises(utils.UserError, match="is among the photos, and the next run would send"):
+        run(option, "photos/new")
 
 
 def test_a_photo_that_cannot_be_read_costs_a_line(labelled, capsys):

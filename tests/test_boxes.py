@@ -163,6 +163,8 @@ def test_the_schema_is_one():
     ('{"version": 1, "photos": [{"file": "../a.jpg", "words": []}]}', r"photos\[0\].file"),
     ('{"version": 1, "photos": [{"file": "/a.jpg", "words": []}]}', r"photos\[0\].file"),
     ('{"version": 1, "photos": [{"file": "b/../../a.jpg", "words": []}]}', r"photos\[0\].file"),
+    ('{"version": 1, "photos": [{"file": "a\\u0000b", "words": []}]}', r"photos\[0\].file"),
+    ('{"version": 1, "photos": [{"file": "a\\ud83d", "words": []}]}', "not JSON"),
     ('{"version": 1, "photos": [{"file": "a", "width": 3, "words": []}]}', "'height' is a dependency of 'width'"),
     ('{"version": 1, "photos": [{"file": "a", "words": []}, {"file": "a", "words": []}]}', "a is in it twice"),
     ('{"version": 1, "photos": [{"file": "a", "words": [{"polygon": [[1, 2], [3, 4], [5, 6]]}]}]}',
@@ -332,6 +334,17 @@ def test_predictions_are_drawn_and_one_photo_may_be_named(photos, capsys):
     assert drawn.shape == before.shape and (np.abs(drawn - before) > 60).sum() > 300
     with pytest.raises(utils.UserError, match="small.png.jpg: is there already; --overwrite"):
         read_boxes(photos, "--draw", photos / "drawn")
+
+
+def test_each_box_is_drawn_with_its_text_and_confidence(photos, monkeypatch):
+    drawn = {}
+    monkeypatch.setattr(boxes, "draw", lambda path, pixels, marks: drawn.update({path.name: marks}))
+    monkeypatch.setattr(predict, "CHUNK", 64)
+    monkeypatch.setattr(InkReader, "batches", [])
+    read_boxes(photos, "--result_path", photos, "--draw", photos / "drawn")
+    assert [(text, round(sure, 3)) for _, text, sure in drawn["small.png.jpg"]] == [
+        (row["prediction"], round(float(row["confidence"]), 3)) for row in rows_of(photos / "prediction.csv")[:4]]
+    assert [text for _, text, _ in drawn["big.jpg"]] == ["ab"] * 70 and max(InkReader.batches) == 64
 
 
 def test_each_photo_is_decoded_once_and_few_are_held(photos, monkeypatch):
