@@ -197,7 +197,8 @@ def test_pruning_changes_no_best_text_and_stays_within_its_bound(real_logits):
     pruned, whole = ctc.beam_search(real_logits), ctc.beam_search(real_logits, prune=0)
     assert [texts[0].classes for texts in pruned] == [texts[0].classes for texts in whole]
     lost = np.exp([texts[0].log_probability for texts in whole]) - np.exp([texts[0].log_probability for texts in pruned])
-    assert -1e-6 < lost.min() and lost.max() < real_logits.shape[1] * (real_logits.shape[2] + ctc.BEAM_WIDTH) * ctc.PRUNE
+    # a text may gain as well, when prefixes that were pruned leave their place in the beam to its own
+    assert np.abs(lost).max() < real_logits.shape[1] * (real_logits.shape[2] + ctc.BEAM_WIDTH) * ctc.PRUNE
 
 
 @pytest.mark.parametrize("prune", [1e-4, 1e-3])

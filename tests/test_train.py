@@ -404,7 +404,7 @@ def test_two_devices_have_the_loss_of_one(words_folder, tmp_path):
     one, two = history(tmp_path / "one"), history(tmp_path / "two")
     assert len(one) == len(two) == 4
     assert float(one[-1]["val_loss"]) < 0.97 * float(one[0]["val_loss"])  # there was something to learn
-    for a, b in zip(one, two):
-        # small differences: a ReLU6 at its kink, and Adam's division of the smallest gradients by their own size
-        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=2e-3)
-        assert float(a["val_loss"]) == pytest.approx(float(b["val_loss"]), rel=2e-3)
+    # differences that grow: a ReLU6 at its kink, and Adam's division of the smallest gradients by their own size
+    for a, b, tolerance in zip(one, two, (1e-5, 1e-5, 1e-2, 1e-2)):
+        assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=tolerance)
+        assert float(a["val_loss"]) == pytest.approx(float(b["val_loss"]), rel=tolerance)
