@@ -112,9 +112,10 @@ def test_a_training_that_was_killed_goes_on(mjsynth, tmp_path):
     assert not state.exists()
 
 
-def test_the_shipped_model_reads_the_sample_words():
+@pytest.mark.parametrize("model", ["iam", "notes"])
+def test_the_shipped_model_reads_the_sample_words(model):
     names = utils.image_names(ROOT / "imgs" / "words")
-    readings = utils.load_reader(ROOT / "models" / "iam").read([ROOT / "imgs" / "words" / name for name in names])
+    readings = utils.load_reader(ROOT / "models" / model).read([ROOT / "imgs" / "words" / name for name in names])
     right = [reading.text == utils.text_of_name(name) for reading, name in zip(readings, names, strict=True)]
     assert len(right) == 12 and sum(right) >= 10
     assert all(0 < reading.confidence <= 1 for reading in readings)
