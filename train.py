@@ -140,7 +140,9 @@ def add_training_options(add):
     add("--early_stopping", type=int, metavar="N", default=0,
         help="stop when N batches have no lower mean loss than the N before (default 0: never)")
     add("--validate_every", type=int, metavar="N", default=0, help="validate every N batches, not only after each epoch")
-    add("--no_augment", action="store_true", help="show the images as they are")
+    add("--augment", type=float, default=1.0, metavar="SHARE",
+        help="share of the images that is changed at random; the others are shown as they are (default 1: all are changed)")
+    add("--no_augment", dest="augment", action="store_const", const=0.0, help="the same as --augment 0")
     add("--keep_last", action="store_true", help="final weights: the last ones, not the best")
     add("--random_state", type=int, default=0, help="seed of weights, split, order and augmentation")
 
@@ -166,6 +168,8 @@ def check_numbers(args):
             raise UserError(f"--{name} {value}: must lie between {least} and {2 ** 31 - 1}")
     if not 0 < args.train_portion < 1:
         raise UserError(f"--train_portion {args.train_portion}: must lie between 0 and 1")
+    if not 0 <= args.augment <= 1:
+        raise UserError(f"--augment {args.augment}: must lie between 0 and 1")
     if not 0 < args.lr < math.inf:
         raise UserError(f"--lr {args.lr}: must be above 0")
 
@@ -592,7 +596,7 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
     utils.write_json(folder / "config.json", config)
     workers = args.workers or (os.cpu_count() if utils.gpus() else 1)
     reading = utils.Batches(data.words, data.train, data.labels, size, args.batch_size, training.batches, training.batch,
-                            args.random_state, not args.no_augment, workers, data.draw)
+                            args.random_state, args.augment, workers, data.draw)
     reading.unreadable.update(training.unreadable | validation.unreadable)
     training.unreadable = reading.unreadable
     with contextlib.closing(reading):
@@ -613,7 +617,7 @@ def settings_of(args, config, data):
     words = 0
     for part in (data.train, data.valid, data.labels, data.words.text_ids):
         words = zlib.crc32(np.ascontiguousarray(part), words)
-    options = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "no_augment", "val_instances",
+    options = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "augment", "val_instances",
                *(("synth", *render.OPTIONS) if args.synth else ()))
     return {"network": config["network"], "alphabet": config["alphabet"], "words": words,
             "backend": keras.backend.backend(), **{f"--{name}": str(getattr(args, name)) for name in options}}
@@ -733,7 +737,7 @@ def finite(metrics):
 def show_batch(args, data, alphabet, size):
     """Write --show_batch: 60 words as the network will see them, with their labels."""
     images, labels = utils.Batches(data.words, data.train, data.labels, size, 60, 1, seed=args.random_state,
-                                   augment=not args.no_augment, draw=data.draw)[0]
+                                   augment=args.augment, draw=data.draw)[0]
     captions = [alphabet.decode(label[label > 0]) for label in labels]
     utils.write_image(args.show_batch, utils.contact_sheet([([i], caption) for i, caption in zip(images, captions)]))
     print(args.show_batch)

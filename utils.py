@@ -605,10 +605,11 @@ class Batches(keras.utils.PyDataset):
     `close` ends them.
     """
 
-    def __init__(self, words, chosen, labels, size, batch_size, batches, first=0, seed=0, augment=True, workers=1,
+    def __init__(self, words, chosen, labels, size, batch_size, batches, first=0, seed=0, augment=1.0, workers=1,
                  draw=None):
         """`chosen`: int [n], the words to read; `labels`: int32 [texts, L], the classes of each of `words.texts`.
 
+        `augment`: the share of the words that is changed at random, see `prepare`; the others are shown as they are.
         `draw`, a function (i, epoch) -> (pixels, label int32 [L]), makes the words from number len(words) on.
         """
         super().__init__(workers=1)
@@ -655,13 +656,13 @@ class Batches(keras.utils.PyDataset):
     def read_batch(self, k):
         """Batch k: images, labels, and {index: reason} of the words that could not be read."""
         places = np.arange(self.batch_size) + (self.first + k) * self.batch_size
-        rng = np.random.default_rng((self.seed, self.first + k)) if self.augment else None
+        rng = np.random.default_rng((self.seed, self.first + k))
         images, labels, unreadable = [], [], {}
         for epoch, offset in zip(*(part.tolist() for part in np.divmod(places, len(self.chosen)))):
             i = self._order(epoch)[offset]
             try:
                 pixels, label = self._word(i, epoch)
-                images.append(prepare(pixels, self.size, rng))
+                images.append(prepare(pixels, self.size, rng if rng.random() < self.augment else None))
                 labels.append(label)
             except ValueError as error:
                 unreadable[int(i)] = str(error)

@@ -642,13 +642,21 @@ def seen(reading):
 
 
 def test_every_batch_is_full_and_each_image_has_its_label(seven):
-    reading = batches(seven, augment=False)
+    reading = batches(seven, augment=0.0)
     assert len(reading) == 7
     for images, labels in (reading[k] for k in range(7)):
         assert images.shape == (3, *SIZE, 1) and images.dtype == np.float32
         assert labels.shape == (3, 1) and labels.dtype == np.int32
         for image, label in zip(images, labels):
             np.testing.assert_array_equal(image, utils.prepare(utils.read_image(seven[0].path(label[0] - 1))))
+
+
+@pytest.mark.parametrize("share, least, most", [(0.0, 0, 0), (0.3, 45, 84), (1.0, 210, 210)])  # 63 +- 3 standard deviations
+def test_a_share_of_the_words_is_augmented(seven, share, least, most):
+    reading = batches(seven, batch_size=30, augment=share)
+    plain = [utils.prepare(utils.read_image(seven[0].path(i))) for i in range(7)]
+    changed = sum(not np.array_equal(image, plain[label[0] - 1]) for k in range(7) for image, label in zip(*reading[k]))
+    assert least <= changed <= most
 
 
 def test_each_epoch_shows_each_word_once_in_a_new_order(seven):
