@@ -423,7 +423,7 @@ def prepare(pixels, size=(100, 32), rng=None):
 
     0 is paper, 1 ink, and less than 0, to -1, what differs from the paper the other way, see `find_ink`.
     The one way from image to network, in training and everywhere else. The word keeps its aspect ratio, is as
-    large as `size` = (width, height) allows, starts at the left and stands in the middle of the height.
+    large as `size` = (width, height) and MARGIN allow, starts at the left and stands in the middle of the height.
     With `rng` (numpy Generator), as training does, it is also changed at random: see `random_placement`,
     `random_stroke` and `random_light`. All is drawn at twice the size and shrunk at the end, to keep thin pens.
     """
@@ -442,10 +442,16 @@ def prepare(pixels, size=(100, 32), rng=None):
     return np.ascontiguousarray(canvas.T)[..., np.newaxis]
 
 
+# Free on either side of a word, as parts of width and height: letters at the very edge are often misread, as the
+# convolutions see little but padding there (benchmarks/results/2026-11-23-margin.md).
+MARGIN = 0.04, 0.0625
+
+
 def fit_into(shape, box):
-    """The affine matrix, float [2, 3], that fits an image of `shape` (H, W) into `box` (width, height)."""
-    scale = min(box[0] / shape[1], box[1] / shape[0])
-    return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (box[1] - scale * shape[0] + scale - 1) / 2]])
+    """The affine matrix, float [2, 3], that fits an image of `shape` (H, W) into `box` (width, height) less MARGIN."""
+    left, room = box[0] * MARGIN[0], np.array(box) * (1 - 2 * np.array(MARGIN))
+    scale = min(room[0] / shape[1], room[1] / shape[0])
+    return np.array([[scale, 0, left + (scale - 1) / 2], [0, scale, (box[1] - scale * shape[0] + scale - 1) / 2]])
 
 
 def random_placement(shape, box, rng):

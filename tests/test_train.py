@@ -393,6 +393,8 @@ def test_training_on_drawn_words_alone_and_beside_real_ones(faces, words_folder,
     assert int(row["batch"]) == (32 + 24) // 8 and int(row["words"]) == 8  # the real words to validate on
     with pytest.raises(utils.UserError, match="no words to train on: give --path DIR, or --synth N"):
         train.main(["--save_path", str(tmp_path)])
+    with pytest.raises(utils.UserError, match="--augment 1.5: must lie between 0 and 1"):
+        train.main([*options, "--augment", "1.5"])
 
 
 def test_show_batch_draws_and_stops(words_folder, tmp_path):

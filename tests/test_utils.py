@@ -408,14 +408,14 @@ def test_white_patches_in_the_background_as_iam_has_them_change_little(paper):
 
 
 def test_what_differs_from_the_paper_the_other_way_is_seen_but_not_as_ink():
-    pixels = np.full((32, 200), 130, np.uint8)
-    for left, level in ((10, 30), (50, 30), (90, 230), (130, 160), (170, 180)):  # ink, ink, far lighter, a little, more
+    pixels = np.full((32, 184), 130, np.uint8)
+    for left, level in ((10, 30), (46, 30), (82, 230), (118, 160), (154, 180)):  # ink, ink, far lighter, a little, more
         pixels[8:24, left:left + 16] = level
-    image = utils.prepare(pixels)[..., 0]  # at half the size, 8 px lower
-    assert image[7:11, 14:18] == pytest.approx(1, abs=0.02) and not image[35:40].any() and not image[:, :8].any()
+    image = utils.prepare(pixels)[..., 0]  # at half the size, 4 px to the right and 8 px lower
+    assert image[11:15, 14:18] == pytest.approx(1, abs=0.02) and not image[37:42].any() and not image[:, :8].any()
     assert image[47:51, 14:18] == pytest.approx(-1 + 1 / 3, abs=0.02)  # as far from the paper as the ink, less a third
-    assert image[67:71, 14:18] == pytest.approx(0, abs=0.02)  # 0.3 of the ink's contrast is paper's still
-    assert image[87:91, 14:18] == pytest.approx(-0.5 + 1 / 3, abs=0.02)
+    assert image[65:69, 14:18] == pytest.approx(0, abs=0.02)  # 0.3 of the ink's contrast is paper's still
+    assert image[83:87, 14:18] == pytest.approx(-0.5 + 1 / 3, abs=0.02)
 
 
 def test_the_kind_of_array_makes_no_difference():
@@ -435,21 +435,21 @@ def test_colours_are_in_rgb_order():
     pixels = np.full((32, 100, 3), 255, np.uint8)
     pixels[4:28, 20:28], pixels[4:28, 60:68] = (255, 0, 0), (0, 0, 255)  # a red stroke, then a blue one: darker
     image = utils.prepare(pixels)
-    assert image[62:66, 8:24].min() > 0.95
-    assert image[22:26, 8:24].mean() == pytest.approx((255 - 76) / (255 - 29), abs=0.03)
+    assert image[58:62, 8:24].min() > 0.95
+    assert image[23:27, 8:24].mean() == pytest.approx((255 - 76) / (255 - 29), abs=0.03)
 
 
 @pytest.mark.parametrize("shape", [(40, 100), (40, 200), (90, 90), (24, 40)])
-def test_a_square_stays_a_square_as_large_as_fits_and_starts_at_the_left(shape):
+def test_a_square_stays_a_square_as_large_as_fits_and_starts_at_the_left_margin(shape):
     height, width = shape
     pixels, side = np.full(shape, 255, np.uint8), min(shape) // 2
     top = (height - side) // 2
     pixels[top:top + side, :side] = 0
     ink = utils.prepare(pixels)[..., 0] > 0.5
     columns, lines = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    expected = side * min(SIZE[0] / width, SIZE[1] / height)
+    expected = side * min(92 / width, 28 / height)  # of 100 x 32, 4 and 2 are free on either side
     assert len(columns) == pytest.approx(expected, abs=1) and len(lines) == pytest.approx(expected, abs=1)
-    assert columns[0] == 0 and (lines[0] + lines[-1]) / 2 == pytest.approx((SIZE[1] - 1) / 2, abs=1)
+    assert columns[0] == 4 and (lines[0] + lines[-1]) / 2 == pytest.approx((SIZE[1] - 1) / 2, abs=1)
 
 
 def test_augmentation_depends_on_its_generator_alone():
