@@ -1000,8 +1000,8 @@ def fit_decoding(alphabet, logits, truths):
     logits: float [N, T, C]; truths: list of str. Texts are equal here if their letters and digits are, without case;
     words of one letter are left out. None where fewer than 100 words are left; more than 2,000 are not needed.
     A temperature is the one with the highest likelihood of which words were right and which not (after Guo et al.,
-    2017). Of the lexicon's weights and margins those are taken that read most words, and lose at most one in 200 of the
-    words outside the lexicon. With an alphabet that cannot write English only the temperature is fitted.
+    2017). Of the lexicon's weights and margins those are taken that read most words, and lose no more than about one in
+    100 of the words outside the lexicon. With an alphabet that cannot write English only the temperature is fitted.
     """
     kept = [k for k, truth in enumerate(truths) if len(letters_and_digits(truth)) > 1]
     if len(kept) < FITTED_ON[0]:
@@ -1021,7 +1021,7 @@ def fit_decoding(alphabet, logits, truths):
     except UserError:
         return fitted
     outside = np.array([alphabet.encode(alphabet.spell(truth)[0]) not in lexicon for truth in truths])
-    least, most = right(free)[outside].sum() - outside.sum() / 200, -1
+    least, most = right(free)[outside].sum() - round(outside.sum() / 100), -1
     for weight, margin in itertools.product((0.2, 0.5, 0.8), (0, 1, 2, 3, 4, 6, 8)):
         lexicon.weigh(weight, margin)
         correct = right(ctc.beam_search(logits, lexicon=lexicon))
