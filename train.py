@@ -552,10 +552,13 @@ def open_board(folder):
     return Writer(folder)
 
 
+def without_optimizer(network):
+    return keras.Model(network.inputs, network.outputs, name=network.name)  # the same layers
+
+
 def save_weights(network, path):
-    bare = keras.Model(network.inputs, network.outputs)  # the same layers, without the optimizer's variables
     with utils.written_whole(path) as beside:
-        bare.save_weights(beside)
+        without_optimizer(network).save_weights(beside)
 
 
 def write_history(folder, history):
@@ -745,7 +748,7 @@ def show_batch(args, data, alphabet, size):
 
 def write_summary(folder, network):
     lines = io.StringIO()
-    network.summary(print_fn=lambda line, line_break=True: lines.write(line + "\n"), line_length=100)
+    without_optimizer(network).summary(print_fn=lambda line, line_break=True: lines.write(line + "\n"), line_length=100)
     with utils.written_whole(folder / "model_summary.txt") as beside:
         beside.write_text(lines.getvalue(), encoding="utf8")
 
