@@ -106,6 +106,14 @@ def test_why_nothing_is_cut(polygon, reason):
     assert boxes.cut(np.zeros((90, 120), np.uint8), polygon) == (None, reason)
 
 
+def test_a_box_longer_than_opencv_can_warp_is_named_and_one_as_long_is_cut():
+    strip = np.zeros((6, 40_000), np.uint8)
+    strip[:, ::1000] = 255
+    assert boxes.cut(strip, [[10, 1], [39_000, 1], [39_000, 5], [10, 5]]) == (None, "the box is larger than 32,766 pixels")
+    pixels, _ = boxes.cut(strip, [[10, 1], [32_000, 1], [32_000, 5], [10, 5]])
+    assert np.array_equal(pixels, strip[1:5, 10:32_000])
+
+
 def test_a_corner_that_lies_between_others_leaves_a_rectangle():
     photo = np.random.default_rng(0).integers(0, 256, (90, 120), np.uint8)
     pixels, reason = boxes.cut(photo, [[10, 10], [60, 10], [60, 40], [35, 25]])
