@@ -12,6 +12,7 @@ history.csv, losses.png, model_summary.txt, report.md, and skipped.csv if images
 """
 import collections
 import contextlib
+import csv
 import datetime
 import importlib
 import io
@@ -441,6 +442,7 @@ class Training(keras.callbacks.Callback):
     def __init__(self, folder, validation, words, args):
         super().__init__()
         self.folder, self.validation = folder, validation
+        self.earlier = read_history(utils.find_model(args.pretrained_path)[0]) if args.pretrained_path else []
         self.words, self.batch_size = words, args.batch_size
         self.batches = -(-args.nbepochs * words // args.batch_size)
         self.validate_every, self.patience = args.validate_every, args.early_stopping
@@ -487,7 +489,7 @@ class Training(keras.callbacks.Callback):
     def validate(self):
         """Score the network, keep its weights if they are the best so far, and write and show where it stands."""
         metrics, examples = self.validation(self.model)
-        row = {"batch": self.batch, "epoch": round(self.batch * self.batch_size / self.words, 4),
+        row = {"model": self.folder.name, "batch": self.batch, "epoch": round(self.batch * self.batch_size / self.words, 4),
                "loss": float(np.mean(self.since_validation or [math.nan])), **metrics,
                "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))}
         if row["val_loss"] < self.best:
@@ -495,14 +497,14 @@ class Training(keras.callbacks.Callback):
             self.best = row["val_loss"]
         self.since_validation = []
         self.history.append(row)
-        write_history(self.folder, self.history)
+        write_history(self.folder, self.earlier + self.history)
         tqdm.write(f"batch {self.batch:,}: loss {row['loss']:.3f}, validation loss {row['val_loss']:.3f}, "
                    f"word accuracy {row['word_accuracy']:.4f}, CER {row['cer']:.4f}, edit distance "
                    f"{row['mean_edit_distance']:.3f}, normalised {row['normalised_edit_distance']:.4f}; "
                    + ", ".join(f"{truth} -> {text or '(nothing)'}" for text, truth in examples))
         if self.board:
-            for name, value in row.items():
-                self.board.add_scalar(name, value, self.batch)
+            for name in row.keys() - {"model"}:
+                self.board.add_scalar(name, row[name], self.batch)
             self.board.flush()
 
     def save(self):
@@ -561,25 +563,60 @@ def save_weights(network, path):
         without_optimizer(network).save_weights(beside)
 
 
+def read_history(folder):
+    """The rows of a model folder's history.csv, each a dict, those of the trainings before it first; [] without one."""
+    def number(text):
+        return int(text) if text.isdigit() else float(text)
+
+    try:
+        with open(folder / "history.csv", newline="", encoding="utf8") as file:
+            history = [{"model": folder.name, **{name: value if name == "model" else number(value)
+                                                 for name, value in row.items() if value}} for row in csv.DictReader(file)]
+        [row[name] for row in history for name in ("batch", "loss", "val_loss", "word_accuracy")]
+        return history
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, AttributeError) as error:
+        raise UserError(f"{folder / 'history.csv'}: not train.py's ({type(error).__name__}: {error}); mend it or move it "
+                        "away") from None
+
+
 def write_history(folder, history):
-    """history.csv and losses.png of a list of validations, each a dict."""
+    """history.csv and losses.png of a list of validations, each a dict; one training after the other."""
     import matplotlib
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    utils.write_csv(folder / "history.csv", [list(history[0]), *(row.values() for row in history)])
+    names = list(dict.fromkeys(name for row in history for name in row))
+    utils.write_csv(folder / "history.csv", [names, *([row.get(name, "") for name in names] for row in history)])
     figure, axis = pyplot.subplots(figsize=(7, 4), layout="constrained")
-    batches = [row["batch"] for row in history]
-    axis.plot(batches, [row["loss"] for row in history], ".-", label="training loss")
-    axis.plot(batches, [row["val_loss"] for row in history], ".-", label="validation loss")
-    axis.set(xlabel="batch", ylabel="CTC loss a word", ylim=(0, None))
-    accuracy = axis.twinx()
-    accuracy.plot(batches, [row["word_accuracy"] for row in history], ".--", color="tab:green", label="word accuracy")
+    accuracy, end = axis.twinx(), 0
+    for model, rows in one_by_one(history):
+        batches = [end + row["batch"] for row in rows]
+        axis.plot(batches, [row["loss"] for row in rows], ".-", color="tab:blue", label="training loss")
+        axis.plot(batches, [row["val_loss"] for row in rows], ".-", color="tab:orange", label="validation loss")
+        accuracy.plot(batches, [row["word_accuracy"] for row in rows], ".--", color="tab:green", label="word accuracy")
+        axis.axvline(end, color="lightgrey", zorder=0)
+        axis.annotate(model, (end, 1), (3, -3), xycoords=axis.get_xaxis_transform(), textcoords="offset points",
+                      rotation=90, va="top", fontsize="x-small", color="grey")
+        end = batches[-1]
+    axis.set(xlabel="batch", ylabel="CTC loss a word", yscale="log")
+    axis.yaxis.set_major_formatter("{x:g}")
     accuracy.set(ylabel="validation word accuracy", ylim=(0, 1))
-    figure.legend(loc="outside upper center", ncols=3)
+    figure.legend(handles=[*axis.lines[:2], accuracy.lines[0]], loc="outside upper center", ncols=3)
     with utils.written_whole(folder / "losses.png") as beside:
         figure.savefig(beside, dpi=100)
     pyplot.close(figure)
+
+
+def one_by_one(history):
+    """[(model, its rows)]: a history of several trainings, apart; one begins where the name changes or the batch falls."""
+    trainings = []
+    for row in history:
+        if not trainings or trainings[-1][0] != row["model"] or row["batch"] < trainings[-1][1][-1]["batch"]:
+            trainings.append((row["model"], []))
+        trainings[-1][1].append(row)
+    return trainings
 
 
 def fit(network, data, alphabet, args, folder, config, devices=1):
@@ -596,6 +633,8 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
         for name in WRITTEN:  # of the model that --overwrite replaces
             (folder / name).unlink(missing_ok=True)
         training.save()  # so that --resume works from the first moment
+        if reads_already(args, config):
+            training.validate()
     utils.write_json(folder / "config.json", config)
     workers = args.workers or (os.cpu_count() if utils.gpus() else 1)
     reading = utils.Batches(data.words, data.train, data.labels, size, args.batch_size, training.batches, training.batch,
@@ -613,6 +652,13 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
     write_skipped(folder, data, reading.unreadable)
     training.seconds += time.monotonic() - training.clock
     return training, validation
+
+
+def reads_already(args, config):
+    """Does the network start with all of another one's weights?"""
+    if not args.pretrained_path:
+        return False
+    return utils.load_config(utils.find_model(args.pretrained_path)[0])["alphabet"] == config["alphabet"]
 
 
 def settings_of(args, config, data):

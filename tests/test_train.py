@@ -257,6 +257,31 @@ def test_final_weights_are_the_best_ones_unless_told(words_folder, tmp_path):
         "report.md"}
 
 
+def test_the_history_of_a_fine_tuning_begins_with_what_it_went_on_from(words_folder, tmp_path):
+    old = train_on(words_folder, tmp_path / "a", "--nbepochs", "1", "--validate_every", "2", "--keep_last")
+    older = history(old)
+    assert [(row["model"], row["batch"]) for row in older] == [("m", "2"), ("m", "4")]
+    header, *lines = (old / "history.csv").read_text().splitlines()
+    assert header.startswith("model,") and all(line.startswith("m,") for line in lines)
+    (old / "history.csv").write_text("\n".join(line.partition(",")[2] for line in [header, *lines]))  # as it once was
+    new = tmp_path / "b" / "mine"
+    options = ["--path", str(words_folder), "--nbepochs", "1", "--batch_size", "8", "--workers", "1", "--lr", "1e-4",
+               "--validate_every", "3", "--save_path", str(tmp_path / "b")]
+    train.main([*options, "--model_name", "mine", "--pretrained_path", str(old)])
+    rows = history(new)
+    assert rows[:2] == older
+    assert [(row["model"], row["batch"]) for row in rows[2:]] == [("mine", "0"), ("mine", "3"), ("mine", "4")]
+    assert rows[2]["loss"] == "nan" and float(rows[2]["val_loss"]) == pytest.approx(float(older[-1]["val_loss"]), rel=1e-4)
+    assert [name for name, _ in train.one_by_one(train.read_history(new))] == ["m", "mine"]
+    train.main([*options, "--model_name", "cased", "--pretrained_path", str(new), "--alphabet", "ascii"])
+    rows = history(tmp_path / "b" / "cased")  # a new last layer has read nothing yet
+    assert [row["batch"] for row in rows] == ["2", "4", "0", "3", "4", "3", "4"]
+    assert rows[0]["cased_cer"] == "" != rows[-1]["cased_cer"]
+    (new / "history.csv").write_text("epoch,loss\n1,2.5\n")
+    with pytest.raises(utils.UserError, match="history.csv: not train.py's .KeyError: 'batch'.; mend it or move it away"):
+        train.main([*options, "--model_name", "third", "--pretrained_path", str(new)])
+
+
 def weights_of(model, name):
     config = utils.load_config(model)
     network = utils.network_of(config)
