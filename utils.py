@@ -424,7 +424,7 @@ def prepare(pixels, size=(100, 32), rng=None):
     0 is paper, 1 ink, and less than 0, to -1, what differs from the paper the other way, see `find_ink`.
     The one way from image to network, in training and everywhere else. The word keeps its aspect ratio, is as
     large as `size` = (width, height) and MARGIN allow, starts at the left and stands in the middle of the height.
-    With `rng` (numpy Generator), as training does, it is also changed at random: see `random_placement`, `random_warp`,
+    With `rng` (numpy Generator), as training does, it is also changed at random: see `random_placement`,
     `random_stroke` and `random_light`. All is drawn at twice the size and shrunk at the end, to keep thin pens.
     """
     width, height = 2 * size[0], 2 * size[1]
@@ -435,7 +435,7 @@ def prepare(pixels, size=(100, 32), rng=None):
         matrix = random_placement(ink.shape, (width, height), rng)
     canvas = cv2.warpAffine(ink, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=PAPER)
     if rng is not None:
-        canvas = random_stroke(random_warp(canvas, rng), rng)
+        canvas = random_stroke(canvas, rng)
     canvas = (cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) - PAPER) / 127
     if rng is not None:
         canvas = random_light(canvas, rng)
@@ -466,20 +466,6 @@ def random_placement(shape, box, rng):
     room = np.array(box) - scale * extent
     place = room * [rng.beta(1, 3), rng.uniform(0.1, 0.9)] - scale * corners.min(axis=1)
     return np.column_stack([scale * linear, place])
-
-
-def random_warp(canvas, rng, spacing=16):
-    """uint8 [H, W]: letters a little otherwise than they were written, each in its own way.
-
-    A grid of points every `spacing` pixels, each pushed by up to 2.5 pixels' standard deviation across and down, and
-    all between them along with them (Wigington et al.: Data Augmentation for Recognition of Handwritten Words and Lines
-    Using a CNN-LSTM Network, ICDAR 2017).
-    """
-    height, width = canvas.shape
-    pushes = rng.normal(0, rng.uniform(0, 2.5), (height // spacing + 1, width // spacing + 1, 2)).astype(np.float32)
-    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
-    source = np.dstack([x, y]) + cv2.resize(pushes, (width, height), interpolation=cv2.INTER_CUBIC)
-    return cv2.remap(canvas, source, None, cv2.INTER_LINEAR, borderValue=PAPER)
 
 
 def random_stroke(canvas, rng):

@@ -480,24 +480,6 @@ def test_pens_become_thicker_and_thinner_but_a_stroke_of_one_pixel_stays():
     assert min(inks) < 0.9 and max(inks) > 1.5 and inks.count(1) > 30
 
 
-def test_a_warp_moves_neighbouring_strokes_a_little_and_alike():
-    canvas = np.full((64, 200), utils.PAPER, np.uint8)
-    canvas[:, 20:180:20] = 255  # eight upright strokes
-    shifts = []
-    for seed in range(60):
-        warped = utils.random_warp(canvas, np.random.default_rng(seed))
-        assert warped.shape == canvas.shape and warped.dtype == np.uint8
-        ink = warped[8:56].astype(float) - utils.PAPER
-        windows = np.stack([ink[:, x - 9:x + 10] for x in range(20, 180, 20)])  # [stroke, y, x]
-        shifts.append((windows * np.arange(-9, 10)).sum(axis=-1) / windows.sum(axis=-1))
-    shifts = np.array(shifts)  # [warp, stroke, y], in pixels
-    assert 0.7 < shifts.std() < 1.7 and abs(shifts).max() < 9 and abs(shifts.mean()) < 0.2
-    assert np.std(shifts.std(axis=(1, 2))) > 0.3  # some words are warped more than others
-    assert abs(np.diff(shifts, axis=2)).max() < 2  # strokes bend, they do not break
-    near, far = shifts[:, :, 1:] * shifts[:, :, :-1], shifts[:, :, 32:] * shifts[:, :, :-32]
-    assert near.mean() > 0.9 * (shifts ** 2).mean() and abs(far.mean()) < 0.3 * (shifts ** 2).mean()
-
-
 @pytest.mark.parametrize("shape", [(30, 100), (60, 60), (20, 300), (1, 1), (100, 10)])
 def test_augmentation_keeps_the_whole_word_in_the_box(shape):
     corners = np.array([[0, shape[1], 0, shape[1]], [0, 0, shape[0], shape[0]], [1, 1, 1, 1]])
