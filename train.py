@@ -94,8 +94,8 @@ def parse_args(argv=None):
     add_job_options(parser.add_argument_group("job").add_argument)
     args = parser.parse_args(argv)
     if args.pretrained and args.pretrained_path:
-        raise UserError(f"--pretrained_path names {args.pretrained_path}, and the last argument {args.pretrained}: give one")
-    args.pretrained_path = args.pretrained_path or args.pretrained
+        raise UserError(f"--pretrained_path names {args.pretrained_path[0]}, the last argument {args.pretrained}: give one")
+    args.pretrained_path = args.pretrained_path or [args.pretrained] * bool(args.pretrained)
     check_numbers(args)
     if not args.path and not args.synth:
         raise UserError("no words to train on: give --path DIR, or --synth N for words drawn as it trains")
@@ -121,7 +121,8 @@ def add_word_options(add):
 
 def add_network_options(add):
     add("pretrained", nargs="?", help="the same as --pretrained_path")
-    add("--pretrained_path", help="model folder, or weights in one, to start from")
+    add("--pretrained_path", action="append", default=[], metavar="MODEL",
+        help="model folder, or weights in one, to start from; given again: the mean of several models' weights")
     add("--preset", choices=utils.PRESETS, help="lite (default) or seed, the network of 2018")
     add("--no_stn", action="store_true", help="no spatial transformer before the convolutions")
     add("--GRU", action="store_true", help="GRU instead of the preset's recurrent layers")
@@ -132,7 +133,8 @@ def add_network_options(add):
 
 
 def add_training_options(add):
-    add("--nbepochs", "--epochs", type=int, default=20, help="times the words are gone through (default 20)")
+    add("--nbepochs", "--epochs", type=int, default=20,
+        help="times the words are gone through (default 20); 0: only score what --pretrained_path gives")
     add("--batch_size", type=int, default=64)
     add("--opt", choices=OPTIMIZERS, default="adamw", help="optimizer (default adamw)")
     add("--lr", type=float, default=1e-3, help="highest learning rate (default 0.001)")
@@ -161,12 +163,14 @@ def add_job_options(add):
 
 
 def check_numbers(args):
-    for name, least in (("batch_size", 1), ("nbepochs", 1), ("workers", 1), ("val_instances", 1), ("n_units", 1),
+    for name, least in (("batch_size", 1), ("nbepochs", 0), ("workers", 1), ("val_instances", 1), ("n_units", 1),
                         ("time_dense_size", 1), ("imgh", 28), ("imgW", 28),  # 28: what the spatial transformer needs
                         ("early_stopping", 0), ("validate_every", 0), ("synth", 0), ("random_state", 0)):
         value = getattr(args, name)
         if value is not None and not least <= value < 2 ** 31:
             raise UserError(f"--{name} {value}: must lie between {least} and {2 ** 31 - 1}")
+    if not args.nbepochs and not args.pretrained_path:
+        raise UserError("--nbepochs 0: trains nothing; that takes a --pretrained_path")
     if not 0 < args.train_portion < 1:
         raise UserError(f"--train_portion {args.train_portion}: must lie between 0 and 1")
     if not 0 <= args.augment <= 1:
@@ -332,32 +336,47 @@ def start_config(args):
         preset = asked.pop("preset", "lite")
         network = {"preset": preset, "width": 100, "height": 32, **utils.PRESETS[preset], **asked}
         return {"alphabet": utils.Alphabet(args.alphabet or "seed").characters, "network": network}
-    folder, _ = utils.find_model(args.pretrained_path)
-    if folder.resolve() == (args.save_path / args.model_name).resolve():
-        raise UserError(f"--pretrained_path {folder}: is the new model's own folder; give it another --model_name")
-    config = utils.load_config(folder)
+    folders = [utils.find_model(path)[0] for path in args.pretrained_path]
+    configs = [utils.load_config(folder) for folder in folders]
+    folder, config = folders[0], configs[0]
+    for other, its in zip(folders, configs):
+        if other.resolve() == (args.save_path / args.model_name).resolve():
+            raise UserError(f"--pretrained_path {other}: is the new model's own folder; give it another --model_name")
+        if (its["network"], its["alphabet"]) != (config["network"], config["alphabet"]):
+            raise UserError(f"{other} has another network or alphabet than {folder}; a mean takes models of the same")
     for name, value in asked.items():
         if config["network"].get(name) != value:
             raise UserError(f"{folder} has {name} {config['network'].get(name)}, not {value}; leave that option out")
     alphabet = utils.Alphabet(args.alphabet).characters if args.alphabet else config["alphabet"]
-    return {"alphabet": alphabet, "network": config["network"], "pretrained": config.get("trained")}
+    return {"alphabet": alphabet, "network": config["network"], "pretrained": [its.get("trained") for its in configs]}
 
 
 def start_network(args, config, devices=1):
     """The network of `config`, with the weights of --pretrained_path if given."""
     network = utils.network_of(config, **({"synchronized": True} if devices > 1 else {}))
     if args.pretrained_path:
-        folder, weights = utils.find_model(args.pretrained_path)
+        folder, _ = utils.find_model(args.pretrained_path[0])
         old = utils.load_config(folder)
-        if old["alphabet"] == config["alphabet"]:
-            utils.load_weights(network, weights)
-        else:
-            pretrained = utils.network_of(old)
-            utils.load_weights(pretrained, weights)
+        pretrained = network if reads_already(args, config) else utils.network_of(old)
+        load_mean(pretrained, [utils.find_model(path)[1] for path in args.pretrained_path])
+        if pretrained is not network:
             for layer, old_layer in zip(network.layers[:-1], pretrained.layers[:-1]):
                 layer.set_weights(old_layer.get_weights())
             print(f"another alphabet than {folder}'s: the last layer starts afresh")
     return network
+
+
+def load_mean(network, files):
+    """Give the network the mean of the weights in `files`, of models that were fine-tuned from the same one.
+
+    Wortsman et al.: Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
+    inference time, ICML 2022.
+    """
+    models = []
+    for file in files:
+        utils.load_weights(network, file)
+        models.append(network.get_weights())
+    network.set_weights([np.mean(weights, axis=0) for weights in zip(*models)])
 
 
 def compile_network(network, args, batches, devices=1):
@@ -442,7 +461,7 @@ class Training(keras.callbacks.Callback):
     def __init__(self, folder, validation, words, args):
         super().__init__()
         self.folder, self.validation = folder, validation
-        self.earlier = read_history(utils.find_model(args.pretrained_path)[0]) if args.pretrained_path else []
+        self.earlier = read_history(utils.find_model(args.pretrained_path[0])[0]) if args.pretrained_path else []
         self.words, self.batch_size = words, args.batch_size
         self.batches = -(-args.nbepochs * words // args.batch_size)
         self.validate_every, self.patience = args.validate_every, args.early_stopping
@@ -655,10 +674,10 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
 
 
 def reads_already(args, config):
-    """Does the network start with all of another one's weights?"""
+    """Does the network start with all of another one's weights, the last layer's too?"""
     if not args.pretrained_path:
         return False
-    return utils.load_config(utils.find_model(args.pretrained_path)[0])["alphabet"] == config["alphabet"]
+    return utils.load_config(utils.find_model(args.pretrained_path[0])[0])["alphabet"] == config["alphabet"]
 
 
 def settings_of(args, config, data):
@@ -731,14 +750,15 @@ def git_commit():
 
 def describe(config, args, data):
     """`config` with what was trained, on what, how and with which versions."""
-    backend, pretrained = keras.backend.backend(), config.pop("pretrained", None)
+    backend, (pretrained, *others) = keras.backend.backend(), config.pop("pretrained", [None])
     return {**config, "trained": {
         "data": [*dict.fromkeys(Path(path).resolve().name for path in args.path), *["drawn words"] * bool(args.synth)],
-        "words": len(data.train), "words_validated": len(data.valid) or min(args.val_instances, DRAWN_VALID),
+        "words": len(data.train) if args.nbepochs else 0,
+        "words_validated": len(data.valid) or min(args.val_instances, DRAWN_VALID),
         "command": args.command, "date": datetime.date.today().isoformat(), "commit": git_commit(), "versions": {
             "python": platform.python_version(), "keras": keras.__version__,
             backend: importlib.import_module(backend).__version__, "numpy": np.__version__},
-        "pretrained": pretrained}}
+        "pretrained": pretrained, **({"averaged_with": others} if others else {})}}
 
 
 def main(argv=None):
@@ -799,14 +819,19 @@ def write_summary(folder, network):
         beside.write_text(lines.getvalue(), encoding="utf8")
 
 
+def describe_step(trained):
+    hours = f"{trained['hours']} hours" if "hours" in trained else "an interrupted run"
+    return (f"{trained['date']}, {hours}, {trained['words']:,} words of {', '.join(trained['data'])}:\n\n"
+            f"    {trained['command']}\n")
+
+
 def write_report(folder, config, metrics, kept):
     """report.md: what was trained on what, how, and how well it reads."""
-    chain, lines = config["trained"], []
+    chain, averaged_with, steps = config["trained"], [], []
     while chain:
-        hours = f"{chain['hours']} hours" if "hours" in chain else "an interrupted run"
-        lines.append(f"{chain['date']}, {hours}, {chain['words']:,} words of {', '.join(chain['data'])}:\n\n"
-                     f"    {chain['command']}\n")
-        chain = chain.get("pretrained")
+        steps.append(("before that, " if steps else "") + describe_step(chain))
+        steps += [f"its outcome averaged with that of {describe_step(other)}" for other in averaged_with if other]
+        averaged_with, chain = chain.get("averaged_with", []), chain.get("pretrained")
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:{',' if isinstance(value, int) else '.4f'}} |"
                      for name, value in metrics.items())
     with utils.written_whole(folder / "report.md") as beside:
@@ -814,7 +839,7 @@ def write_report(folder, config, metrics, kept):
 
 Trained on {utils.hardware()}, the last step first:
 
-""" + "\nbefore that, ".join(lines) + f"""
+""" + "\n".join(steps) + f"""
 On {metrics["words"]:,} validation words of two letters or digits and more, greedy decoding; lower case, letters and digits
 only, or, where a row says cased, all that the alphabet can write:
 

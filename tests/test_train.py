@@ -317,6 +317,35 @@ def test_a_network_without_stn(words_folder, tmp_path):
     assert reader.read(np.zeros((32, 100), np.uint8)).text == ""
 
 
+def test_the_mean_of_two_models(words_folder, tmp_path):
+    import h5py
+    a, b = (train_on(words_folder, tmp_path / seed, "--nbepochs", "1", "--random_state", seed) for seed in "12")
+    options = ["--path", str(words_folder), "--save_path", str(tmp_path), "--pretrained_path", str(a), "--pretrained_path"]
+    train.main([*options, str(b), "--model_name", "mean", "--nbepochs", "0", "--workers", "1"])
+
+    def weights(model):
+        found = {}
+        with h5py.File(model / "final.weights.h5") as file:
+            file.visititems(lambda name, item: found.update({name: item[()]} if isinstance(item, h5py.Dataset) else {}))
+        return found
+
+    of_a, of_b, mean = weights(a), weights(b), weights(tmp_path / "mean")
+    assert len(mean) > 60 and any(abs(of_a[name] - of_b[name]).max() > 0.01 for name in mean)
+    for name, weight in mean.items():
+        np.testing.assert_allclose(weight, (of_a[name].astype(float) + of_b[name]) / 2, rtol=1e-5, atol=1e-7)
+    assert [(row["model"], row["batch"]) for row in history(tmp_path / "mean")] == [("m", "4"), ("mean", "0")]
+    trained = utils.load_config(tmp_path / "mean")["trained"]
+    assert trained["words"] == 0 and trained["pretrained"]["words"] == 32
+    report = (tmp_path / "mean" / "report.md").read_text()
+    steps = [report.index(f"--random_state {seed}") for seed in ("1", "2")]
+    assert report.index("--nbepochs 0") < steps[0] < report.index("its outcome averaged with that of") < steps[1]
+    other = train_on(words_folder, tmp_path / "other", "--nbepochs", "1", "--GRU", "--no_stn")
+    with pytest.raises(utils.UserError, match="has another network or alphabet than .*; a mean takes models of the same"):
+        train.main([*options, str(other), "--model_name", "third"])
+    with pytest.raises(utils.UserError, match="--nbepochs 0: trains nothing; that takes a --pretrained_path"):
+        train.main(["--path", str(words_folder), "--nbepochs", "0"])
+
+
 def test_options_that_contradict_the_pretrained_model_are_refused(words_folder, tmp_path):
     old = train_on(words_folder, tmp_path, "--nbepochs", "1")
     with pytest.raises(utils.UserError, match="has time_dense_size 16, not 99"):
