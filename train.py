@@ -848,6 +848,8 @@ only, or, where a row says cased, all that the alphabet can write:
 {rows}
 
 The weights are the {kept} ones{" by the loss on these words" if kept == "best" else ""}.
+
+![Losses and accuracy, of this training and those before it](losses.png)
 """, encoding="utf8")
 
 
