@@ -604,7 +604,7 @@ def write_history(folder, history):
     """history.csv and losses.png of a list of validations, each a dict; one training after the other."""
     import matplotlib
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     names = list(dict.fromkeys(name for row in history for name in row))
     utils.write_csv(folder / "history.csv", [names, *([row.get(name, "") for name in names] for row in history)])
@@ -620,7 +620,7 @@ def write_history(folder, history):
                       rotation=90, va="top", fontsize="x-small", color="grey")
         end = batches[-1]
     axis.set(xlabel="batch", ylabel="CTC loss a word", yscale="log")
-    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set(major_formatter="{x:g}", minor_formatter=ticker.LogFormatter())
     accuracy.set(ylabel="validation word accuracy", ylim=(0, 1))
     figure.legend(handles=[*axis.lines[:2], accuracy.lines[0]], loc="outside upper center", ncols=3)
     with utils.written_whole(folder / "losses.png") as beside:
