@@ -94,7 +94,8 @@ def parse_args(argv=None):
     add_job_options(parser.add_argument_group("job").add_argument)
     args = parser.parse_args(argv)
     if args.pretrained and args.pretrained_path:
-        raise UserError(f"--pretrained_path names {args.pretrained_path[0]}, the last argument {args.pretrained}: give one")
+        raise UserError(f"--pretrained_path names {args.pretrained_path[0]}, the last argument {args.pretrained}: give one, "
+                        "or --pretrained_path twice for their mean")
     args.pretrained_path = args.pretrained_path or [args.pretrained] * bool(args.pretrained)
     check_numbers(args)
     if not args.path and not args.synth:
@@ -348,6 +349,8 @@ def start_config(args):
         if config["network"].get(name) != value:
             raise UserError(f"{folder} has {name} {config['network'].get(name)}, not {value}; leave that option out")
     alphabet = utils.Alphabet(args.alphabet).characters if args.alphabet else config["alphabet"]
+    if not args.nbepochs and alphabet != config["alphabet"]:
+        raise UserError("--nbepochs 0: another alphabet has a last layer to train; give it an epoch or more")
     return {"alphabet": alphabet, "network": config["network"], "pretrained": [its.get("trained") for its in configs]}
 
 
@@ -588,14 +591,14 @@ def read_history(folder):
         return int(text) if text.isdigit() else float(text)
 
     try:
-        with open(folder / "history.csv", newline="", encoding="utf8") as file:
-            history = [{"model": folder.name, **{name: value if name == "model" else number(value)
+        with open(folder / "history.csv", newline="", encoding="utf8", errors="surrogateescape") as file:
+            history = [{"model": folder.resolve().name, **{name: value if name == "model" else number(value)
                                                  for name, value in row.items() if value}} for row in csv.DictReader(file)]
         [row[name] for row in history for name in ("batch", "loss", "val_loss", "word_accuracy")]
         return history
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
         raise UserError(f"{folder / 'history.csv'}: not train.py's ({type(error).__name__}: {error}); mend it or move it "
                         "away") from None
 
@@ -616,8 +619,8 @@ def write_history(folder, history):
         axis.plot(batches, [row["val_loss"] for row in rows], ".-", color="tab:orange", label="validation loss")
         accuracy.plot(batches, [row["word_accuracy"] for row in rows], ".--", color="tab:green", label="word accuracy")
         axis.axvline(end, color="lightgrey", zorder=0)
-        axis.annotate(model, (end, 1), (3, -3), xycoords=axis.get_xaxis_transform(), textcoords="offset points",
-                      rotation=90, va="top", fontsize="x-small", color="grey")
+        axis.annotate(model.encode(errors="replace").decode(), (end, 1), (3, -3), xycoords=axis.get_xaxis_transform(),
+                      textcoords="offset points", rotation=90, va="top", fontsize="x-small", color="grey", parse_math=False)
         end = batches[-1]
     axis.set(xlabel="batch", ylabel="CTC loss a word", yscale="log")
     axis.yaxis.set(major_formatter="{x:g}", minor_formatter=ticker.LogFormatter())
@@ -629,10 +632,10 @@ def write_history(folder, history):
 
 
 def one_by_one(history):
-    """[(model, its rows)]: a history of several trainings, apart; one begins where the name changes or the batch falls."""
+    """[(model, its rows)]: several trainings, apart; one begins where the name changes or the batch does not rise."""
     trainings = []
     for row in history:
-        if not trainings or trainings[-1][0] != row["model"] or row["batch"] < trainings[-1][1][-1]["batch"]:
+        if not trainings or trainings[-1][0] != row["model"] or row["batch"] <= trainings[-1][1][-1]["batch"]:
             trainings.append((row["model"], []))
         trainings[-1][1].append(row)
     return trainings
@@ -652,8 +655,6 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
         for name in WRITTEN:  # of the model that --overwrite replaces
             (folder / name).unlink(missing_ok=True)
         training.save()  # so that --resume works from the first moment
-        if reads_already(args, config):
-            training.validate()
     utils.write_json(folder / "config.json", config)
     workers = args.workers or (os.cpu_count() if utils.gpus() else 1)
     reading = utils.Batches(data.words, data.train, data.labels, size, args.batch_size, training.batches, training.batch,
@@ -661,6 +662,9 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
     reading.unreadable.update(training.unreadable | validation.unreadable)
     training.unreadable = reading.unreadable
     with contextlib.closing(reading):
+        if not training.batch and not training.history and reads_already(args, config):
+            training.validate()
+            training.save()
         if training.batch < training.batches and not training.stopped_early:
             run_fit(network, reading, training)
     if not training.history or training.history[-1]["batch"] < training.batch:  # interrupted in its last validation
