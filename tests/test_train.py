@@ -278,7 +278,8 @@ def test_the_history_of_a_fine_tuning_begins_with_what_it_went_on_from(words_fol
     assert [row["batch"] for row in rows] == ["2", "4", "0", "3", "4", "3", "4"]
     assert rows[0]["cased_cer"] == "" != rows[-1]["cased_cer"]
     with pytest.raises(utils.UserError, match="--nbepochs 0: another alphabet has a last layer to train"):
-        train.main([*options, "--nbepochs", "0", "--model_name", "third", "--pretrained_path", str(new), "--alphabet", "ascii"])
+        train.main([*options, "--nbepochs", "0", "--model_name", "third", "--pretrained_path", str(new),
+                    "--alphabet", "ascii"])
     (new / "history.csv").write_text("epoch,loss\n1,2.5\n")
     with pytest.raises(utils.UserError, match="history.csv: not train.py's .KeyError: 'batch'.; mend it or move it away"):
         train.main([*options, "--model_name", "third", "--pretrained_path", str(new)])
