@@ -520,7 +520,8 @@ class Training(keras.callbacks.Callback):
         self.since_validation = []
         self.history.append(row)
         write_history(self.folder, self.earlier + self.history)
-        tqdm.write(f"batch {self.batch:,}: loss {row['loss']:.3f}, validation loss {row['val_loss']:.3f}, "
+        tqdm.write(f"batch {self.batch:,}: " + (f"loss {row['loss']:.3f}, " if self.batch else "")
+                   + f"validation loss {row['val_loss']:.3f}, "
                    f"word accuracy {row['word_accuracy']:.4f}, CER {row['cer']:.4f}, edit distance "
                    f"{row['mean_edit_distance']:.3f}, normalised {row['normalised_edit_distance']:.4f}; "
                    + ", ".join(f"{truth} -> {text or '(nothing)'}" for text, truth in examples))
@@ -690,7 +691,7 @@ def settings_of(args, config, data):
     for part in (data.train, data.valid, data.labels, data.words.text_ids):
         words = zlib.crc32(np.ascontiguousarray(part), words)
     options = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "augment", "val_instances",
-               *(("synth", *render.OPTIONS) if args.synth else ()))
+               "pretrained_path", *(("synth", *render.OPTIONS) if args.synth else ()))
     return {"network": config["network"], "alphabet": config["alphabet"], "words": words,
             "backend": keras.backend.backend(), **{f"--{name}": str(getattr(args, name)) for name in options}}
 
@@ -823,25 +824,36 @@ def write_summary(folder, network):
         beside.write_text(lines.getvalue(), encoding="utf8")
 
 
+def parents(trained):
+    return [parent for parent in (trained.get("pretrained"), *trained.get("averaged_with", [])) if parent]
+
+
+def ancestry(trained):
+    """All trainings that led to this one, and this one: each once, none before one that started from it."""
+    generation, all_of_them = [trained], []
+    while generation:
+        all_of_them += generation
+        generation = [parent for one in generation for parent in parents(one)]
+    return list({json.dumps(one): one for one in reversed(all_of_them)}.values())[::-1]
+
+
 def describe_step(trained):
+    what = f"{trained['words']:,} words of {', '.join(trained['data'])}"
+    if not trained["words"]:
+        what = f"the mean of {len(parents(trained))} models' weights" if trained.get("averaged_with") else "no words"
     hours = f"{trained['hours']} hours" if "hours" in trained else "an interrupted run"
-    return (f"{trained['date']}, {hours}, {trained['words']:,} words of {', '.join(trained['data'])}:\n\n"
-            f"    {trained['command']}\n")
+    return f"{trained['date']}, {hours}, {what}:\n\n    {trained['command']}\n"
 
 
 def write_report(folder, config, metrics, kept):
     """report.md: what was trained on what, how, and how well it reads."""
-    chain, averaged_with, steps = config["trained"], [], []
-    while chain:
-        steps.append(("before that, " if steps else "") + describe_step(chain))
-        steps += [f"its outcome averaged with that of {describe_step(other)}" for other in averaged_with if other]
-        averaged_with, chain = chain.get("averaged_with", []), chain.get("pretrained")
+    steps = [describe_step(trained) for trained in ancestry(config["trained"])]
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:{',' if isinstance(value, int) else '.4f'}} |"
                      for name, value in metrics.items())
     with utils.written_whole(folder / "report.md") as beside:
         beside.write_text(f"""# {folder.name}
 
-Trained on {utils.hardware()}, the last step first:
+Trained on {utils.hardware()}, the last step first; what a step started from, its --pretrained_path, is further down:
 
 """ + "\n".join(steps) + f"""
 On {metrics["words"]:,} validation words of two letters or digits and more, greedy decoding; lower case, letters and digits

@@ -594,8 +594,24 @@ def build_network(classes, size=(100, 32), preset="lite", synchronized=False, **
 
 def _normalise(x, synchronized, name):
     # momentum: averages over 10 batches; over Keras's 100 they lag behind the weights early in a training
-    x = layers.BatchNormalization(momentum=0.9, synchronized=synchronized, name=f"{name}_bn")(x)
+    x = BatchNormalization(momentum=0.9, synchronized=synchronized, name=f"{name}_bn")(x)
     return layers.ReLU(6.0, name=f"{name}_relu6")(x)
+
+
+@keras.saving.register_keras_serializable(package="crnn_ocr_lite")
+class BatchNormalization(layers.BatchNormalization):
+    """Keras's, trained by TensorFlow's fused kernel where that runs: on a CPU a step of the network is a sixth shorter."""
+
+    def call(self, inputs, training=None, mask=None):
+        if not training or not self.trainable or self.synchronized or keras.backend.backend() != "tensorflow":
+            return super().call(inputs, training=training, mask=mask)
+        import tensorflow as tf
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            inputs, ops.convert_to_tensor(self.gamma), ops.convert_to_tensor(self.beta), epsilon=self.epsilon)
+        count = ops.cast(ops.size(inputs) // inputs.shape[-1], "float32")
+        for moving, batch in ((self.moving_mean, mean), (self.moving_variance, variance * (count - 1) / count)):
+            moving.assign(self.momentum * moving + (1 - self.momentum) * batch)  # Keras's variance divides by the count
+        return outputs
 
 
 # --- Batches --------------------------------------------------------------------------------------------------
@@ -1000,8 +1016,9 @@ def fit_decoding(alphabet, logits, truths):
     logits: float [N, T, C]; truths: list of str. Texts are equal here if their letters and digits are, without case;
     words of one letter are left out. None where fewer than 100 words are left; more than 2,000 are not needed.
     A temperature is the one with the highest likelihood of which words were right and which not (after Guo et al.,
-    2017). Of the lexicon's weights and margins those are taken that read most words, and lose no more than about one in
-    100 of the words outside the lexicon. With an alphabet that cannot write English only the temperature is fitted.
+    2017). Of the lexicon's weights and margins those are taken that read most words, where a word outside the lexicon
+    counts as three: those are names and numbers, which one looks for, and which a lexicon reads away. With an alphabet
+    that cannot write English only the temperature is fitted.
     """
     kept = [k for k, truth in enumerate(truths) if len(letters_and_digits(truth)) > 1]
     if len(kept) < FITTED_ON[0]:
@@ -1020,13 +1037,13 @@ def fit_decoding(alphabet, logits, truths):
         lexicon = load_lexicon("en", alphabet, DECODING)
     except UserError:
         return fitted
-    outside = np.array([alphabet.encode(alphabet.spell(truth)[0]) not in lexicon for truth in truths])
-    least, most = right(free)[outside].sum() - round(outside.sum() / 100), -1
+    worth = np.array([1 if alphabet.encode(alphabet.spell(truth)[0]) in lexicon else 3 for truth in truths])
+    most = -1
     for weight, margin in itertools.product((0.2, 0.5, 0.8), (0, 1, 2, 3, 4, 6, 8)):
         lexicon.weigh(weight, margin)
-        correct = right(ctc.beam_search(logits, lexicon=lexicon))
-        if correct[outside].sum() >= least and correct.sum() > most:
-            most, fitted["lexicon_weight"], fitted["lexicon_margin"] = correct.sum(), weight, float(margin)
+        read = worth @ right(ctc.beam_search(logits, lexicon=lexicon))
+        if read > most:
+            most, fitted["lexicon_weight"], fitted["lexicon_margin"] = read, weight, float(margin)
     lexicon.weigh(fitted["lexicon_weight"], fitted["lexicon_margin"])
     found = ctc.beam_search(logits, top_paths=CANDIDATES, lexicon=lexicon)
     fitted["lexicon_temperature"] = fit_temperature(found, right(found), lexicon)

@@ -211,6 +211,9 @@ def test_a_training_is_resumed_with_its_own_settings_only(words_folder, tmp_path
     monkeypatch.undo()
     with pytest.raises(utils.UserError, match="--lr, --random_state differ"):
         train_on(words_folder, tmp_path, "--nbepochs", "1", "--lr", "0.1", "--random_state", "5", "--resume")
+    started = train_on(words_folder, tmp_path / "other", "--nbepochs", "1")
+    with pytest.raises(utils.UserError, match="--resume: --pretrained_path differ"):
+        train_on(words_folder, tmp_path, "--nbepochs", "1", "--pretrained_path", str(started), "--resume")
     state = (tmp_path / "m" / train.STATE).read_bytes()
     (tmp_path / "m" / train.STATE).write_bytes(state[:1000])
     with pytest.raises(utils.UserError, match="resume.npz: damaged"):
@@ -320,6 +323,13 @@ def test_a_network_without_stn(words_folder, tmp_path):
     assert reader.read(np.zeros((32, 100), np.uint8)).text == ""
 
 
+def test_a_report_names_each_step_once_and_after_what_came_of_it():
+    first, second = {"command": "first"}, {"command": "second", "pretrained": {"command": "first"}}
+    third = {"command": "third", "pretrained": second}
+    mean = {"command": "mean", "pretrained": second, "averaged_with": [third, None]}
+    assert train.ancestry(mean) == [mean, third, second, first]
+
+
 def test_the_mean_of_two_models(words_folder, tmp_path):
     import h5py
     a, b = (train_on(words_folder, tmp_path / seed, "--nbepochs", "1", "--random_state", seed) for seed in "12")
@@ -340,8 +350,8 @@ def test_the_mean_of_two_models(words_folder, tmp_path):
     trained = utils.load_config(tmp_path / "mean")["trained"]
     assert trained["words"] == 0 and trained["pretrained"]["words"] == 32
     report = (tmp_path / "mean" / "report.md").read_text()
-    steps = [report.index(f"--random_state {seed}") for seed in ("1", "2")]
-    assert report.index("--nbepochs 0") < steps[0] < report.index("its outcome averaged with that of") < steps[1]
+    assert "hours, the mean of 2 models' weights:" in report and report.count("hours, 32 words of ") == 2
+    assert report.index("--nbepochs 0") < report.index("--random_state 1") < report.index("--random_state 2")
     other = train_on(words_folder, tmp_path / "other", "--nbepochs", "1", "--GRU", "--no_stn")
     with pytest.raises(utils.UserError, match="has another network or alphabet than .*; a mean takes models of the same"):
         train.main([*options, str(other), "--model_name", "third"])

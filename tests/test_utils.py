@@ -579,6 +579,19 @@ def test_recurrent_layers_can_be_chosen():
             assert isinstance(layer.forward_layer, kind) and layer.output.shape[1:] == (50, units)
 
 
+def test_fused_batch_normalisation_trains_as_keras_s_own():
+    images, outcomes = 3 + 2 * np.random.default_rng(0).normal(size=(4, 5, 3, 2)).astype(np.float32), []
+    for kind in (keras.layers.BatchNormalization, utils.BatchNormalization):
+        inputs = keras.Input((5, 3, 2))
+        network = keras.Model(inputs, kind(momentum=0.9)(inputs) ** 2)
+        network.layers[1].set_weights([*np.array([[1, 2], [0, 3], [0, 0], [1, 1]], np.float32)])
+        network.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+        losses = [float(network.train_on_batch(images, np.ones_like(images))) for _ in range(3)]
+        outcomes.append([losses, *network.layers[1].get_weights(), to_numpy(network(images))])
+    for keras_s, ours in zip(*outcomes):
+        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-5)
+
+
 TRAIN = """
 import sys
 import numpy as np
@@ -870,6 +883,18 @@ def test_decoding_is_fitted_to_what_was_right():
     known = np.array([word != "xqzzv" for word in words])
     assert right["lexicon"][known].mean() > 0.95 > 0.6 > right["free"][known].mean()
     assert right["lexicon"][~known].mean() == right["free"][~known].mean()
+
+
+@pytest.mark.parametrize("names, kept", [(40, True), (10, False)])
+def test_a_word_outside_the_lexicon_counts_as_three(names, kept):
+    """What reads "idea" right, 100 - names times, reads the name "iqea" away: worth it for 90 : 10, not for 60 : 40."""
+    alphabet, words = Alphabet("seed"), ["iqea"] * names + ["idea"] * (100 - names)
+    logits = np.zeros((100, 8, 38))
+    logits[:, range(0, 8, 2), alphabet.encode("iqea")] = 12
+    logits[:, 1::2, 0] = 12
+    logits[:, 2, alphabet.encode("d")[0]] = 9  # 3 nats behind the q
+    reader = utils.Reader(Brightness(), alphabet, utils.fit_decoding(alphabet, logits, words), lexicon="en")
+    assert {best[0].text for best in reader.decode(logits)} == {"iqea" if kept else "idea"}
 
 
 def test_an_alphabet_that_cannot_write_english_gets_its_temperature_only():
