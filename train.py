@@ -127,7 +127,7 @@ def add_network_options(add):
     add("--preset", choices=utils.PRESETS, help="lite (default) or seed, the network of 2018")
     add("--no_stn", action="store_true", help="no spatial transformer before the convolutions")
     add("--GRU", action="store_true", help="GRU instead of the preset's recurrent layers")
-    add("--n_units", type=int, help="units of each recurrent layer and direction")
+    add("--n_units", type=int, help="units of each recurrent layer and direction; more than --pretrained_path has: the network grows")
     add("--time_dense_size", type=int, help="units of the dense layer before them")
     add("--imgh", "--height", type=int, help="height of the network's image (default 32)")
     add("--imgW", "--width", type=int, help="its width (default 100)")
@@ -345,13 +345,14 @@ def start_config(args):
             raise UserError(f"--pretrained_path {other}: is the new model's own folder; give it another --model_name")
         if (its["network"], its["alphabet"]) != (config["network"], config["alphabet"]):
             raise UserError(f"{other} has another network or alphabet than {folder}; a mean takes models of the same")
+    network = {**config["network"], "n_units": max(config["network"]["n_units"], asked.get("n_units", 0))}
     for name, value in asked.items():
-        if config["network"].get(name) != value:
-            raise UserError(f"{folder} has {name} {config['network'].get(name)}, not {value}; leave that option out")
+        if network.get(name) != value:
+            raise UserError(f"{folder} has {name} {network.get(name)}, not {value}; leave that option out")
     alphabet = utils.Alphabet(args.alphabet).characters if args.alphabet else config["alphabet"]
     if not args.nbepochs and alphabet != config["alphabet"]:
         raise UserError("--nbepochs 0: another alphabet has a last layer to train; give it an epoch or more")
-    return {"alphabet": alphabet, "network": config["network"], "pretrained": [its.get("trained") for its in configs]}
+    return {"alphabet": alphabet, "network": network, "pretrained": [its.get("trained") for its in configs]}
 
 
 def start_network(args, config, devices=1):
@@ -360,13 +361,31 @@ def start_network(args, config, devices=1):
     if args.pretrained_path:
         folder, _ = utils.find_model(args.pretrained_path[0])
         old = utils.load_config(folder)
-        pretrained = network if reads_already(args, config) else utils.network_of(old)
+        pretrained = utils.network_of(old)
         load_mean(pretrained, [utils.find_model(path)[1] for path in args.pretrained_path])
-        if pretrained is not network:
-            for layer, old_layer in zip(network.layers[:-1], pretrained.layers[:-1]):
-                layer.set_weights(old_layer.get_weights())
+        units = [shape["network"]["n_units"] for shape in (config, old)]
+        for layer, old_layer in zip(network.layers[:-1], pretrained.layers[:-1]):
+            weights = zip(layer.get_weights(), old_layer.get_weights())
+            layer.set_weights([grown(*pair, *units) if layer.name.startswith("recurrent") else pair[1] for pair in weights])
+        if reads_already(args, config):
+            kernel, bias = pretrained.layers[-1].get_weights()
+            network.layers[-1].set_weights([grown(np.zeros((len(bias), 2 * units[0])), kernel.T, *units).T, bias])
+        else:
             print(f"another alphabet than {folder}'s: the last layer starts afresh")
     return network
+
+
+def grown(fresh, weights, units, old_units):
+    """`weights` of a layer with `old_units` recurrent units in the place of as many of the `units` of `fresh`.
+
+    fresh: float [..., gates * units], weights: float [..., gates * old_units]. What the other units write is not read
+    by these, so the network does what it did; after Chen, Goodfellow, Shlens: Net2Net, ICLR 2016.
+    """
+    grown = fresh.reshape(-1, fresh.shape[-1] // units, units).copy()
+    weights = weights.reshape(-1, grown.shape[1], old_units)
+    grown[:len(weights), :, :old_units] = weights
+    grown[len(weights):, :, :old_units] = 0
+    return grown.reshape(fresh.shape)
 
 
 def load_mean(network, files):

@@ -323,6 +323,27 @@ def test_a_network_without_stn(words_folder, tmp_path):
     assert reader.read(np.zeros((32, 100), np.uint8)).text == ""
 
 
+@pytest.mark.parametrize("preset, rnn", [("lite", "GRU"), ("lite", "LSTM"), ("seed", "GRU")])
+def test_a_network_that_grows_does_what_it_did(preset, rnn, tmp_path):
+    shape = {"preset": preset, "width": 40, "height": 28, **utils.PRESETS[preset], "rnn": rnn, "n_units": 3}
+    utils.write_json(tmp_path / "config.json", {"alphabet": "abc", "network": shape})
+    small = utils.network_of(utils.load_config(tmp_path))
+    small.save_weights(tmp_path / utils.WEIGHTS["final"])
+    images = np.random.default_rng(0).random((2, 40, 28, 1), np.float32)
+    args = train.parse_args(["--path", "words", "--pretrained_path", str(tmp_path), "--n_units", "5"])
+    config = train.start_config(args)
+    grown = train.start_network(args, config)
+    assert config["network"]["n_units"] == 5 and grown.count_params() > small.count_params()
+    np.testing.assert_allclose(grown.predict(images, verbose=0), small.predict(images, verbose=0), atol=1e-5)
+    train.compile_network(grown, args, 3)
+    for _ in range(3):
+        grown.train_on_batch(images, np.array([[1, 2], [3, 0]]))
+    kernel = grown.get_layer("logits").get_weights()[0].reshape(2, 5, 4)
+    assert abs(kernel[:, 3:]).min() > 0  # the new units have begun to be read
+    with pytest.raises(utils.UserError, match="has n_units 3, not 2; leave that option out"):
+        train.start_config(train.parse_args(["--path", "words", "--pretrained_path", str(tmp_path), "--n_units", "2"]))
+
+
 def test_a_report_names_each_step_once_and_after_what_came_of_it():
     first, second = {"command": "first"}, {"command": "second", "pretrained": {"command": "first"}}
     third = {"command": "third", "pretrained": second}
