@@ -127,7 +127,8 @@ def add_network_options(add):
     add("--preset", choices=utils.PRESETS, help="lite (default) or seed, the network of 2018")
     add("--no_stn", action="store_true", help="no spatial transformer before the convolutions")
     add("--GRU", action="store_true", help="GRU instead of the preset's recurrent layers")
-    add("--n_units", type=int, help="units of each recurrent layer and direction; more than --pretrained_path has: the network grows")
+    add("--n_units", type=int, help="units of each recurrent layer and direction (lite 160, seed 256); may be more than "
+                                    "--pretrained_path's, whose network then grows")
     add("--time_dense_size", type=int, help="units of the dense layer before them")
     add("--imgh", "--height", type=int, help="height of the network's image (default 32)")
     add("--imgW", "--width", type=int, help="its width (default 100)")
@@ -345,10 +346,14 @@ def start_config(args):
             raise UserError(f"--pretrained_path {other}: is the new model's own folder; give it another --model_name")
         if (its["network"], its["alphabet"]) != (config["network"], config["alphabet"]):
             raise UserError(f"{other} has another network or alphabet than {folder}; a mean takes models of the same")
-    network = {**config["network"], "n_units": max(config["network"]["n_units"], asked.get("n_units", 0))}
+    network = {**utils.PRESETS[config["network"]["preset"]], **config["network"]}
+    if asked.get("n_units", 0) > network["n_units"]:
+        print(f"the network grows from {network['n_units']} to {asked['n_units']} recurrent units a direction")
+        network["n_units"] = asked["n_units"]
     for name, value in asked.items():
         if network.get(name) != value:
-            raise UserError(f"{folder} has {name} {network.get(name)}, not {value}; leave that option out")
+            raise UserError(f"{folder} has {name} {network.get(name)}, not {value}; leave that option out"
+                            + ", or give more: it can grow" * (name == "n_units"))
     alphabet = utils.Alphabet(args.alphabet).characters if args.alphabet else config["alphabet"]
     if not args.nbepochs and alphabet != config["alphabet"]:
         raise UserError("--nbepochs 0: another alphabet has a last layer to train; give it an epoch or more")
@@ -360,32 +365,43 @@ def start_network(args, config, devices=1):
     network = utils.network_of(config, **({"synchronized": True} if devices > 1 else {}))
     if args.pretrained_path:
         folder, _ = utils.find_model(args.pretrained_path[0])
-        old = utils.load_config(folder)
-        pretrained = utils.network_of(old)
+        pretrained = utils.network_of(utils.load_config(folder))
         load_mean(pretrained, [utils.find_model(path)[1] for path in args.pretrained_path])
-        units = [shape["network"]["n_units"] for shape in (config, old)]
-        for layer, old_layer in zip(network.layers[:-1], pretrained.layers[:-1]):
-            weights = zip(layer.get_weights(), old_layer.get_weights())
-            layer.set_weights([grown(*pair, *units) if layer.name.startswith("recurrent") else pair[1] for pair in weights])
-        if reads_already(args, config):
-            kernel, bias = pretrained.layers[-1].get_weights()
-            network.layers[-1].set_weights([grown(np.zeros((len(bias), 2 * units[0])), kernel.T, *units).T, bias])
-        else:
+        same_alphabet = reads_already(args, config)
+        copy_weights(pretrained, network, same_alphabet)
+        if not same_alphabet:
             print(f"another alphabet than {folder}'s: the last layer starts afresh")
     return network
 
 
-def grown(fresh, weights, units, old_units):
-    """`weights` of a layer with `old_units` recurrent units in the place of as many of the `units` of `fresh`.
+def copy_weights(pretrained, network, last_layer=True):
+    """Give `network` the weights of `pretrained`, its last layer's too or not.
 
-    fresh: float [..., gates * units], weights: float [..., gates * old_units]. What the other units write is not read
-    by these, so the network does what it did; after Chen, Goodfellow, Shlens: Net2Net, ICLR 2016.
+    `network` may have more recurrent units. The new ones start at random and are read with weight 0, so that it does what
+    `pretrained` does, the aim of Net2Net (Chen, Goodfellow, Shlens, ICLR 2016), which makes them copies of old ones instead.
     """
-    grown = fresh.reshape(-1, fresh.shape[-1] // units, units).copy()
-    weights = weights.reshape(-1, grown.shape[1], old_units)
-    grown[:len(weights), :, :old_units] = weights
-    grown[len(weights):, :, :old_units] = 0
-    return grown.reshape(fresh.shape)
+    units, old_units = (each.get_layer("recurrent2").forward_layer.units for each in (network, pretrained))
+    for layer, old_layer in zip(network.layers[:-1], pretrained.layers[:-1]):
+        weights = old_layer.get_weights()
+        if layer.name.startswith("recurrent"):
+            weights = [wider(*pair, units, old_units) for pair in zip(layer.get_weights(), weights)]
+        layer.set_weights(weights)
+    if last_layer:
+        kernel, bias = pretrained.layers[-1].get_weights()  # the kernel's rows: forward units, then backward ones
+        unread = np.zeros((len(bias), 2 * units))
+        network.layers[-1].set_weights([wider(unread, kernel.T, units, old_units).T, bias])
+
+
+def wider(fresh, weights, units, old_units):
+    """`fresh`, float [..., blocks * units], with `weights`, float [..., blocks * old_units], at the first units of each block.
+
+    A block is a gate or a direction. There fresh's further rows, which are of new units, become 0.
+    """
+    result = fresh.reshape(-1, fresh.shape[-1] // units, units).copy()
+    weights = weights.reshape(-1, result.shape[1], old_units)
+    result[:len(weights), :, :old_units] = weights
+    result[len(weights):, :, :old_units] = 0
+    return result.reshape(fresh.shape)
 
 
 def load_mean(network, files):
@@ -710,9 +726,11 @@ def settings_of(args, config, data):
     for part in (data.train, data.valid, data.labels, data.words.text_ids):
         words = zlib.crc32(np.ascontiguousarray(part), words)
     options = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "augment", "val_instances",
-               "pretrained_path", *(("synth", *render.OPTIONS) if args.synth else ()))
+               *(("synth", *render.OPTIONS) if args.synth else ()))
     return {"network": config["network"], "alphabet": config["alphabet"], "words": words,
-            "backend": keras.backend.backend(), **{f"--{name}": str(getattr(args, name)) for name in options}}
+            "backend": keras.backend.backend(),
+            "--pretrained_path": [str(utils.find_model(path)[1].resolve()) for path in args.pretrained_path],
+            **{f"--{name}": str(getattr(args, name)) for name in options}}
 
 
 def run_fit(network, reading, training):
@@ -843,25 +861,19 @@ def write_summary(folder, network):
         beside.write_text(lines.getvalue(), encoding="utf8")
 
 
-def parents(trained):
-    return [parent for parent in (trained.get("pretrained"), *trained.get("averaged_with", [])) if parent]
-
-
 def ancestry(trained):
     """All trainings that led to this one, and this one: each once, none before one that started from it."""
-    generation, all_of_them = [trained], []
-    while generation:
-        all_of_them += generation
-        generation = [parent for one in generation for parent in parents(one)]
-    return list({json.dumps(one): one for one in reversed(all_of_them)}.values())[::-1]
+    steps = [trained]
+    for step in steps:  # which grows meanwhile
+        steps += [start for start in (step.get("pretrained"), *step.get("averaged_with", [])) if start]
+    return [step for k, step in enumerate(steps) if step not in steps[k + 1:]]
 
 
 def describe_step(trained):
-    what = f"{trained['words']:,} words of {', '.join(trained['data'])}"
-    if not trained["words"]:
-        what = f"the mean of {len(parents(trained))} models' weights" if trained.get("averaged_with") else "no words"
     hours = f"{trained['hours']} hours" if "hours" in trained else "an interrupted run"
-    return f"{trained['date']}, {hours}, {what}:\n\n    {trained['command']}\n"
+    words = f"{trained['words']:,} words of {', '.join(trained['data'])}" if trained["words"] else "no training"
+    mean = f", from the mean of {1 + len(trained['averaged_with'])} models' weights" if "averaged_with" in trained else ""
+    return f"{trained['date']}, {hours}, {words}{mean}:\n\n    {trained['command']}\n"
 
 
 def write_report(folder, config, metrics, kept):
@@ -872,7 +884,7 @@ def write_report(folder, config, metrics, kept):
     with utils.written_whole(folder / "report.md") as beside:
         beside.write_text(f"""# {folder.name}
 
-Trained on {utils.hardware()}, the last step first; what a step started from, its --pretrained_path, is further down:
+Trained on {utils.hardware()}, the last step first; the models that a command names to start from are made further down:
 
 """ + "\n".join(steps) + f"""
 On {metrics["words"]:,} validation words of two letters or digits and more, greedy decoding; lower case, letters and digits

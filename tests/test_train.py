@@ -338,9 +338,9 @@ def test_a_network_that_grows_does_what_it_did(preset, rnn, tmp_path):
     train.compile_network(grown, args, 3)
     for _ in range(3):
         grown.train_on_batch(images, np.array([[1, 2], [3, 0]]))
-    kernel = grown.get_layer("logits").get_weights()[0].reshape(2, 5, 4)
+    kernel = grown.layers[-1].get_weights()[0].reshape(2, 5, 4)
     assert abs(kernel[:, 3:]).min() > 0  # the new units have begun to be read
-    with pytest.raises(utils.UserError, match="has n_units 3, not 2; leave that option out"):
+    with pytest.raises(utils.UserError, match="has n_units 3, not 2; leave that option out, or give more"):
         train.start_config(train.parse_args(["--path", "words", "--pretrained_path", str(tmp_path), "--n_units", "2"]))
 
 
@@ -371,7 +371,7 @@ def test_the_mean_of_two_models(words_folder, tmp_path):
     trained = utils.load_config(tmp_path / "mean")["trained"]
     assert trained["words"] == 0 and trained["pretrained"]["words"] == 32
     report = (tmp_path / "mean" / "report.md").read_text()
-    assert "hours, the mean of 2 models' weights:" in report and report.count("hours, 32 words of ") == 2
+    assert "hours, no training, from the mean of 2 models' weights:" in report and report.count("hours, 32 words of ") == 2
     assert report.index("--nbepochs 0") < report.index("--random_state 1") < report.index("--random_state 2")
     other = train_on(words_folder, tmp_path / "other", "--nbepochs", "1", "--GRU", "--no_stn")
     with pytest.raises(utils.UserError, match="has another network or alphabet than .*; a mean takes models of the same"):
