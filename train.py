@@ -393,7 +393,7 @@ def copy_weights(pretrained, network, last_layer=True):
 
 
 def wider(fresh, weights, units, old_units):
-    """`fresh`, float [..., blocks * units], with `weights`, float [..., blocks * old_units], at the first units of each block.
+    """`fresh`, float [..., blocks * units], with `weights`, float [..., blocks * old_units], at the first of each block.
 
     A block is a gate or a direction. There fresh's further rows, which are of new units, become 0.
     """
