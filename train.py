@@ -147,6 +147,8 @@ def add_training_options(add):
     add("--validate_every", type=int, metavar="N", default=0, help="validate every N batches, not only after each epoch")
     add("--augment", type=float, default=1.0, metavar="SHARE",
         help="share of the images that is changed at random; the others are shown as they are (default 1: all are changed)")
+    add("--dropout", type=float, default=0.0, metavar="SHARE",
+        help="share of the recurrent layers' outputs left out at random in training (default 0)")
     add("--no_augment", dest="augment", action="store_const", const=0.0, help="the same as --augment 0")
     add("--keep_last", action="store_true", help="final weights: the last ones, not the best")
     add("--random_state", type=int, default=0, help="seed of weights, split, order and augmentation")
@@ -177,6 +179,8 @@ def check_numbers(args):
         raise UserError(f"--train_portion {args.train_portion}: must lie between 0 and 1")
     if not 0 <= args.augment <= 1:
         raise UserError(f"--augment {args.augment}: must lie between 0 and 1")
+    if not 0 <= args.dropout < 1:
+        raise UserError(f"--dropout {args.dropout}: must be 0 or more and below 1")
     if not 0 < args.lr < math.inf:
         raise UserError(f"--lr {args.lr}: must be above 0")
 
@@ -362,7 +366,7 @@ def start_config(args):
 
 def start_network(args, config, devices=1):
     """The network of `config`, with the weights of --pretrained_path if given."""
-    network = utils.network_of(config, **({"synchronized": True} if devices > 1 else {}))
+    network = utils.network_of(config, synchronized=devices > 1, dropout=args.dropout)
     if args.pretrained_path:
         folder, _ = utils.find_model(args.pretrained_path[0])
         pretrained = utils.network_of(utils.load_config(folder))
@@ -381,7 +385,8 @@ def copy_weights(pretrained, network, last_layer=True):
     `pretrained` does, the aim of Net2Net (Chen, Goodfellow, Shlens, ICLR 2016), which makes them copies of old ones instead.
     """
     units, old_units = (each.get_layer("recurrent2").forward_layer.units for each in (network, pretrained))
-    for layer, old_layer in zip(network.layers[:-1], pretrained.layers[:-1]):
+    layers, old_layers = ([layer for layer in each.layers[:-1] if layer.weights] for each in (network, pretrained))
+    for layer, old_layer in zip(layers, old_layers, strict=True):
         weights = old_layer.get_weights()
         if layer.name.startswith("recurrent"):
             weights = [wider(*pair, units, old_units) for pair in zip(layer.get_weights(), weights)]
@@ -725,7 +730,7 @@ def settings_of(args, config, data):
     words = 0
     for part in (data.train, data.valid, data.labels, data.words.text_ids):
         words = zlib.crc32(np.ascontiguousarray(part), words)
-    options = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "augment", "val_instances",
+    options = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "augment", "dropout", "val_instances",
                *(("synth", *render.OPTIONS) if args.synth else ()))
     return {"network": config["network"], "alphabet": config["alphabet"], "words": words,
             "backend": keras.backend.backend(),

@@ -559,13 +559,14 @@ PRESETS = {
 }
 
 
-def build_network(classes, size=(100, 32), preset="lite", synchronized=False, **changes):
+def build_network(classes, size=(100, 32), preset="lite", synchronized=False, dropout=0.0, **changes):
     """The recogniser: images float [B, width, height, 1] -> logits float [B, T, classes], class 0 the blank.
 
     STN, depthwise-separable convolutions (Howard et al., MobileNets, 2017), a dense layer a time step, two
     bidirectional recurrent layers, the first's directions summed, the second's concatenated (after CRNN: Shi, Bai,
     Yao, 2015). `changes` replaces values of the preset: stn (bool), rnn ("LSTM" or "GRU"), n_units, time_dense_size.
-    `synchronized`: batch normalisation over all devices of a tf.distribute strategy.
+    `synchronized`: batch normalisation over all devices of a tf.distribute strategy. `dropout`: share of the recurrent
+    layers' outputs that is 0 in training (Srivastava et al., JMLR 2014); it adds no weights.
     """
     shape = {**PRESETS[preset], **changes}
     inputs = keras.Input((*size, 1), name="image")
@@ -589,6 +590,7 @@ def build_network(classes, size=(100, 32), preset="lite", synchronized=False, **
         cell = (layers.LSTM(shape["n_units"], return_sequences=True) if shape["rnn"] == "LSTM"
                 else layers.GRU(shape["n_units"], return_sequences=True, reset_after=shape["reset_after"]))
         x = layers.Bidirectional(cell, merge_mode=merge_mode, name=f"recurrent{i}")(x)
+        x = layers.Dropout(dropout, name=f"dropout{i}")(x) if dropout else x
     return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name=preset)
 
 

@@ -177,7 +177,7 @@ def test_a_loss_that_is_no_number_stops_with_a_clear_word(tmp_path):
 
 
 def test_training_that_was_interrupted_ends_where_an_uninterrupted_one_does(words_folder, tmp_path, monkeypatch):
-    options = "--nbepochs", "2", "--validate_every", "3", "--keep_last", "--opt", "adam", "--lr", "1e-4"
+    options = "--nbepochs", "2", "--validate_every", "3", "--keep_last", "--opt", "adam", "--lr", "1e-4", "--dropout", "0.3"
     straight = train_on(words_folder, tmp_path / "straight", *options)
 
     on_train_batch_end = train.Training.on_train_batch_end
@@ -321,6 +321,27 @@ def test_a_network_without_stn(words_folder, tmp_path):
     assert with_stn.count_params() - reader.network.count_params() == fewer
     assert reader.straighten(np.zeros((1, 100, 32, 1), np.float32)) is None
     assert reader.read(np.zeros((32, 100), np.uint8)).text == ""
+
+
+def test_drop_out_is_for_training_alone(words_folder, tmp_path):
+    config = {"alphabet": "abc", "network": {**utils.PRESETS["lite"], "width": 100, "height": 32, "n_units": 8}}
+    plain, dropping = utils.network_of(config), utils.network_of(config, dropout=0.25)
+    train.copy_weights(plain, dropping)
+    train.save_weights(dropping, tmp_path / "x.weights.h5")
+    fresh = utils.network_of(config)
+    utils.load_weights(fresh, tmp_path / "x.weights.h5")
+    images = np.random.default_rng(0).random((2, 100, 32, 1), np.float32)
+    for network in (dropping, fresh):
+        np.testing.assert_allclose(network.predict(images, verbose=0), plain.predict(images, verbose=0), atol=1e-6)
+    for name in ("dropout1", "dropout2"):
+        dropped = keras.ops.convert_to_numpy(dropping.get_layer(name)(np.ones((50, 40, 8), np.float32), training=True))
+        assert set(np.unique(dropped).round(4)) == {0, np.float32(1.3333)}  # what stays makes up for the rest
+        assert np.mean(dropped == 0) == pytest.approx(0.25, abs=0.02)
+    model = train_on(words_folder, tmp_path, "--nbepochs", "1", "--dropout", "0.3")
+    assert "--dropout 0.3" in (model / "report.md").read_text()
+    assert utils.load_reader(model).read(np.zeros((32, 100), np.uint8)).text == ""
+    with pytest.raises(utils.UserError, match="--dropout 1.0: must be 0 or more and below 1"):
+        train.main(["--path", str(words_folder), "--dropout", "1"])
 
 
 @pytest.mark.parametrize("preset, rnn", [("lite", "GRU"), ("lite", "LSTM"), ("seed", "GRU")])
