@@ -44,9 +44,10 @@ MAX_LENGTH = 24  # characters; longer ones are too small to read in 32 px
 HEIGHTS = {"scene": (18, 42), "paper": (24, 54), "board": (24, 54)}  # px of the ink
 MAX_HEIGHT, MIN_HEIGHT, MAX_WIDTH = 70, 24, 420  # px of the image
 SIZES = (28, 44, 68)  # px at which fonts are drawn, before the warp fits them
-MIN_GAP = 35  # grey levels between ink and paper where a scene is painted
+MIN_GAP = 20  # grey levels between ink and paper where a scene is painted
 MIN_X_HEIGHT = 7.5  # px of a letter such as "x", where a word has small letters
-READABLE = 26  # grey levels between ink and paper that a part of a finished word must have
+READABLE = {"scene": 12, "paper": 26, "board": 26}  # grey levels between ink and paper in each part of a finished word
+UNDERLINED = 0.07  # of the signs
 TRIES = 100  # texts for a face, and faces for a word, before it is given up
 
 Word = collections.namedtuple("Word", "image text style source")
@@ -175,11 +176,11 @@ class Face:
     def writes(self, text):
         return not self.missing.intersection(text) and all(c in ASCII or self.has(c) for c in text)
 
-    def suited(self, text):
-        """The text in a case that becomes the face."""
+    def suited(self, text, capitals=False):
+        """The text in a case that becomes the face; `capitals`: a hand may write in all capitals."""
         if self.caps_only:
             return text.upper()
-        if self.hand and sum(c.isupper() for c in text) > 1:  # joined scripts look wrong in all capitals
+        if self.hand and not capitals and sum(c.isupper() for c in text) > 1:  # joined scripts look odd in them
             return text[:1] + text[1:].lower() if text.isupper() and text.isalpha() else text.lower()
         return text
 
@@ -375,14 +376,14 @@ def warp(ink, height, style, rng):
     """Ink float32 [H, W] in 0..1, trimmed, of ink uint8, made `height` px high: slant, rotation, stretch, perspective,
     a curved baseline and elastic waves in one remap."""
     tall, wide = ink.shape
-    loose = style != "scene"  # hands slant and wave more than signs
-    slant, turn = rng.normal(0, 0.16 if loose else 0.1), rng.normal(0, 0.03 if loose else 0.045)
-    stretch = math.exp(rng.normal(0, 0.12))
+    loose = style != "scene"  # hands wave more than signs, which stand on curves and come in all widths
+    slant, turn = rng.normal(0, 0.16), rng.normal(0, 0.03 if loose else 0.06)
+    stretch = math.exp(rng.normal(0, 0.12 if loose else 0.2))
     scale = min(height / tall, MAX_WIDTH / (wide * stretch))
     cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
     tilt = rng.normal(0, 0.05 if loose else 0.13, 2) / (max(wide, 2 * tall), 2 * tall)  # of perspective
     forward = np.array([[cos * stretch, cos * slant - sin, 0], [sin * stretch, sin * slant + cos, 0], [*tilt, 1]])
-    arc = min(tall, wide / 6) * float(np.clip(rng.normal(0, 0.35), -0.6, 0.6)) if not loose and rng.random() < 0.2 else 0
+    arc = min(tall, wide / 5) * float(np.clip(rng.normal(0, 0.5), -1, 1)) if not loose and rng.random() < 0.3 else 0
     wave_size, wave_length = tall * rng.normal(0, (0.035, 0.03) if loose else (0.01, 0.01)), tall * rng.uniform(1.2, 4, 2)
     phase = rng.uniform(0, 2 * math.pi, 2)
     half = np.array([wide / 2 + 2 + abs(wave_size[0]), tall / 2 + 2 + abs(wave_size[1]) + abs(arc)])
@@ -523,7 +524,7 @@ def paint_scene(ink, strangers, rng):
     """A sign, a poster, a page of print: any two levels, light on dark as often as not, outlines, shadows, textures."""
     shape = ink.shape
     _, rough, textures = tiles()
-    gap = MIN_GAP + (255 - MIN_GAP) * rng.beta(1.3, 1.6)
+    gap = MIN_GAP + (255 - MIN_GAP) * rng.beta(1.2, 1.9)
     low = rng.uniform(0, 255 - gap)
     paper, fore = (low, low + gap) if rng.random() < 0.5 else (low + gap, low)
     page = np.full(shape, paper, np.float32)
@@ -533,19 +534,22 @@ def paint_scene(ink, strangers, rng):
         page += slope(shape, gap * 0.12, rng)
     if rng.random() < 0.3:  # another surface behind a part of the word, lighter or darker, but on the paper's side
         cover(page, half_plane(shape, rng), np.clip(fore + (paper - fore) * rng.uniform(0.4, 1.6), 0, 255))
+    if rng.random() < 0.08:  # other words behind, upside down so that nobody reads them
+        other = np.roll(ink[::-1, ::-1], rng.integers(0, 1 + np.array(shape)), axis=(0, 1))
+        cover(page, other, fore + (paper - fore) * rng.uniform(0.4, 0.9))
     if strangers is not None:
         cover(page, strangers, fore)
-    kind, size, fill = rng.random(), max(1, round(shape[0] / 24)), fore
-    if kind < 0.12:  # an outline around every letter
-        cover(page, thicken(ink, 2 * size), level_away(fore, 40 + gap / 4, rng))
-    elif kind < 0.18:  # nothing but an outline
+    kind, size, fill = rng.random(), max(1, round(shape[0] / rng.uniform(12, 36))), fore
+    if kind < 0.1:  # nothing but an outline
         cover(page, thicken(ink, 2 * size), fore)
         fill = paper
-    elif kind < 0.36:  # a shadow behind the letters
+    if 0.08 < kind < 0.3:  # a shadow behind the letters, or their other edge
         dx, dy = rng.integers(-2, 3, 2) * size
-        fallen = cv2.warpAffine(ink, np.float32([[1, 0, dx], [0, 1, dy]]), shape[::-1])
-        fallen = cv2.GaussianBlur(fallen, (0, 0), size) if rng.random() < 0.6 else fallen
-        cover(page, fallen * np.float32(rng.uniform(0.3, 0.9)), level_away(fore, 30 + gap / 3, rng))
+        fallen = cv2.warpAffine(thicken(ink, size * (kind < 0.2)), np.float32([[1, 0, dx], [0, 1, dy]]), shape[::-1])
+        fallen = cv2.GaussianBlur(fallen, (0, 0), size) if rng.random() < 0.5 else fallen
+        cover(page, fallen * np.float32(rng.uniform(0.3, 1)), level_away(fore, min(gap / 2, 60), rng))
+    if 0.2 < kind < 0.4:  # an outline around every letter
+        cover(page, thicken(ink, 2 * size), level_away(fore, min(gap / 2, 60), rng))
     if rng.random() < 0.3:
         fill = fill + cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * 0.08)
     cover(page, ink * np.float32(rng.uniform(0.85, 1)), fill)
@@ -630,11 +634,21 @@ PAINT = {"scene": paint_scene, "paper": paint_paper, "board": paint_board}
 
 def pen_width(ink, style, rng):
     """Ink uint8, its strokes as thick as the style has them. Thickness in 1/60 of the height."""
-    size = {"scene": (0, 0), "paper": (0, 1.6), "board": (1, 4)}[style]
+    size = {"scene": (-2.5, 2.5), "paper": (0, 1.6), "board": (1, 4)}[style]
     bold = ink.mean() > 90
-    more = 0 if bold else round(rng.uniform(*size) * ink.shape[0] / 60)
+    more = 0 if bold else max(round(rng.uniform(*size) * ink.shape[0] / 60), 0)
     return cv2.dilate(cv2.copyMakeBorder(ink, more, more, more, more, cv2.BORDER_CONSTANT), dot(more + 1, more + 1)) \
         if more else ink
+
+
+def underline(ink, rng):
+    """Ink uint8 [H, W] with a line beneath it, close or touching."""
+    height, width = ink.shape
+    thick = max(1, round(height * rng.uniform(0.03, 0.12)))
+    below = round(height * rng.uniform(-0.05, 0.15))
+    ink = cv2.copyMakeBorder(ink, 0, max(below + thick, 0), 0, 0, cv2.BORDER_CONSTANT)
+    ink[height + below:height + below + thick] = 255
+    return ink
 
 
 # --- Camera -----------------------------------------------------------------------------------------------------
@@ -654,7 +668,7 @@ def degrade(page, x_height, rng):
     elif kind < 0.6:  # the camera moved
         page = cv2.blur(page, (2 + round(x_height / 12), 1))
     if rng.random() < 0.6:
-        page = page + cut(grain, page.shape, rng) * np.float32(min(abs(rng.normal(0, 4)), 9))
+        page = page + cut(grain, page.shape, rng) * np.float32(min(abs(rng.normal(0, 4)), 9, 0.4 * page.std()))
     image = np.clip(page, 0, 255).astype(np.uint8)
     if rng.random() < 0.35:
         _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))])
@@ -671,8 +685,9 @@ def fit_height(page, ink):
     return tuple(cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (page, ink))
 
 
-def readable(image, ink):
-    """Whether the ink stands out from what is close around it, in every part of the word and in the same sense.
+def readable(image, ink, least):
+    """Whether the ink stands out from what is close around it, in every part of the word and in the same sense, by more
+    than `least` grey levels.
 
     image: uint8 [H, W]; ink: float32 [H, W]. A part is a piece of the width about as wide as high.
     """
@@ -685,7 +700,7 @@ def readable(image, ink):
     if not inked.any():
         return bool(sums[0].sum() > 3)  # the letters fill the image; there is nothing to compare them with
     gaps = (sums[1] / np.maximum(sums[0], 1e-3) - sums[3] / np.maximum(sums[2], 1e-3))[inked]
-    return bool((gaps > READABLE).all() or (gaps < -READABLE).all())
+    return bool((gaps > least).all() or (gaps < -least).all())
 
 
 # --- Renderer ---------------------------------------------------------------------------------------------------
@@ -735,7 +750,7 @@ class Renderer:
             ink, strangers = crop(ink, rng)
             page, ink = fit_height(PAINT[style](ink, strangers, rng), ink)
             image = degrade(page, x_height * height / drawn, rng)
-            if readable(image, ink):
+            if readable(image, ink, READABLE[style]):
                 return Word(image, text, style, source)
         raise utils.UserError("no word could be drawn: the fonts lack the characters of the lexicon, or the alphabet does")
 
@@ -748,13 +763,15 @@ class Renderer:
                 return None, 0, text, source
             return *draw_strokes(self.strokes.strokes_of(word), height, rng), text, source
         face = self.fonts.draw(rng, split, style)
-        texts = (face.suited(self.texts.draw(rng, style)) for _ in range(TRIES))
+        capitals = style == "scene" and rng.random() < 0.5  # as signs have it
+        texts = (face.suited(self.texts.draw(rng, style), capitals) for _ in range(TRIES))
         text = next((text for text in texts if face.writes(text) and drawable(text) and self.usable(text)), "")
         if not text:
             return None, 0, text, face.family
         ink, x_height = face.draw(text, height, rng)
         if ink is not None:
             ink = pen_width(ink, style, rng)
+            ink = underline(ink, rng) if style == "scene" and rng.random() < UNDERLINED else ink
             x_height = x_height if any(c.islower() for c in text) else 0.7 * ink.shape[0]
         return ink, x_height, text, face.family
 
