@@ -383,7 +383,7 @@ def warp(ink, height, style, rng):
     cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
     tilt = rng.normal(0, 0.05 if loose else 0.13, 2) / (max(wide, 2 * tall), 2 * tall)  # of perspective
     forward = np.array([[cos * stretch, cos * slant - sin, 0], [sin * stretch, sin * slant + cos, 0], [*tilt, 1]])
-    arc = min(tall, wide / 5) * float(np.clip(rng.normal(0, 0.5), -1, 1)) if not loose and rng.random() < 0.3 else 0
+    arc = min(tall, wide / 5) * float(np.clip(rng.normal(0, 0.4), -0.9, 0.9)) if not loose and rng.random() < 0.25 else 0
     wave_size, wave_length = tall * rng.normal(0, (0.035, 0.03) if loose else (0.01, 0.01)), tall * rng.uniform(1.2, 4, 2)
     phase = rng.uniform(0, 2 * math.pi, 2)
     half = np.array([wide / 2 + 2 + abs(wave_size[0]), tall / 2 + 2 + abs(wave_size[1]) + abs(arc)])
@@ -540,15 +540,15 @@ def paint_scene(ink, strangers, rng):
     if strangers is not None:
         cover(page, strangers, fore)
     kind, size, fill = rng.random(), max(1, round(shape[0] / rng.uniform(12, 36))), fore
-    if kind < 0.1:  # nothing but an outline
+    if kind < 0.06:  # nothing but an outline
         cover(page, thicken(ink, 2 * size), fore)
         fill = paper
-    if 0.08 < kind < 0.3:  # a shadow behind the letters, or their other edge
+    if 0.05 < kind < 0.22:  # a shadow behind the letters, or their other edge
         dx, dy = rng.integers(-2, 3, 2) * size
-        fallen = cv2.warpAffine(thicken(ink, size * (kind < 0.2)), np.float32([[1, 0, dx], [0, 1, dy]]), shape[::-1])
+        fallen = cv2.warpAffine(thicken(ink, size * (kind < 0.12)), np.float32([[1, 0, dx], [0, 1, dy]]), shape[::-1])
         fallen = cv2.GaussianBlur(fallen, (0, 0), size) if rng.random() < 0.5 else fallen
         cover(page, fallen * np.float32(rng.uniform(0.3, 1)), level_away(fore, min(gap / 2, 60), rng))
-    if 0.2 < kind < 0.4:  # an outline around every letter
+    if 0.18 < kind < 0.3:  # an outline around every letter
         cover(page, thicken(ink, 2 * size), level_away(fore, min(gap / 2, 60), rng))
     if rng.random() < 0.3:
         fill = fill + cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * 0.08)
@@ -745,7 +745,7 @@ class Renderer:
                 continue
             drawn, height = ink.shape[0], max(height, min(MIN_X_HEIGHT / x_height * ink.shape[0], MAX_HEIGHT))
             ink = warp(ink, height, style, rng)
-            if ink is None:
+            if ink is None or ink.shape[0] > 2 * MAX_HEIGHT:  # so bent that nothing of it would be left in 32 px
                 continue
             ink, strangers = crop(ink, rng)
             page, ink = fit_height(PAINT[style](ink, strangers, rng), ink)
@@ -763,7 +763,7 @@ class Renderer:
                 return None, 0, text, source
             return *draw_strokes(self.strokes.strokes_of(word), height, rng), text, source
         face = self.fonts.draw(rng, split, style)
-        capitals = style == "scene" and rng.random() < 0.5  # as signs have it
+        capitals = style == "scene" and rng.random() < 0.35  # as signs have it
         texts = (face.suited(self.texts.draw(rng, style), capitals) for _ in range(TRIES))
         text = next((text for text in texts if face.writes(text) and drawable(text) and self.usable(text)), "")
         if not text:
