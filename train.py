@@ -344,13 +344,15 @@ def start_config(args):
         return {"alphabet": utils.Alphabet(args.alphabet or "seed").characters, "network": network}
     folders = [utils.find_model(path)[0] for path in args.pretrained_path]
     configs = [utils.load_config(folder) for folder in folders]
+    for config in configs:  # one from before a preset got a value lacks it
+        config["network"] = {**utils.PRESETS[config["network"]["preset"]], **config["network"]}
     folder, config = folders[0], configs[0]
     for other, its in zip(folders, configs):
         if other.resolve() == (args.save_path / args.model_name).resolve():
             raise UserError(f"--pretrained_path {other}: is the new model's own folder; give it another --model_name")
         if (its["network"], its["alphabet"]) != (config["network"], config["alphabet"]):
             raise UserError(f"{other} has another network or alphabet than {folder}; a mean takes models of the same")
-    network = {**utils.PRESETS[config["network"]["preset"]], **config["network"]}
+    network = dict(config["network"])
     if asked.get("n_units", 0) > network["n_units"]:
         print(f"the network grows from {network['n_units']} to {asked['n_units']} recurrent units a direction")
         network["n_units"] = asked["n_units"]
@@ -759,7 +761,8 @@ def write_skipped(folder, data, unreadable):
     (folder / "skipped.csv").unlink(missing_ok=True)
     skipped = sorted((data.left_out | unreadable).items())
     if skipped:
-        utils.write_csv(folder / "skipped.csv", [("file", "reason"), *((data.words.path(i), why) for i, why in skipped)])
+        names = (data.words.path(i) if i < len(data.words) else f"drawn word {i}" for i, _ in skipped)
+        utils.write_csv(folder / "skipped.csv", [("file", "reason"), *zip(names, (why for _, why in skipped))])
         print(f"{len(unreadable):,} images could not be read, {len(data.left_out):,} words were left out; "
               f"{folder / 'skipped.csv'} names them")
 

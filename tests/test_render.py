@@ -182,6 +182,14 @@ def test_refused_words_are_drawn_anew(renderer, monkeypatch):
     assert len(seen) == 4 and word.image is seen[3]
 
 
+def test_a_word_bent_too_far_is_drawn_anew(renderer, monkeypatch):
+    warp, seen = render.warp, []
+    monkeypatch.setattr(render, "warp", lambda *args: seen.append(args) or (np.ones((300, 90), np.float32) if len(seen) == 1
+                                                                            else warp(*args)))
+    word = renderer.word(np.random.default_rng(0))
+    assert len(seen) > 1 and word.image.shape[0] <= render.MAX_HEIGHT
+
+
 def test_an_underline_lies_beneath_and_leaves_the_letters():
     ink = np.zeros((40, 100), np.uint8)
     ink[:30, 20:60] = 200

@@ -375,6 +375,9 @@ def test_a_report_names_each_step_once_and_after_what_came_of_it():
 def test_the_mean_of_two_models(words_folder, tmp_path):
     import h5py
     a, b = (train_on(words_folder, tmp_path / seed, "--nbepochs", "1", "--random_state", seed) for seed in "12")
+    older = utils.load_config(b)
+    del older["network"]["stn"]  # as in the folders made before the networks could be without
+    utils.write_json(b / "config.json", older)
     options = ["--path", str(words_folder), "--save_path", str(tmp_path), "--pretrained_path", str(a), "--pretrained_path"]
     train.main([*options, str(b), "--model_name", "mean", "--nbepochs", "0", "--workers", "1"])
 
@@ -488,6 +491,20 @@ def test_drawn_words_can_be_written_by_the_network(faces):
     texts = [alphabet.decode(label[label > 0]) for label in (data.draw(i, 3)[1] for i in range(300))]
     assert max(map(utils.steps_needed, texts)) <= 12 and min(map(len, texts)) > 0
     assert any(c.isupper() for text in texts for c in text)
+
+
+def test_a_word_that_could_not_be_drawn_is_named(faces, words_folder, tmp_path, monkeypatch):
+    word = render.Renderer.word
+
+    def fails(self, rng, split="train"):
+        if rng.bit_generator.seed_seq.entropy == (0, 0, 45):  # in epoch 0, the sixth after 40 real words
+            raise ValueError("no ink")
+        return word(self, rng, split)
+
+    monkeypatch.setattr(render.Renderer, "word", fails)
+    train_on(words_folder, tmp_path, "--synth", "24", "--fonts", str(faces), "--nbepochs", "1")
+    with open(tmp_path / "m" / "skipped.csv", newline="") as file:
+        assert list(csv.reader(file))[1:] == [["drawn word 45", "no ink"]]
 
 
 def test_training_on_drawn_words_alone_and_beside_real_ones(faces, words_folder, tmp_path, capsys):
