@@ -36,6 +36,7 @@ SPLITS = ("train", "valid", "test")
 
 X_HEIGHT = 128  # units of the strokes file: the height of an "x"
 MIN_QUALITY = 30  # strokes of a lower quality are often not what their label says
+VARIED = 0.5  # of the training words from strokes
 HELD_OUT = 20  # writers of strokes, the last by number: half of them for validation, half for the test
 HELD_OUT_FAMILY = 15  # without a manifest that says so, one family in so many is held out
 HANDS = {"scene": 1.0, "paper": 10.0, "board": 12.0}  # how much likelier a handwriting face is than another
@@ -329,6 +330,28 @@ def smooth(strokes):
         out[::2] = points
         out[1::2] = (9 * (padded[1:-2] + padded[2:-1]) - padded[:-3] - padded[3:]) / 16
         yield out
+
+
+def vary(strokes, rng):
+    """Strokes, float32 [n, 2] each in units, as another hand might write them: with rounder or wider bends, ascenders and
+    descenders longer or shorter, and letters that are narrower, wider, smaller and larger along the word."""
+    bend = np.clip(rng.normal(0, 0.5), -1, 0.9)
+    x, y = np.concatenate([rounded(stroke, bend) for stroke in strokes]).T
+    up, down = np.exp(rng.normal(0, 0.25, 2))
+    y = np.where(y < -X_HEIGHT, (y + X_HEIGHT) * up - X_HEIGHT, np.where(y > 0, y * down, y))
+    knots = np.arange(x.min(), x.max() + X_HEIGHT, X_HEIGHT)  # about one a letter
+    widths, heights = np.exp(rng.normal(0, 1, (2, len(knots))) * [[0.2], [0.1]])
+    places = np.cumsum(widths * X_HEIGHT)
+    varied = np.stack([np.interp(x, knots, places), y * np.interp(x, knots, heights)], axis=1).astype(np.float32)
+    return np.split(varied, np.cumsum([len(stroke) for stroke in strokes])[:-1])
+
+
+def rounded(stroke, much):
+    """Points float32 [n, 2] drawn towards the mean of their neighbours by `much`, or away from it where that is negative."""
+    if len(stroke) < 4:
+        return stroke
+    mean = cv2.GaussianBlur(stroke, (1, 7), sigmaX=1.5, sigmaY=1.5, borderType=cv2.BORDER_REPLICATE)
+    return stroke + np.float32(much) * (mean - stroke)
 
 
 def draw_strokes(strokes, height, rng):
@@ -761,7 +784,10 @@ class Renderer:
             text, source = self.strokes.texts[word], f"ondb{self.strokes.writers[word]}"
             if not self.usable(text):
                 return None, 0, text, source
-            return *draw_strokes(self.strokes.strokes_of(word), height, rng), text, source
+            strokes = self.strokes.strokes_of(word)
+            if split == "train" and rng.random() < VARIED:  # the other parts keep their hands as they are
+                strokes = vary(strokes, rng)
+            return *draw_strokes(strokes, height, rng), text, source
         face = self.fonts.draw(rng, split, style)
         capitals = style == "scene" and rng.random() < 0.35  # as signs have it
         texts = (face.suited(self.texts.draw(rng, style), capitals) for _ in range(TRIES))
