@@ -5,8 +5,8 @@
     >>> word = renderer.word(np.random.default_rng((0, 7)))  # word 7 of the set with random_state 0
     >>> word.text, word.style, word.source, word.image.shape
 
-A word goes through this file from top to bottom: a text (`Texts`), its ink from a font or a pen (`Fonts`, `Strokes`),
-one warp of the ink (`warp`), a crop (`crop`), then paper, light and ink of a style (`paint_scene`, `paint_paper`,
+A word goes through this file from top to bottom: a text (`Texts`), its ink from a font or a pen (`Fonts`, `Strokes`,
+`vary`), one warp of the ink (`warp`), a crop (`crop`), then paper, light and ink of a style (`paint_scene`, `paint_paper`,
 `paint_board`), and at last what a camera does to it (`degrade`).
 
 All images are grey, for grey is all that the network reads. Ink is float32 [H, W], 0 none, 1 full; pages are float32

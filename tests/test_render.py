@@ -142,6 +142,21 @@ def test_strokes_are_decoded_and_drawn_where_they_are(tmp_path):
     assert ink.max() > 100  # a stroke of one point is a dot, not nothing
 
 
+def test_another_hand_writes_the_same_word():
+    stem = np.stack([np.full(20, 50), np.linspace(-300, 0, 20)], axis=1)  # an "L": down to the baseline, then along it
+    foot = np.stack([np.linspace(50, 400, 30), np.zeros(30)], axis=1)
+    word = [np.concatenate([stem, foot]).astype(np.float32), np.float32([[420, -20]])]
+    tops = set()
+    for seed in range(20):
+        ell, dot = render.vary(word, np.random.default_rng(seed))
+        assert ell.shape == (50, 2) and dot.shape == (1, 2) and ell.dtype == np.float32
+        x, y = ell.T
+        assert abs(y[26:]).max() < 1e-3 and (np.diff(x[26:]) > 0).all() and dot[0, 0] > x[-1]  # past the bend, still in order
+        assert (np.diff(y[:18]) > 0).all()
+        tops.add(round(float(y[0])))
+    assert len(tops) > 15 and min(tops) < -330 and max(tops) > -270
+
+
 def test_splits_have_writers_of_their_own(tmp_path):
     path = strokes_file(tmp_path / "strokes.npz")
     renderer = render.Renderer(strokes=path, styles={"paper": 1}, strokes_share=1)
@@ -150,6 +165,18 @@ def test_splits_have_writers_of_their_own(tmp_path):
     assert writers["train"] == set(range(2, 10)) and writers["valid"] | writers["test"] == set(range(10, 30))
     assert len(writers["valid"]) == len(writers["test"]) == 10
     assert {word.style for word in words(render.Renderer(strokes=path, styles={"scene": 1}), 5)} == {"scene"}
+
+
+def test_held_out_writers_keep_their_hands(tmp_path, monkeypatch):
+    strokes_file(tmp_path / "strokes.npz")
+    renderer = render.Renderer(strokes=tmp_path / "strokes.npz", styles={"board": 1}, strokes_share=1)
+    seen = []
+    monkeypatch.setattr(render, "vary", lambda strokes, rng: seen.append(1) or strokes)
+    for split in ("valid", "test"):
+        [renderer.word(np.random.default_rng(k), split) for k in range(20)]
+    assert not seen
+    [renderer.word(np.random.default_rng(k), "train") for k in range(20)]
+    assert 2 < len(seen)
 
 
 def test_every_word_can_be_read(renderer):
