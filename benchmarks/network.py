@@ -1,4 +1,5 @@
-"""How heavy are the presets? Parameters, multiply-adds and ms a word of `seed` and `lite`, measured in one run.
+"""How heavy are the networks? Parameters, multiply-adds and ms a word of the presets `seed` and `lite`, and of `lite` with
+the 224 recurrent units of the shipped models, measured in one run.
 
     python benchmarks/network.py
     python benchmarks/network.py --rounds 100 --batch_size 1
@@ -30,12 +31,13 @@ import train
 import utils
 from utils import keras
 
+NETWORKS = {"seed": {"preset": "seed"}, "lite": {"preset": "lite"}, "lite, 224 units": {"preset": "lite", "n_units": 224}}
 WARM_UP = 3  # steps before the clock runs; the first traces the graph
 
 
 def parse_args(argv=None):
     parser = utils.Parser(__doc__)
-    parser.add_argument("--rounds", type=int, default=20, help="steps timed of each kind and preset (default 20)")
+    parser.add_argument("--rounds", type=int, default=20, help="steps timed of each kind and network (default 20)")
     parser.add_argument("--batch_size", type=int, default=64, help="words a step (default 64)")
     args = parser.parse_args(argv)
     for name in ("rounds", "batch_size"):
@@ -74,10 +76,10 @@ def made_up_batch(size, classes, batch_size):
     return rng.random((batch_size, *size, 1), np.float32), labels
 
 
-def steps(preset, batch_size):
-    """The preset's network, and what is timed of it: {"training": function, "prediction": function}, a step a call."""
+def steps(shape, batch_size):
+    """The network that `build_network` makes of `shape`, and what is timed of it: {"training": function, "prediction": function}, a step a call."""
     classes = len(utils.Alphabet("seed")) + 1
-    network = utils.build_network(classes, preset=preset)
+    network = utils.build_network(classes, **shape)
     train.compile_network(network, train.parse_args(["--path", "made up"]), batches=100_000)
     images, labels = made_up_batch(network.input_shape[1:3], classes, batch_size)
     return network, {"training": lambda: network.train_on_batch(images, labels),
@@ -104,19 +106,19 @@ def time_in_turns(steps, rounds):
 def main(argv=None):
     args = parse_args(argv)
     networks, timed = {}, {}
-    for preset in ("seed", "lite"):
-        networks[preset], kinds = steps(preset, args.batch_size)
-        timed |= {(kind, preset): step for kind, step in kinds.items()}
+    for name, shape in NETWORKS.items():
+        networks[name], kinds = steps(shape, args.batch_size)
+        timed |= {(kind, name): step for kind, step in kinds.items()}
     seconds = time_in_turns(dict(sorted(timed.items())), args.rounds)  # sorted: each beside its rival
-    rows = {preset: (network.count_params(), multiply_adds(network) / 1e6, network.output_shape[1],
-                     *(1000 * seconds[kind, preset] / args.batch_size for kind in ("training", "prediction")))
-            for preset, network in networks.items()}
+    rows = {name: (network.count_params(), multiply_adds(network) / 1e6, network.output_shape[1],
+                     *(1000 * seconds[kind, name] / args.batch_size for kind in ("training", "prediction")))
+            for name, network in networks.items()}
     print(f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
           f"Keras {keras.__version__} on {keras.backend.backend()}\n\n    {args.command}\n")
-    print("| preset | parameters | million multiply-adds a word | time steps T | training, ms a word | "
+    print("| network | parameters | million multiply-adds a word | time steps T | training, ms a word | "
           "prediction, ms a word |\n| --- | ---: | ---: | ---: | ---: | ---: |")
-    for preset, (parameters, millions, time_steps, training, prediction) in rows.items():
-        print(f"| {preset} | {parameters:,} | {millions:.1f} | {time_steps} | {training:.3f} | {prediction:.3f} |")
+    for name, (parameters, millions, time_steps, training, prediction) in rows.items():
+        print(f"| {name} | {parameters:,} | {millions:.1f} | {time_steps} | {training:.3f} | {prediction:.3f} |")
     print("| seed / lite | " + " | ".join(f"{a / b:.2f}" for a, b in zip(rows["seed"], rows["lite"])) + " |")
 
 
