@@ -232,20 +232,7 @@ class Lexicon:
 
         Empty lines and those that begin with "# " are passed over. ValueError where a line is something else.
         """
-        words, counts = [], []
-        with open(path, encoding="utf-8-sig") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip() or line.startswith("# "):
-                    continue
-                word, *count = line.split()
-                try:
-                    words.append(word)
-                    counts.append(float(*count) if count else 1.0)
-                    if not 0 < counts[-1] < np.inf:
-                        raise ValueError
-                except (TypeError, ValueError):
-                    raise ValueError(f"line {number}: {line.strip()[:60]!r} should be a word and, if known, its count"
-                                     ) from None
+        words, counts = read_counts(path)
         return cls(words, characters, counts, **scoring)
 
     def __len__(self):
@@ -267,6 +254,24 @@ class Lexicon:
     @property
     def nbytes(self):
         return sum(array.nbytes for array in (*self._trie, self.trie.priors, self.trie.best_below))
+
+
+def read_counts(path):
+    """(words, counts) of a UTF-8 file as `Lexicon.load` takes it: lists of str and of float; without a count, 1."""
+    words, counts = [], []
+    with open(path, encoding="utf-8-sig") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip() or line.startswith("# "):
+                continue
+            word, *count = line.split()
+            try:
+                words.append(word)
+                counts.append(float(*count) if count else 1.0)
+                if not 0 < counts[-1] < np.inf:
+                    raise ValueError
+            except (TypeError, ValueError):
+                raise ValueError(f"line {number}: {line.strip()[:60]!r} should be a word and, if known, its count") from None
+    return words, counts
 
 
 def _build(counts):

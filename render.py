@@ -26,6 +26,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+import ctc
 import utils
 
 FONTS = Path(__file__).parent / "fonts"
@@ -84,23 +85,14 @@ class Texts:
     """
 
     def __init__(self, path):
-        words, counts = [], []
         try:
-            with open(path, encoding="utf-8-sig") as lines:
-                for number, line in enumerate(lines, 1):
-                    if line.strip() and not line.startswith("# "):
-                        word, *count = line.split()
-                        words.append(word)
-                        counts.append(float(*count) if count else 1.0)
-                        if not 0 < counts[-1] < math.inf:
-                            raise ValueError
+            words, counts = ctc.read_counts(path)
         except OSError as error:
             raise utils.UserError(f"--lexicon {path}: {error.strerror}") from None
         except UnicodeDecodeError:
             raise utils.UserError(f"--lexicon {path}: not a text in UTF-8") from None
-        except (TypeError, ValueError):
-            raise utils.UserError(f"--lexicon {path}: line {number}, {line.strip()[:60]!r}, should be a word and, if "
-                                  f"known, its count") from None
+        except ValueError as error:
+            raise utils.UserError(f"--lexicon {path}: {error}") from None
         kept = [k for k, word in enumerate(words) if drawable(word)]
         if not kept:
             raise utils.UserError(f"--lexicon {path}: holds no word of 1 to {MAX_LENGTH} letters and digits")
@@ -153,7 +145,7 @@ def random_number(rng):
 # --- Fonts ----------------------------------------------------------------------------------------------------
 
 class Face:
-    """A font in several sizes: `hand` if it is a handwriting face (not for ALL CAPS), `missing`: what it cannot write."""
+    """A font in several sizes: `hand` if it is a handwriting face (in ALL CAPS on signs alone), `missing`: what it cannot write."""
 
     def __init__(self, path, family=None, split=None, hand=False, caps_only=False, missing=None):
         self.path, self.split, self.hand, self.caps_only = path, split, hand, caps_only
@@ -562,15 +554,15 @@ def paint_scene(ink, strangers, rng):
         cover(page, other, fore + (paper - fore) * rng.uniform(0.4, 0.9))
     if strangers is not None:
         cover(page, strangers, fore)
-    kind, size, fill = rng.random(), max(1, round(shape[0] / rng.uniform(12, 36))), fore
-    if kind < 0.06:  # nothing but an outline
-        cover(page, thicken(ink, 2 * size), fore)
-        fill = paper
+    kind, size, fill = rng.random(), max(1, round(shape[0] / rng.uniform(12, 36))), fore  # some signs have two of these:
     if 0.05 < kind < 0.22:  # a shadow behind the letters, or their other edge
         dx, dy = rng.integers(-2, 3, 2) * size
         fallen = cv2.warpAffine(thicken(ink, size * (kind < 0.12)), np.float32([[1, 0, dx], [0, 1, dy]]), shape[::-1])
         fallen = cv2.GaussianBlur(fallen, (0, 0), size) if rng.random() < 0.5 else fallen
         cover(page, fallen * np.float32(rng.uniform(0.3, 1)), level_away(fore, min(gap / 2, 60), rng))
+    if kind < 0.06:  # nothing but an outline
+        cover(page, thicken(ink, 2 * size), fore)
+        fill = paper
     if 0.18 < kind < 0.3:  # an outline around every letter
         cover(page, thicken(ink, 2 * size), level_away(fore, min(gap / 2, 60), rng))
     if rng.random() < 0.3:
@@ -768,11 +760,14 @@ class Renderer:
                 continue
             drawn, height = ink.shape[0], max(height, min(MIN_X_HEIGHT / x_height * ink.shape[0], MAX_HEIGHT))
             ink = warp(ink, height, style, rng)
-            if ink is None or ink.shape[0] > 2 * MAX_HEIGHT:  # so bent that nothing of it would be left in 32 px
+            if ink is None:
                 continue
             ink, strangers = crop(ink, rng)
+            if ink.shape[0] > TILE[0]:  # so bent that nothing of it would be left in 32 px
+                continue
+            x_height *= height / drawn / ink.shape[0]
             page, ink = fit_height(PAINT[style](ink, strangers, rng), ink)
-            image = degrade(page, x_height * height / drawn, rng)
+            image = degrade(page, x_height * ink.shape[0], rng)
             if readable(image, ink, READABLE[style]):
                 return Word(image, text, style, source)
         raise utils.UserError("no word could be drawn: the fonts lack the characters of the lexicon, or the alphabet does")
@@ -789,7 +784,7 @@ class Renderer:
                 strokes = vary(strokes, rng)
             return *draw_strokes(strokes, height, rng), text, source
         face = self.fonts.draw(rng, split, style)
-        capitals = style == "scene" and rng.random() < 0.35  # as signs have it
+        capitals = style == "scene" and rng.random() < 0.35  # a third of the signs may be in a hand's capitals
         texts = (face.suited(self.texts.draw(rng, style), capitals) for _ in range(TRIES))
         text = next((text for text in texts if face.writes(text) and drawable(text) and self.usable(text)), "")
         if not text:
@@ -797,8 +792,8 @@ class Renderer:
         ink, x_height = face.draw(text, height, rng)
         if ink is not None:
             ink = pen_width(ink, style, rng)
-            ink = underline(ink, rng) if style == "scene" and rng.random() < UNDERLINED else ink
             x_height = x_height if any(c.islower() for c in text) else 0.7 * ink.shape[0]
+            ink = underline(ink, rng) if style == "scene" and rng.random() < UNDERLINED else ink
         return ink, x_height, text, face.family
 
 

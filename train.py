@@ -8,7 +8,7 @@
     python train.py --path words --show_batch batch.png                                  # look at what it would see
 
 Writes SAVE_PATH/MODEL_NAME/: config.json, checkpoint.weights.h5 (best validation loss), final.weights.h5,
-history.csv, losses.png, model_summary.txt, report.md, and skipped.csv if images could not be read.
+history.csv, losses.png, model_summary.txt, report.md, and skipped.csv if words could not be read or drawn.
 """
 import collections
 import contextlib
@@ -344,8 +344,8 @@ def start_config(args):
         return {"alphabet": utils.Alphabet(args.alphabet or "seed").characters, "network": network}
     folders = [utils.find_model(path)[0] for path in args.pretrained_path]
     configs = [utils.load_config(folder) for folder in folders]
-    for config in configs:  # one from before a preset got a value lacks it
-        config["network"] = {**utils.PRESETS[config["network"]["preset"]], **config["network"]}
+    for config in configs:  # one from before a preset got a value lacks it; JSON has lists where the preset has tuples
+        config["network"] = json.loads(json.dumps({**utils.PRESETS[config["network"]["preset"]], **config["network"]}))
     folder, config = folders[0], configs[0]
     for other, its in zip(folders, configs):
         if other.resolve() == (args.save_path / args.model_name).resolve():
@@ -400,9 +400,10 @@ def copy_weights(pretrained, network, last_layer=True):
 
 
 def wider(fresh, weights, units, old_units):
-    """`fresh`, float [..., blocks * units], with `weights`, float [..., blocks * old_units], at the first of each block.
+    """The weights of a layer with more units, float [..., blocks * units], from those that it had, [..., blocks * old_units].
 
-    A block is a gate or a direction. There fresh's further rows, which are of new units, become 0.
+    A block is a gate or a direction; in each the old units come first, with their weights. The old units do not read the
+    new ones (0 in the further rows); the new ones are as in `fresh`.
     """
     result = fresh.reshape(-1, fresh.shape[-1] // units, units).copy()
     weights = weights.reshape(-1, result.shape[1], old_units)
@@ -763,7 +764,7 @@ def write_skipped(folder, data, unreadable):
     if skipped:
         names = (data.words.path(i) if i < len(data.words) else f"drawn word {i}" for i, _ in skipped)
         utils.write_csv(folder / "skipped.csv", [("file", "reason"), *zip(names, (why for _, why in skipped))])
-        print(f"{len(unreadable):,} images could not be read, {len(data.left_out):,} words were left out; "
+        print(f"{len(unreadable):,} words could not be read or drawn, {len(data.left_out):,} words were left out; "
               f"{folder / 'skipped.csv'} names them")
 
 

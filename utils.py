@@ -603,7 +603,7 @@ def _normalise(x, synchronized, name):
 @keras.saving.register_keras_serializable(package="crnn_ocr_lite")
 class BatchNormalization(layers.BatchNormalization):
     """Keras's, of images float [B, W, H, channels], trained by TensorFlow's fused kernel where that is the backend: mean,
-    variance and outputs in one go, which on a CPU makes a step of `lite` a seventh shorter. Weights files hold the class's
+    variance and outputs in one go, which on a CPU makes a step of `lite` an eighth shorter. Weights files hold the class's
     name, which therefore is Keras's too.
     """
 

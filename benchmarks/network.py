@@ -1,5 +1,5 @@
 """How heavy are the networks? Parameters, multiply-adds and ms a word of the presets `seed` and `lite`, and of `lite` with
-the 224 recurrent units of the shipped models, measured in one run.
+224 recurrent units, measured in one run.
 
     python benchmarks/network.py
     python benchmarks/network.py --rounds 100 --batch_size 1
@@ -77,7 +77,7 @@ def made_up_batch(size, classes, batch_size):
 
 
 def steps(shape, batch_size):
-    """The network that `build_network` makes of `shape`, and what is timed of it: {"training": function, "prediction": function}, a step a call."""
+    """(network, {"training": function, "prediction": function}) of what `build_network` takes; a call is a step."""
     classes = len(utils.Alphabet("seed")) + 1
     network = utils.build_network(classes, **shape)
     train.compile_network(network, train.parse_args(["--path", "made up"]), batches=100_000)

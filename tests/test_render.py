@@ -209,12 +209,16 @@ def test_refused_words_are_drawn_anew(renderer, monkeypatch):
     assert len(seen) == 4 and word.image is seen[3]
 
 
-def test_a_word_bent_too_far_is_drawn_anew(renderer, monkeypatch):
-    warp, seen = render.warp, []
-    monkeypatch.setattr(render, "warp", lambda *args: seen.append(args) or (np.ones((300, 90), np.float32) if len(seen) == 1
-                                                                            else warp(*args)))
-    word = renderer.word(np.random.default_rng(0))
-    assert len(seen) > 1 and word.image.shape[0] <= render.MAX_HEIGHT
+@pytest.mark.parametrize("height, seeds", [(300, 1), (140, 100)])  # 140 px are too many with some of the margins
+def test_a_word_bent_too_far_is_drawn_anew(renderer, monkeypatch, height, seeds):
+    warp, again = render.warp, 0
+    for seed in range(seeds):
+        seen = []
+        monkeypatch.setattr(render, "warp", lambda *args: seen.append(args) or (np.full((height, 90), 255, np.uint8)
+                                                                                if len(seen) == 1 else warp(*args)))
+        assert renderer.word(np.random.default_rng(seed)).image.shape[0] <= render.MAX_HEIGHT
+        again += len(seen) > 1
+    assert again
 
 
 def test_an_underline_lies_beneath_and_leaves_the_letters():
