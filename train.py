@@ -400,7 +400,7 @@ def copy_weights(pretrained, network, last_layer=True):
 
 
 def wider(fresh, weights, units, old_units):
-    """Weights of a layer that got more units, float [..., blocks * units]: `weights`, float [..., blocks * old_units], grown.
+    """A layer's weights with more units, float [..., blocks * units], from `weights`, float [..., blocks * old_units].
 
     A block is a gate or a direction; in each the old units come first, with their weights. The old units do not read the
     new ones (0 in the further rows); the new ones are as in `fresh`.
