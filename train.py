@@ -125,7 +125,9 @@ def add_network_options(add):
     add("--pretrained_path", action="append", default=[], metavar="MODEL",
         help="model folder, or weights in one, to start from; given again: the mean of several models' weights")
     add("--preset", choices=utils.PRESETS, help="lite (default) or seed, the network of 2018")
-    add("--no_stn", action="store_true", help="no spatial transformer before the convolutions")
+    add("--stn", action="store_true", default=None, help="a spatial transformer before the convolutions (the default of seed, "
+                                                         "not of lite)")
+    add("--no_stn", dest="stn", action="store_false", help="none")
     add("--GRU", action="store_true", help="GRU instead of the preset's recurrent layers")
     add("--n_units", type=int, help="units of each recurrent layer and direction (lite 160, seed 256); may be more than "
                                     "--pretrained_path's, whose network then grows")
@@ -335,7 +337,7 @@ def describe_words(words, train, valid, used, show):
 
 def start_config(args):
     """The config of the new model: from the command line, or of the one that --pretrained_path names, which wins."""
-    asked = {"preset": args.preset, "stn": False if args.no_stn else None, "rnn": "GRU" if args.GRU else None,
+    asked = {"preset": args.preset, "stn": args.stn, "rnn": "GRU" if args.GRU else None,
              "n_units": args.n_units, "time_dense_size": args.time_dense_size, "height": args.imgh, "width": args.imgW}
     asked = {name: value for name, value in asked.items() if value is not None}
     if not args.pretrained_path:
@@ -345,7 +347,8 @@ def start_config(args):
     folders = [utils.find_model(path)[0] for path in args.pretrained_path]
     configs = [utils.load_config(folder) for folder in folders]
     for config in configs:  # one from before a preset got a value lacks it; JSON has lists where the preset has tuples
-        config["network"] = json.loads(json.dumps({**utils.PRESETS[config["network"]["preset"]], **config["network"]}))
+        config["network"] = json.loads(json.dumps({**utils.PRESETS[config["network"]["preset"]], "stn": True,
+                                                   **config["network"]}))
     folder, config = folders[0], configs[0]
     for other, its in zip(folders, configs):
         if other.resolve() == (args.save_path / args.model_name).resolve():

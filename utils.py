@@ -553,8 +553,9 @@ PRESETS = {
     "seed": dict(stn=True, pad=2, stem=None, rnn="GRU", reset_after=False, n_units=256, time_dense_size=128, blocks=(
         (64, 1, None), (128, 1, None), (256, 1, (2, 2)), (256, 1, None), (512, 1, (1, 2)), (512, 1, None),
         (512, 1, None))),
-    # Half the width and height from the first layer on: an eighth of the multiply-adds and a third of the parameters.
-    "lite": dict(stn=True, pad=0, stem=32, rnn="GRU", reset_after=True, n_units=160, time_dense_size=128, blocks=(
+    # Half the width and height from the first layer on: an eighth of the multiply-adds and a third of the parameters. From
+    # nothing it learns better without STN (benchmarks/results/2026-11-23-what-pays.md); the shipped models have one.
+    "lite": dict(stn=False, pad=0, stem=32, rnn="GRU", reset_after=True, n_units=160, time_dense_size=128, blocks=(
         (64, 1, (1, 2)), (128, 1, None), (128, 1, (1, 2)), (256, 1, None), (256, 1, (1, 2)), (384, 1, None))),
 }
 
@@ -562,7 +563,7 @@ PRESETS = {
 def build_network(classes, size=(100, 32), preset="lite", synchronized=False, dropout=0.0, **changes):
     """The recogniser: images float [B, width, height, 1] -> logits float [B, T, classes], class 0 the blank.
 
-    STN, depthwise-separable convolutions (Howard et al., MobileNets, 2017), a dense layer a time step, two
+    STN where the shape has one, depthwise-separable convolutions (Howard et al., MobileNets, 2017), a dense layer a time step, two
     bidirectional recurrent layers, the first's directions summed, the second's concatenated (after CRNN: Shi, Bai,
     Yao, 2015). `changes` replaces values of the preset: stn (bool), rnn ("LSTM" or "GRU"), n_units, time_dense_size.
     `synchronized`: batch normalisation over all devices of a tf.distribute strategy. `dropout`: share of the recurrent
@@ -886,7 +887,7 @@ def load_config(folder):
 
 def network_of(config, **changes):
     """The network, with fresh weights, that a model folder's config describes."""
-    shape = dict(config["network"])
+    shape = {"stn": True, **config["network"]}  # as all had, before it could be left out
     return build_network(len(config["alphabet"]) + 1, size=(shape.pop("width"), shape.pop("height")), **shape, **changes)
 
 

@@ -312,14 +312,18 @@ def test_a_label_in_a_table_may_name_its_file_by_an_absolute_path(words_folder, 
     assert not words.missing().any() and utils.read_image(words.path(0)).shape == (48, 64)
 
 
-def test_a_network_without_stn(words_folder, tmp_path):
-    model = train_on(words_folder, tmp_path, "--nbepochs", "1", "--no_stn")
-    reader = utils.load_reader(model)
-    with_stn = utils.build_network(38, n_units=8, time_dense_size=16)
+@pytest.mark.parametrize("options", [(), ("--no_stn",), ("--stn",)])
+def test_a_network_with_and_without_stn(words_folder, tmp_path, options):
+    reader = utils.load_reader(train_on(words_folder, tmp_path, "--nbepochs", "1", *options))
+    image = np.zeros((1, 100, 32, 1), np.float32)
+    if options == ("--stn",):
+        assert reader.straighten(image).shape == image.shape
+        return
+    with_stn = utils.build_network(38, n_units=8, time_dense_size=16, stn=True)
     # two convolutions of 5 x 5 with 20 filters; a dense layer of 50 over what they leave of 50 x 16, 19 x 2 x 20; one of 6
     fewer = (25 + 1) * 20 + (25 * 20 + 1) * 20 + (19 * 2 * 20 + 1) * 50 + 51 * 6
     assert with_stn.count_params() - reader.network.count_params() == fewer
-    assert reader.straighten(np.zeros((1, 100, 32, 1), np.float32)) is None
+    assert reader.straighten(image) is None
     assert reader.read(np.zeros((32, 100), np.uint8)).text == ""
 
 
@@ -374,7 +378,7 @@ def test_a_report_names_each_step_once_and_after_what_came_of_it():
 
 def test_the_mean_of_two_models(words_folder, tmp_path):
     import h5py
-    a, b = (train_on(words_folder, tmp_path / seed, "--nbepochs", "1", "--random_state", seed) for seed in "12")
+    a, b = (train_on(words_folder, tmp_path / seed, "--nbepochs", "1", "--stn", "--random_state", seed) for seed in "12")
     older = utils.load_config(b)
     del older["network"]["stn"], older["network"]["blocks"]  # as in the folders made before the presets had them
     utils.write_json(b / "config.json", older)
@@ -397,7 +401,7 @@ def test_the_mean_of_two_models(words_folder, tmp_path):
     report = (tmp_path / "mean" / "report.md").read_text()
     assert "hours, no training, from the mean of 2 models' weights:" in report and report.count("hours, 32 words of ") == 2
     assert report.index("--nbepochs 0") < report.index("--random_state 1") < report.index("--random_state 2")
-    other = train_on(words_folder, tmp_path / "other", "--nbepochs", "1", "--GRU", "--no_stn")
+    other = train_on(words_folder, tmp_path / "other", "--nbepochs", "1", "--GRU")
     with pytest.raises(utils.UserError, match="has another network or alphabet than .*; a mean takes models of the same"):
         train.main([*options, str(other), "--model_name", "third"])
     with pytest.raises(utils.UserError, match="--nbepochs 0: trains nothing; that takes a --pretrained_path"):
@@ -408,8 +412,8 @@ def test_options_that_contradict_the_pretrained_model_are_refused(words_folder, 
     old = train_on(words_folder, tmp_path, "--nbepochs", "1")
     with pytest.raises(utils.UserError, match="has time_dense_size 16, not 99"):
         train.main(["--path", str(words_folder), "--time_dense_size", "99", "--pretrained_path", str(old)])
-    with pytest.raises(utils.UserError, match="has stn True, not False"):
-        train.main(["--path", str(words_folder), "--no_stn", "--pretrained_path", str(old)])
+    with pytest.raises(utils.UserError, match="has stn False, not True"):
+        train.main(["--path", str(words_folder), "--stn", "--pretrained_path", str(old)])
     with pytest.raises(utils.UserError, match="is there already; --overwrite"):
         train_on(words_folder, tmp_path, "--nbepochs", "1")
 

@@ -551,7 +551,7 @@ def test_bilinear_sampling_pixel_by_pixel():
 
 
 def test_a_saved_network_loads_without_custom_objects(tmp_path):
-    network = utils.build_network(5, size=(40, 28), n_units=4, time_dense_size=4)
+    network = utils.build_network(5, size=(40, 28), n_units=4, time_dense_size=4, stn=True)
     network.get_layer("stn").localisation.layers[-1].bias.assign([0.9, 0.1, 0.2, 0, 1.1, -0.1])
     network.save(tmp_path / "network.keras")
     images = random_images(2, 40, 28, 1)
@@ -567,7 +567,7 @@ def test_the_seed_preset_is_the_network_of_2018():
 
 
 def test_the_lite_preset_is_light():
-    network = utils.build_network(38)
+    network = utils.build_network(38, stn=True)
     assert network.count_params() <= 1_000_000 and network.output_shape == (None, 50, 38)
     assert utils.build_network(96, size=(128, 48)).output_shape == (None, 64, 96)
 
@@ -600,7 +600,7 @@ from utils import keras
 
 folder = sys.argv[1] + "/"
 given = np.load(folder + "given.npz")
-network = utils.build_network(5)
+network = utils.build_network(5, stn=True)
 network.load_weights(folder + "start.weights.h5")
 logits = keras.ops.convert_to_numpy(network(given["images"], training=False))
 network.compile(keras.optimizers.Adam(3e-3), keras.losses.CTC(), jit_compile=False)
@@ -614,7 +614,7 @@ np.savez(folder + keras.backend.backend(), logits=logits, losses=losses, theta=t
 def start(tmp_path_factory):
     """A folder with a network's weights and a batch, and the network's answer here."""
     folder = tmp_path_factory.mktemp("start")
-    network = utils.build_network(5)
+    network = utils.build_network(5, stn=True)
     network.save_weights(folder / "start.weights.h5")
     images = np.stack([utils.prepare(draw(text)[0]) for text in ("ab", "bb")])
     np.savez(folder / "given.npz", images=images, labels=np.array([[1, 2], [2, 2]], np.int32))
