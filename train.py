@@ -804,7 +804,7 @@ def git_commit():
 
 def describe(config, args, data):
     """`config` with what was trained, on what, how and with which versions."""
-    backend, (pretrained, *others) = keras.backend.backend(), config.pop("pretrained", [None])
+    backend, starts = keras.backend.backend(), config.pop("pretrained", [])
     return {**config, "trained": {
         "data": [*dict.fromkeys(Path(path).resolve().name for path in args.path), *["drawn words"] * bool(args.synth)],
         "words": len(data.train) if args.nbepochs else 0,
@@ -812,7 +812,7 @@ def describe(config, args, data):
         "command": args.command, "date": datetime.date.today().isoformat(), "commit": git_commit(), "versions": {
             "python": platform.python_version(), "keras": keras.__version__,
             backend: importlib.import_module(backend).__version__, "numpy": np.__version__},
-        "pretrained": pretrained, **({"averaged_with": others} if others else {})}}
+        **({"averaged": len(starts)} if len(starts) > 1 else {}), "before": ancestry(starts)}}
 
 
 def main(argv=None):
@@ -873,24 +873,25 @@ def write_summary(folder, network):
         beside.write_text(lines.getvalue(), encoding="utf8")
 
 
-def ancestry(trained):
-    """All trainings that led to this one, and this one: each once, none before one that started from it."""
-    steps = [trained]
-    for step in steps:  # which grows meanwhile
-        steps += [start for start in (step.get("pretrained"), *step.get("averaged_with", [])) if start]
+def ancestry(starts):
+    """The trainings (config.json's "trained") `starts`, and all that led to them: each once, none before one that started
+    from it."""
+    steps = []
+    for trained in filter(None, starts):
+        steps += [{name: fact for name, fact in trained.items() if name != "before"}, *trained.get("before", [])]
     return [step for k, step in enumerate(steps) if step not in steps[k + 1:]]
 
 
 def describe_step(trained):
     hours = f"{trained['hours']} hours" if "hours" in trained else "an interrupted run"
     words = f"{trained['words']:,} words of {', '.join(trained['data'])}" if trained["words"] else "no training"
-    mean = f", from the mean of {1 + len(trained['averaged_with'])} models' weights" if "averaged_with" in trained else ""
+    mean = f", from the mean of {trained['averaged']} models' weights" if "averaged" in trained else ""
     return f"{trained['date']}, {hours}, {words}{mean}:\n\n    {trained['command']}\n"
 
 
 def write_report(folder, config, metrics, kept):
     """report.md: what was trained on what, how, and how well it reads."""
-    steps = [describe_step(trained) for trained in ancestry(config["trained"])]
+    steps = [describe_step(trained) for trained in ancestry([config["trained"]])]
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:{',' if isinstance(value, int) else '.4f'}} |"
                      for name, value in metrics.items())
     with utils.written_whole(folder / "report.md") as beside:

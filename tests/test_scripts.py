@@ -79,7 +79,7 @@ def test_the_commands_of_2018_run(mjsynth, iam, tmp_path, monkeypatch):
     with open(tmp_path / "answer" / "prediction.csv", newline="") as file:
         assert [row["file"] for row in csv.DictReader(file)] == sorted(
             path.name for path in (tmp_path / "words").glob("*.png"))
-    assert utils.load_config(tmp_path / "models" / "third")["trained"]["pretrained"]["words"] == 70
+    assert utils.load_config(tmp_path / "models" / "third")["trained"]["before"][0]["words"] == 70
 
 
 @pytest.mark.parametrize("command, said", [

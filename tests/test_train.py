@@ -370,10 +370,14 @@ def test_a_network_that_grows_does_what_it_did(preset, rnn, tmp_path):
 
 
 def test_a_report_names_each_step_once_and_after_what_came_of_it():
-    first, second = {"command": "first"}, {"command": "second", "pretrained": {"command": "first"}}
-    third = {"command": "third", "pretrained": second}
-    mean = {"command": "mean", "pretrained": second, "averaged_with": [third, None]}
-    assert train.ancestry(mean) == [mean, third, second, first]
+    def step(name, *starts):
+        return {"command": name, "before": train.ancestry(starts)}
+
+    first = step("first")
+    second = step("second", first)
+    mean = step("mean", second, step("third", second), None)
+    assert [found["command"] for found in train.ancestry([mean])] == ["mean", "third", "second", "first"]
+    assert not any("before" in found for found in mean["before"])
 
 
 def test_the_mean_of_two_models(words_folder, tmp_path):
@@ -397,7 +401,7 @@ def test_the_mean_of_two_models(words_folder, tmp_path):
         np.testing.assert_allclose(weight, (of_a[name].astype(float) + of_b[name]) / 2, rtol=1e-5, atol=1e-7)
     assert [(row["model"], row["batch"]) for row in history(tmp_path / "mean")] == [("m", "4"), ("mean", "0")]
     trained = utils.load_config(tmp_path / "mean")["trained"]
-    assert trained["words"] == 0 and trained["pretrained"]["words"] == 32
+    assert trained["words"] == 0 and trained["before"][0]["words"] == 32
     report = (tmp_path / "mean" / "report.md").read_text()
     assert "hours, no training, from the mean of 2 models' weights:" in report and report.count("hours, 32 words of ") == 2
     assert report.index("--nbepochs 0") < report.index("--random_state 1") < report.index("--random_state 2")
