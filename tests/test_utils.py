@@ -592,6 +592,23 @@ def test_fused_batch_normalisation_trains_as_keras_s_own():
         np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("backwards", [False, True])
+def test_the_gru_reads_and_learns_as_keras_s_own(backwards):
+    sequences, outcomes = np.random.default_rng(0).normal(size=(3, 7, 4)).astype(np.float32), []
+    weights = [np.random.default_rng(k).normal(size=shape) for k, shape in enumerate(((4, 15), (5, 15), (2, 15)))]
+    for kind in (keras.layers.GRU, utils.GRU):
+        inputs = keras.Input((7, 4))
+        layer = kind(5, return_sequences=True, go_backwards=backwards)
+        network = keras.Model(inputs, layer(keras.layers.Dense(4, use_bias=False, kernel_initializer="identity")(inputs)))
+        layer.set_weights(weights)
+        before = to_numpy(network(sequences))
+        network.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=False)
+        losses = [float(network.train_on_batch(sequences, np.ones_like(before))) for _ in range(3)]
+        outcomes.append([before, losses, *network.get_weights(), to_numpy(network(sequences[:1]))])
+    for keras_s, ours in zip(*outcomes, strict=True):
+        np.testing.assert_allclose(ours, keras_s, rtol=1e-4, atol=1e-6)
+
+
 TRAIN = """
 import sys
 import numpy as np
