@@ -145,7 +145,7 @@ def random_number(rng):
 # --- Fonts ----------------------------------------------------------------------------------------------------
 
 class Face:
-    """A font in several sizes: `hand` if it is a handwriting face (in ALL CAPS on signs alone), `missing`: what it cannot write."""
+    """A font in several sizes: `hand`: handwriting, in ALL CAPS on signs alone; `missing`: what it cannot write."""
 
     def __init__(self, path, family=None, split=None, hand=False, caps_only=False, missing=None):
         self.path, self.split, self.hand, self.caps_only = path, split, hand, caps_only

@@ -125,8 +125,8 @@ def add_network_options(add):
     add("--pretrained_path", action="append", default=[], metavar="MODEL",
         help="model folder, or weights in one, to start from; given again: the mean of several models' weights")
     add("--preset", choices=utils.PRESETS, help="lite (default) or seed, the network of 2018")
-    add("--stn", action="store_true", default=None, help="a spatial transformer before the convolutions (the default of seed, "
-                                                         "not of lite)")
+    add("--stn", action="store_true", default=None, help="a spatial transformer before the convolutions "
+                                                         "(the default of seed, not of lite)")
     add("--no_stn", dest="stn", action="store_false", help="none")
     add("--GRU", action="store_true", help="GRU instead of the preset's recurrent layers")
     add("--n_units", type=int, help="units of each recurrent layer and direction (lite 160, seed 256); may be more than "

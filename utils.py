@@ -563,9 +563,9 @@ PRESETS = {
 def build_network(classes, size=(100, 32), preset="lite", synchronized=False, dropout=0.0, **changes):
     """The recogniser: images float [B, width, height, 1] -> logits float [B, T, classes], class 0 the blank.
 
-    STN where the shape has one, depthwise-separable convolutions (Howard et al., MobileNets, 2017), a dense layer a time step, two
-    bidirectional recurrent layers, the first's directions summed, the second's concatenated (after CRNN: Shi, Bai,
-    Yao, 2015). `changes` replaces values of the preset: stn (bool), rnn ("LSTM" or "GRU"), n_units, time_dense_size.
+    STN where the shape has one, depthwise-separable convolutions (Howard et al., MobileNets, 2017), a dense layer a time
+    step, two bidirectional recurrent layers, the first's directions summed, the second's concatenated (after CRNN: Shi,
+    Bai, Yao, 2015). `changes` replaces values of the preset: stn (bool), rnn ("LSTM" or "GRU"), n_units, time_dense_size.
     `synchronized`: batch normalisation over all devices of a tf.distribute strategy. `dropout`: share of the recurrent
     layers' outputs that is 0 in training (Srivastava et al., JMLR 2014); it adds no weights.
     """
