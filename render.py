@@ -46,10 +46,13 @@ MAX_LENGTH = 24  # characters; longer ones are too small to read in 32 px
 HEIGHTS = {"scene": (18, 42), "paper": (24, 54), "board": (24, 54)}  # px of the ink
 MAX_HEIGHT, MIN_HEIGHT, MAX_WIDTH = 70, 24, 420  # px of the image
 SIZES = (28, 44, 68)  # px at which fonts are drawn, before the warp fits them
-MIN_GAP = 20  # grey levels between ink and paper where a scene is painted
+MIN_GAP = 14  # grey levels between ink and paper where a scene is painted
 MIN_X_HEIGHT = 7.5  # px of a letter such as "x", where a word has small letters
-READABLE = {"scene": 12, "paper": 26, "board": 26}  # grey levels between ink and paper in each part of a finished word
+READABLE = {"scene": 8, "paper": 26, "board": 26}  # grey levels between ink and paper in each part of a finished word
 UNDERLINED = 0.07  # of the signs
+SPACED, SPACES = 0.18, (-0.04, 0.25)  # of the print; the space between letters is changed by so many em
+BENT, BEND, MOST_BENT = 0.25, 0.8, 2.4  # of the signs; radians that the word takes of a circle: deviation, at most
+FAT = 0.06  # of the signs: letters so bold that their holes close
 TRIES = 100  # texts for a face, and faces for a word, before it is given up
 
 Word = collections.namedtuple("Word", "image text style source")
@@ -71,6 +74,7 @@ def cumulative(weights):
 KINDS = ("word", "number", "code", "acronym", "letters")
 KIND_CHANCES = cumulative([0.83, 0.09, 0.03, 0.03, 0.02])
 CASES = {"scene": (0.26, 0.50), "paper": (0.70, 0.92), "board": (0.62, 0.82)}  # up to here small, up to here Capitalised
+EVEN = {"scene": 0.5, "paper": 0, "board": 0}  # how often a word is taken without regard to its count: names, rare words
 POSSESSIVE = 0.1  # how much rarer than their count "word's" are: word lists hold more of them than texts
 PUNCTUATED = {"scene": 0.04, "paper": 0.12, "board": 0.10}
 MARKS, MARK_CHANCES = ("{}.", "{},", "{}:", "{};", "{}!", "{}?", "'{}'", '"{}"', "({})", "-{}", "*{}"), cumulative(
@@ -98,6 +102,7 @@ class Texts:
             raise utils.UserError(f"--lexicon {path}: holds no word of 1 to {MAX_LENGTH} letters and digits")
         self.words = [words[k] for k in kept]
         rarer = np.array([POSSESSIVE if word.endswith("'s") else 1 for word in self.words])
+        self.even = cumulative(rarer)
         self.chances = cumulative(rarer * np.sqrt([counts[k] for k in kept]))  # frequent words come often, rare ones too
 
     def draw(self, rng, style):
@@ -110,7 +115,8 @@ class Texts:
                            for k in range(rng.integers(3, 9))).strip("-")
         if kind == "acronym":
             return random_letters(rng, rng.integers(2, 6), string.ascii_uppercase)
-        text = random_letters(rng, rng.integers(1, 11)) if kind == "letters" else self.words[pick(rng, self.chances)]
+        chances = self.even if rng.random() < EVEN[style] else self.chances
+        text = random_letters(rng, rng.integers(1, 11)) if kind == "letters" else self.words[pick(rng, chances)]
         small, capitalised = CASES[style]
         case = rng.random()
         text = text if case < small else text[:1].upper() + text[1:] if case < capitalised else text.upper()
@@ -177,13 +183,13 @@ class Face:
             return text[:1] + text[1:].lower() if text.isupper() and text.isalpha() else text.lower()
         return text
 
-    def draw(self, text, height, rng):
+    def draw(self, text, height, rng, sign=False):
         """Ink uint8 [H, W] (255: full) of a text, or None, drawn at the size in SIZES that is next above `height` px;
-        and how high an "x" is in it, in px."""
+        and how high an "x" is in it, in px. On a sign even a hand's letters may stand apart."""
         size = next((s for s in SIZES if s >= height * 1.1), SIZES[-1])
         font, x_height = self.at(size), self.x_height * size
-        if not self.hand and rng.random() < 0.15:  # wide apart, as on signs
-            pen, step = 0, size * rng.uniform(0.04, 0.25)
+        if (sign or not self.hand) and rng.random() < SPACED:
+            pen, step = 0, size * rng.uniform(*SPACES)
             places = [pen := pen + font.getlength(c) + step for c in text]
             page = Image.new("L", (int(places[-1]) + size, 2 * size))
             pencil = ImageDraw.Draw(page)
@@ -389,19 +395,21 @@ def dot(width, height):
 
 def warp(ink, height, style, rng):
     """Ink float32 [H, W] in 0..1, trimmed, of ink uint8, made `height` px high: slant, rotation, stretch, perspective,
-    a curved baseline and elastic waves in one remap."""
+    elastic waves and, on some signs, a baseline that is an arc of a circle, in one remap."""
     tall, wide = ink.shape
     loose = style != "scene"  # hands wave more than signs, which stand on curves and come in all widths
-    slant, turn = rng.normal(0, 0.16), rng.normal(0, 0.03 if loose else 0.06)
+    slant, turn = rng.normal(0, 0.16), rng.normal(0, 0.03 if loose else 0.08)
     stretch = math.exp(rng.normal(0, 0.12 if loose else 0.2))
     scale = min(height / tall, MAX_WIDTH / (wide * stretch))
     cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
     tilt = rng.normal(0, 0.05 if loose else 0.13, 2) / (max(wide, 2 * tall), 2 * tall)  # of perspective
     forward = np.array([[cos * stretch, cos * slant - sin, 0], [sin * stretch, sin * slant + cos, 0], [*tilt, 1]])
-    arc = min(tall, wide / 5) * float(np.clip(rng.normal(0, 0.4), -0.9, 0.9)) if not loose and rng.random() < 0.25 else 0
+    bend = 0.0 if loose or rng.random() > BENT else float(np.clip(rng.normal(0, BEND), -MOST_BENT, MOST_BENT))
+    bend = bend if abs(bend) * tall < wide else 0.0  # else the letters' feet would meet in the middle
+    sag = wide * math.tan(abs(bend) / 4) / 2  # of the arc: its chord is taken as long as the straight word
     wave_size, wave_length = tall * rng.normal(0, (0.035, 0.03) if loose else (0.01, 0.01)), tall * rng.uniform(1.2, 4, 2)
     phase = rng.uniform(0, 2 * math.pi, 2)
-    half = np.array([wide / 2 + 2 + abs(wave_size[0]), tall / 2 + 2 + abs(wave_size[1]) + abs(arc)])
+    half = np.array([wide / 2 + 2 + abs(wave_size[0]), tall / 2 + 2 + abs(wave_size[1]) + sag])
     corners = np.array([[[-1, -1], [1, -1], [-1, 1], [1, 1]]]) * half
     ends = cv2.perspectiveTransform(corners, forward)[0]
     low = ends.min(axis=0)
@@ -415,12 +423,22 @@ def warp(ink, height, style, rng):
     along = x[0] * np.float32(1 / scale)  # waves of x alone cost next to nothing
     v += (wave_size[1] * np.sin(along * (2 * math.pi / wave_length[1]) + phase[1])).astype(np.float32)
     u += (wave_size[0] * np.sin(along * (2 * math.pi / wave_length[0]) + phase[0])).astype(np.float32)
-    if arc:
-        v += (arc * (2 * np.square(along * (2 / wide / stretch)) - 1)).astype(np.float32)
+    if bend:
+        u, v = unbend(u, v, wide / bend)
     u += np.float32((wide - 1) / 2)
     v += np.float32((tall - 1) / 2)
     warped = trim(cv2.remap(ink, u, v, cv2.INTER_LINEAR))
     return None if warped is None else warped.astype(np.float32) * np.float32(1 / 255)
+
+
+def unbend(u, v, radius):
+    """Where points of a word on an arc of a circle lie when the word is straight: float32 [H, W] each, x and y from its
+    middle. radius: of the baseline, in px; above 0 the word's middle is its highest place, below 0 its lowest."""
+    across, down = u, np.float32(radius) - v
+    if radius < 0:
+        down = -down
+    angle, distance = np.arctan2(across, down), np.hypot(across, down)
+    return np.float32(abs(radius)) * angle, np.float32(radius) - np.float32(math.copysign(1, radius)) * distance
 
 
 def crop(ink, rng):
@@ -514,7 +532,7 @@ def half_plane(shape, rng):
     """What lies left of a random line across an image: float32 [H, W], 1 left of it, 0 right, the edge hard or soft."""
     down, across = (np.arange(n, dtype=np.float32) for n in shape)
     edge = across[None] + np.float32(rng.uniform(-2, 2)) * down[:, None] - np.float32(rng.uniform(0, shape[1]))
-    soft = np.float32(shape[0] * rng.uniform(0.02, 0.8))
+    soft = np.float32(shape[0] * math.exp(rng.uniform(math.log(0.02), math.log(0.8))))
     return 1 / (1 + np.exp(np.clip(edge / soft, -30, 30)))
 
 
@@ -535,6 +553,19 @@ def thicken(ink, size):
     return cv2.dilate(ink, dot(size + 1, size + 1)) if size > 0 else ink
 
 
+def surfaces(page, fore, rng):
+    """Puts one to three surfaces on the page, in place, lighter or darker than the level `fore`: what lies left of a line, a
+    band, a patch; edges hard or soft, some see-through."""
+    shape = page.shape
+    for _ in range(rng.integers(1, 4)):
+        part = half_plane(shape, rng)
+        if rng.random() < 0.6:
+            part = part * (1 - half_plane(shape, rng))
+        if rng.random() < 0.3:
+            part = part * half_plane(shape[::-1], rng).T
+        cover(page, part * np.float32(min(rng.uniform(0.3, 1.4), 1)), level_away(fore, 25, rng))
+
+
 def paint_scene(ink, strangers, rng):
     """A sign, a poster, a page of print: any two levels, light on dark as often as not, outlines, shadows, textures."""
     shape = ink.shape
@@ -544,30 +575,31 @@ def paint_scene(ink, strangers, rng):
     paper, fore = (low, low + gap) if rng.random() < 0.5 else (low + gap, low)
     page = np.full(shape, paper, np.float32)
     if rng.random() < 0.6:
-        page += cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * abs(rng.normal(0, 0.09)))
+        rougher = rng.uniform(0.1, 0.4) if rng.random() < 0.2 else abs(rng.normal(0, 0.09))
+        page += cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * rougher)
     if rng.random() < 0.5:
         page += slope(shape, gap * 0.12, rng)
-    if rng.random() < 0.3:  # another surface behind a part of the word, lighter or darker, but on the paper's side
-        cover(page, half_plane(shape, rng), np.clip(fore + (paper - fore) * rng.uniform(0.4, 1.6), 0, 255))
+    if rng.random() < 0.35:  # other surfaces behind parts of the word, lighter or darker
+        surfaces(page, fore, rng)
     if rng.random() < 0.08:  # other words behind, upside down so that nobody reads them
         other = np.roll(ink[::-1, ::-1], rng.integers(0, 1 + np.array(shape)), axis=(0, 1))
         cover(page, other, fore + (paper - fore) * rng.uniform(0.4, 0.9))
     if strangers is not None:
         cover(page, strangers, fore)
-    kind, size, fill = rng.random(), max(1, round(shape[0] / rng.uniform(12, 36))), fore  # some signs have two of these:
+    kind, size, fill = rng.random(), max(1, round(shape[0] / rng.uniform(12, 50))), fore  # some signs have two of these:
     if 0.05 < kind < 0.22:  # a shadow behind the letters, or their other edge
         dx, dy = rng.integers(-2, 3, 2) * size
         fallen = cv2.warpAffine(thicken(ink, size * (kind < 0.12)), np.float32([[1, 0, dx], [0, 1, dy]]), shape[::-1])
         fallen = cv2.GaussianBlur(fallen, (0, 0), size) if rng.random() < 0.5 else fallen
         cover(page, fallen * np.float32(rng.uniform(0.3, 1)), level_away(fore, min(gap / 2, 60), rng))
-    if kind < 0.06:  # nothing but an outline
+    if kind < 0.06 or kind > 0.96:  # nothing but an outline
         cover(page, thicken(ink, 2 * size), fore)
         fill = paper
     if 0.18 < kind < 0.3:  # an outline around every letter
         cover(page, thicken(ink, 2 * size), level_away(fore, min(gap / 2, 60), rng))
     if rng.random() < 0.3:
         fill = fill + cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * 0.08)
-    cover(page, ink * np.float32(rng.uniform(0.85, 1)), fill)
+    cover(page, ink * np.float32(rng.uniform(0.5, 0.85) if rng.random() < 0.15 else rng.uniform(0.85, 1)), fill)
     if rng.random() < 0.25:
         page += cut(rough, shape, rng) * np.float32(rng.uniform(1, 6))
     return page
@@ -649,8 +681,9 @@ PAINT = {"scene": paint_scene, "paper": paint_paper, "board": paint_board}
 
 def pen_width(ink, style, rng):
     """Ink uint8, its strokes as thick as the style has them. Thickness in 1/60 of the height."""
-    size = {"scene": (-2.5, 2.5), "paper": (0, 1.6), "board": (1, 4)}[style]
-    bold = ink.mean() > 90
+    fat = style == "scene" and rng.random() < FAT
+    size = (2, 6) if fat else {"scene": (-2.5, 2.5), "paper": (0, 1.6), "board": (1, 4)}[style]
+    bold = ink.mean() > 90 and not fat
     more = 0 if bold else max(round(rng.uniform(*size) * ink.shape[0] / 60), 0)
     return cv2.dilate(cv2.copyMakeBorder(ink, more, more, more, more, cv2.BORDER_CONSTANT), dot(more + 1, more + 1)) \
         if more else ink
@@ -701,8 +734,7 @@ def fit_height(page, ink):
 
 
 def readable(image, ink, least):
-    """Whether the ink stands out from what is close around it, in every part of the word and in the same sense, by more
-    than `least` grey levels.
+    """Whether the ink stands out from what is close around it, in every part of the word, by more than `least` grey levels.
 
     image: uint8 [H, W]; ink: float32 [H, W]. A part is a piece of the width about as wide as high.
     """
@@ -715,7 +747,7 @@ def readable(image, ink, least):
     if not inked.any():
         return bool(sums[0].sum() > 3)  # the letters fill the image; there is nothing to compare them with
     gaps = (sums[1] / np.maximum(sums[0], 1e-3) - sums[3] / np.maximum(sums[2], 1e-3))[inked]
-    return bool((gaps > least).all() or (gaps < -least).all())
+    return bool((abs(gaps) > least).all())
 
 
 # --- Renderer ---------------------------------------------------------------------------------------------------
@@ -789,7 +821,7 @@ class Renderer:
         text = next((text for text in texts if face.writes(text) and drawable(text) and self.usable(text)), "")
         if not text:
             return None, 0, text, face.family
-        ink, x_height = face.draw(text, height, rng)
+        ink, x_height = face.draw(text, height, rng, style == "scene")
         if ink is not None:
             ink = pen_width(ink, style, rng)
             x_height = x_height if any(c.islower() for c in text) else 0.7 * ink.shape[0]

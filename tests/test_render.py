@@ -199,7 +199,43 @@ def test_the_guard_refuses_what_nobody_can_read():
     turned = clear.copy()
     turned[:, 70:] = 255 - clear[:, 70:]  # light on dark there
     assert render.readable(clear, ink, 26) and render.readable(255 - clear, ink, 26) and not render.readable(clear, ink, 160)
-    assert not any(render.readable(image, ink, 12) for image in (np.full_like(clear, 200), faded, turned))
+    assert render.readable(turned, ink, 12)  # as on a sign that hangs over two surfaces
+    assert not any(render.readable(image, ink, 12) for image in (np.full_like(clear, 200), faded))
+
+
+@pytest.mark.parametrize("radius", [80, -80])
+def test_an_arc_is_a_circle_s(radius):
+    """Letters a quarter of the circle from the middle stand upright on it, turned by 90 degrees: worked by hand."""
+    quarter = abs(radius) * np.pi / 2
+    #         the middle, 5 px over it, a quarter to the right on the baseline, and 5 px over that, which is outwards
+    along = np.float32([[0, 0, 80, 80 + np.sign(radius) * 5]])
+    down = np.float32([[0, -5, radius, radius]])
+    x, y = render.unbend(along, down, radius)
+    assert np.allclose(x, [[0, 0, quarter, quarter]], atol=1e-3) and np.allclose(y, [[0, -5, 0, -5]], atol=1e-3)
+
+
+def test_some_signs_are_bent_and_nothing_is_cut_off(monkeypatch):
+    monkeypatch.setattr(render, "BENT", 1)
+    ink = np.zeros((40, 240), np.uint8)
+    ink[:, :12] = ink[:, -12:] = ink[28:, :] = 255  # a wide "U"
+    areas, heights = [], []
+    for seed in range(40):
+        warped = render.warp(ink, 40, "scene", np.random.default_rng(seed))
+        areas.append(warped.sum() / warped.shape[1])
+        heights.append(warped.shape[0])
+    straight = (ink / 255).sum() / 240
+    assert max(heights) > 80 and np.median(heights) > 45  # up to a half circle, where 40 px high letters are straight
+    assert np.mean(areas) == pytest.approx(straight, rel=0.3)
+
+
+def test_surfaces_are_another_grey_than_the_letters():
+    changed = 0
+    for seed in range(60):
+        page = np.full((40, 120), 120, np.float32)  # the letters' own grey: surfaces that hide it are 25 levels away or more
+        render.surfaces(page, 120, np.random.default_rng(seed))
+        assert 0 <= page.min() and page.max() <= 255
+        changed += (abs(page - 120) > 7).mean()
+    assert 10 < changed < 50  # of 60 pages: a part of each, not all
 
 
 def test_refused_words_are_drawn_anew(renderer, monkeypatch):
@@ -248,6 +284,13 @@ def test_texts_follow_the_list_and_the_counts(lexicon):
         text = texts.draw(np.random.default_rng(k), "paper").lower()
         drawn.update(word for word in ("many", "rare", "remark", "sign") if word in text)
     assert 7 < drawn["many"] / drawn["rare"] < 14 and set(drawn) == {"many", "rare"}  # the root of 100 is 10
+
+
+def test_half_of_the_signs_have_words_without_regard_to_counts(lexicon):
+    texts = render.Texts(lexicon("many 10000\nrare 100\n"))
+    drawn = collections.Counter(texts.draw(np.random.default_rng(k), "scene").lower().strip(".,:;!?'\"()-*")
+                                for k in range(4000))
+    assert drawn["rare"] / (drawn["many"] + drawn["rare"]) == pytest.approx((1 / 2 + 1 / 11) / 2, abs=0.03)
 
 
 @pytest.mark.parametrize("arguments", [
