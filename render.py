@@ -50,7 +50,7 @@ MIN_GAP = 14  # grey levels between ink and paper where a scene is painted
 MIN_X_HEIGHT = 7.5  # px of a letter such as "x", where a word has small letters
 READABLE = {"scene": 8, "paper": 26, "board": 26}  # grey levels between ink and paper in each part of a finished word
 UNDERLINED = 0.07  # of the signs
-SPACED, SPACES = 0.18, (-0.04, 0.25)  # of the print; the space between letters is changed by so many em
+SPACED, SPACES = 0.18, (-0.08, 0.25)  # of the print; the space between letters is changed by so many em
 BENT, BEND, MOST_BENT = 0.25, 0.8, 2.4  # of the signs; radians that the word takes of a circle: deviation, at most
 FAT = 0.06  # of the signs: letters so bold that their holes close
 TRIES = 100  # texts for a face, and faces for a word, before it is given up
@@ -507,7 +507,25 @@ def tiles():
     textures.append(np.round(cloud))  # patches
     grain = rng.standard_normal(TILE, dtype=np.float32)
     rough = cv2.GaussianBlur(grain, (0, 0), 0.8)
+    textures += [clutter(rng, size) for size in (24, 60)]
     return grain, rough / rough.std(), textures
+
+
+def clutter(rng, size):
+    """A TILE of mean 0 and deviation 1 as a photo of a street or a shelf may be: plates, discs and bars of about `size` px,
+    one over the other."""
+    tile = np.zeros(TILE, np.float32)
+    for _ in range(8 * tile.size // size ** 2):
+        x, y = (int(rng.integers(side)) for side in TILE[::-1])
+        long, short = (int(size * rng.uniform(low, 1)) + 1 for low in (0.3, 0.05))
+        level, turn, kind = rng.normal(), rng.normal(0, 20) + 90 * rng.integers(2), int(rng.integers(3))
+        if kind == 0:
+            cv2.ellipse(tile, (x, y), (long // 2, short), turn, 0, 360, level, cv2.FILLED)
+        else:
+            corners = cv2.boxPoints(((x, y), (long * kind, short), turn))
+            cv2.fillConvexPoly(tile, np.rint(corners).astype(np.int32), level)
+    tile = cv2.GaussianBlur(tile, (0, 0), 0.7)
+    return (tile - tile.mean()) / tile.std()
 
 
 def cut(tile, shape, rng):
@@ -566,6 +584,11 @@ def surfaces(page, fore, rng):
         cover(page, part * np.float32(min(rng.uniform(0.3, 1.4), 1)), level_away(fore, 25, rng))
 
 
+def roughness(rng):
+    """How much a texture changes a sign, as a part of the gap between letters and paper: mostly little."""
+    return rng.uniform(0.1, 0.4) if rng.random() < 0.2 else abs(rng.normal(0, 0.09))
+
+
 def paint_scene(ink, strangers, rng):
     """A sign, a poster, a page of print: any two levels, light on dark as often as not, outlines, shadows, textures."""
     shape = ink.shape
@@ -575,8 +598,7 @@ def paint_scene(ink, strangers, rng):
     paper, fore = (low, low + gap) if rng.random() < 0.5 else (low + gap, low)
     page = np.full(shape, paper, np.float32)
     if rng.random() < 0.6:
-        rougher = rng.uniform(0.1, 0.4) if rng.random() < 0.2 else abs(rng.normal(0, 0.09))
-        page += cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * rougher)
+        page += cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * roughness(rng))
     if rng.random() < 0.5:
         page += slope(shape, gap * 0.12, rng)
     if rng.random() < 0.35:  # other surfaces behind parts of the word, lighter or darker
@@ -598,7 +620,7 @@ def paint_scene(ink, strangers, rng):
     if 0.18 < kind < 0.3:  # an outline around every letter
         cover(page, thicken(ink, 2 * size), level_away(fore, min(gap / 2, 60), rng))
     if rng.random() < 0.3:
-        fill = fill + cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * 0.08)
+        fill = fill + cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * roughness(rng))
     cover(page, ink * np.float32(rng.uniform(0.5, 0.85) if rng.random() < 0.15 else rng.uniform(0.85, 1)), fill)
     if rng.random() < 0.25:
         page += cut(rough, shape, rng) * np.float32(rng.uniform(1, 6))

@@ -325,3 +325,13 @@ def test_words_that_no_face_can_write_are_told(fonts, lexicon):
     renderer = render.Renderer(folder, lexicon("word\n"), usable=str.isdigit)
     with pytest.raises(utils.UserError):
         renderer.word(np.random.default_rng(0))
+
+
+def test_textures_are_of_one_strength():
+    grain, rough, textures = render.tiles()
+    for tile in (grain, rough, *textures):
+        assert tile.shape == render.TILE and tile.dtype == np.float32 and np.isfinite(tile).all()
+    for tile in textures[-2:]:  # plates, discs and bars: hard edges, and flat between them
+        assert abs(tile.mean()) < 1e-3 and tile.std() == pytest.approx(1, abs=1e-3)
+        steps = abs(np.diff(tile, axis=1))
+        assert 0.5 < (steps < 0.02).mean() < 0.98 and steps.max() > 1
