@@ -406,10 +406,14 @@ def warp(ink, height, style, rng):
     forward = np.array([[cos * stretch, cos * slant - sin, 0], [sin * stretch, sin * slant + cos, 0], [*tilt, 1]])
     bend = 0.0 if loose or rng.random() > BENT else float(np.clip(rng.normal(0, BEND), -MOST_BENT, MOST_BENT))
     bend = bend if abs(bend) * tall < wide else 0.0  # else the letters' feet would meet in the middle
-    sag = wide * math.tan(abs(bend) / 4) / 2  # of the arc: its chord is taken as long as the straight word
+    reach, sag = wide / 2, 0.0  # of the word from its middle to the side, and of its arc downwards or upwards
+    if bend:
+        radius = abs(wide / bend)
+        reach = max(reach, (radius + tall / 2) * math.sin(abs(bend) / 2))  # the outer corners of the last letters
+        sag = radius * (1 - math.cos(bend / 2))
     wave_size, wave_length = tall * rng.normal(0, (0.035, 0.03) if loose else (0.01, 0.01)), tall * rng.uniform(1.2, 4, 2)
     phase = rng.uniform(0, 2 * math.pi, 2)
-    half = np.array([wide / 2 + 2 + abs(wave_size[0]), tall / 2 + 2 + abs(wave_size[1]) + sag])
+    half = np.array([reach + 2 + abs(wave_size[0]), tall / 2 + 2 + abs(wave_size[1]) + sag])
     corners = np.array([[[-1, -1], [1, -1], [-1, 1], [1, 1]]]) * half
     ends = cv2.perspectiveTransform(corners, forward)[0]
     low = ends.min(axis=0)
