@@ -191,10 +191,10 @@ class Face:
         if (sign or not self.hand) and rng.random() < SPACED:
             pen, step = 0, size * rng.uniform(*SPACES)
             places = [pen := pen + font.getlength(c) + step for c in text]
-            page = Image.new("L", (int(places[-1]) + size, 2 * size))
+            page = Image.new("L", (int(places[-1]) + 4 * size, 5 * size))  # room for swashes; `trim` takes the rest
             pencil = ImageDraw.Draw(page)
             for c, x in zip(text, [0, *places]):
-                pencil.text((x + size / 4, size / 4), c, fill=255, font=font)
+                pencil.text((x + 1.5 * size, size), c, fill=255, font=font)
             return trim(np.asarray(page)), x_height
         left, top, right, bottom = font.getbbox(text)
         if right <= left or bottom <= top:
