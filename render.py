@@ -50,9 +50,9 @@ MIN_GAP = 14  # grey levels between ink and paper where a scene is painted
 MIN_X_HEIGHT = 7.5  # px of a letter such as "x", where a word has small letters
 READABLE = {"scene": 8, "paper": 26, "board": 26}  # grey levels between ink and paper in each part of a finished word
 UNDERLINED = 0.07  # of the signs
-SPACED, SPACES = 0.18, (-0.08, 0.25)  # of the print; the space between letters is changed by so many em
-BENT, BEND, MOST_BENT = 0.25, 0.8, 2.4  # of the signs; radians that the word takes of a circle: deviation, at most
-FAT = 0.06  # of the signs: letters so bold that their holes close
+SPACED, SPACES = 0.18, (-0.08, 0.25)  # of print and of all signs; the space between letters is changed by so many em
+BENT, BEND, MOST_BENT = 0.25, 0.8, 2.4  # of the signs; radians of a circle that a word spans: deviation, and at most
+FAT = 0.06  # of the signs: strokes up to a tenth of the height thicker, so that small holes close
 TRIES = 100  # texts for a face, and faces for a word, before it is given up
 
 Word = collections.namedtuple("Word", "image text style source")
@@ -394,23 +394,25 @@ def dot(width, height):
 
 
 def warp(ink, height, style, rng):
-    """Ink float32 [H, W] in 0..1, trimmed, of ink uint8, made `height` px high: slant, rotation, stretch, perspective,
-    elastic waves and, on some signs, a baseline that is an arc of a circle, in one remap."""
+    """(ink float32 [H, W] in 0..1, trimmed, or None; its scale) of ink uint8, its letters made `height` px high, less where a
+    word is very wide: slant, rotation, stretch, perspective, elastic waves and, on some signs, a baseline that is an arc of a
+    circle, in one remap."""
     tall, wide = ink.shape
     loose = style != "scene"  # hands wave more than signs, which stand on curves and come in all widths
     slant, turn = rng.normal(0, 0.16), rng.normal(0, 0.03 if loose else 0.08)
     stretch = math.exp(rng.normal(0, 0.12 if loose else 0.2))
     scale = min(height / tall, MAX_WIDTH / (wide * stretch))
     cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
-    tilt = rng.normal(0, 0.05 if loose else 0.13, 2) / (max(wide, 2 * tall), 2 * tall)  # of perspective
-    forward = np.array([[cos * stretch, cos * slant - sin, 0], [sin * stretch, sin * slant + cos, 0], [*tilt, 1]])
+    tilt = rng.normal(0, 0.05 if loose else 0.13, 2)  # of perspective
     bend = 0.0 if loose or rng.random() > BENT else float(np.clip(rng.normal(0, BEND), -MOST_BENT, MOST_BENT))
-    bend = bend if abs(bend) * tall < wide else 0.0  # else the letters' feet would meet in the middle
+    bend = bend if 0.01 < abs(bend) < wide / tall else 0.0  # the letters' feet, or heads, keep half of their width
     reach, sag = wide / 2, 0.0  # of the word from its middle to the side, and of its arc downwards or upwards
     if bend:
         radius = abs(wide / bend)
         reach = max(reach, (radius + tall / 2) * math.sin(abs(bend) / 2))  # the outer corners of the last letters
         sag = radius * (1 - math.cos(bend / 2))
+    tilt /= max(wide, 2 * tall), 2 * tall + 4 * sag
+    forward = np.array([[cos * stretch, cos * slant - sin, 0], [sin * stretch, sin * slant + cos, 0], [*tilt, 1]])
     wave_size, wave_length = tall * rng.normal(0, (0.035, 0.03) if loose else (0.01, 0.01)), tall * rng.uniform(1.2, 4, 2)
     phase = rng.uniform(0, 2 * math.pi, 2)
     half = np.array([reach + 2 + abs(wave_size[0]), tall / 2 + 2 + abs(wave_size[1]) + sag])
@@ -432,12 +434,13 @@ def warp(ink, height, style, rng):
     u += np.float32((wide - 1) / 2)
     v += np.float32((tall - 1) / 2)
     warped = trim(cv2.remap(ink, u, v, cv2.INTER_LINEAR))
-    return None if warped is None else warped.astype(np.float32) * np.float32(1 / 255)
+    return None if warped is None else warped * np.float32(1 / 255), scale
 
 
 def unbend(u, v, radius):
     """Where points of a word on an arc of a circle lie when the word is straight: float32 [H, W] each, x and y from its
-    middle. radius: of the baseline, in px; above 0 the word's middle is its highest place, below 0 its lowest."""
+    middle. radius: of the line through the letters' middles, in px; above 0 the word's middle is its highest place,
+    below 0 its lowest."""
     across, down = u, np.float32(radius) - v
     if radius < 0:
         down = -down
@@ -445,12 +448,12 @@ def unbend(u, v, radius):
     return np.float32(abs(radius)) * angle, np.float32(radius) - np.float32(math.copysign(1, radius)) * distance
 
 
-def crop(ink, rng):
+def crop(ink, height, rng):
     """Ink with margins as detectors leave them: tight, loose, or slightly cut; and what else stands in the crop.
 
-    Returns (ink, strangers), float32 [H, W] in 0..1: strangers are slivers of neighbouring words and lines at the edges.
+    height: px of the letters. Returns (ink, strangers), float32 [H, W] in 0..1: strangers are slivers of neighbouring words
+    and lines at the edges.
     """
-    height = ink.shape[0]
     kind = rng.random()
     low, high = (0, 0.1) if kind < 0.5 else (0.05, 0.4) if kind < 0.85 else (-0.06, 0.1)
     margins = np.rint(rng.uniform(low, high, 4) * height).astype(int)  # left, top, right, bottom
@@ -464,18 +467,18 @@ def crop(ink, rng):
     cuts, (left, top, right, bottom) = np.maximum(-margins, 0), np.maximum(margins, 0).tolist()
     word = ink[cuts[1]:ink.shape[0] - cuts[3], cuts[0]:ink.shape[1] - cuts[2]]
     ink = cv2.copyMakeBorder(word, top, bottom, left, right, cv2.BORDER_CONSTANT)
-    return ink, neighbours(word, ink.shape, top, slivers, rng) if near.any() else None
+    return ink, neighbours(word, height, ink.shape, top, slivers, rng) if near.any() else None
 
 
-def neighbours(word, shape, top, slivers, rng):
+def neighbours(word, height, shape, top, slivers, rng):
     """Bits of other words and lines, float32 of `shape`, that reach `slivers` px in from the left, top, right and bottom.
 
-    They are strips from elsewhere in the word itself: of the same pen, size and slant."""
+    They are strips from elsewhere in the word itself, of letters `height` px high: of the same pen, size and slant."""
     strangers = np.zeros(shape, np.float32)
     (tall, wide), (left, above, right, below) = word.shape, slivers
     columns = rng.integers(wide) + np.arange(left + right)
     strips = word[:, columns % wide]
-    strips[:, strips.sum(axis=0) > 0.45 * tall] = 0  # a whole stem would be read as a letter
+    strips[:, strips.sum(axis=0) > 0.45 * height] = 0  # a whole stem would be read as a letter
     strangers[top:top + tall, :left] = strips[:, :left]
     strangers[top:top + tall, shape[1] - right:] = strips[:, left:]
     line = word[:, (rng.integers(wide) + np.arange(shape[1])) % wide]
@@ -505,31 +508,34 @@ def tiles():
             cells = rng.standard_normal((TILE[0] // height + 3, TILE[1] // width + 3), dtype=np.float32)
             large = cv2.resize(cells, None, fx=width, fy=height, interpolation=cv2.INTER_CUBIC)
             tile += weight * large[height:height + TILE[0], width:width + TILE[1]]
-        textures.append((tile - tile.mean()) / tile.std())
+        textures.append(standard(tile))
     cloud = textures[0]
-    textures.append(np.where(cv2.GaussianBlur(textures[5], (0, 0), 3) > 0.3, 1, -0.5).astype(np.float32))  # hard edges
-    textures.append(np.round(cloud))  # patches
+    textures.append(standard(np.where(cv2.GaussianBlur(textures[5], (0, 0), 3) > 0.3, 1, 0).astype(np.float32)))  # hard edges
+    textures.append(standard(np.round(cloud)))  # patches
     grain = rng.standard_normal(TILE, dtype=np.float32)
-    rough = cv2.GaussianBlur(grain, (0, 0), 0.8)
     textures += [clutter(rng, size) for size in (24, 60)]
-    return grain, rough / rough.std(), textures
+    return standard(grain), standard(cv2.GaussianBlur(grain, (0, 0), 0.8)), textures
+
+
+def standard(tile):
+    """A tile made to have mean 0 and deviation 1."""
+    return (tile - tile.mean()) / tile.std()
 
 
 def clutter(rng, size):
-    """A TILE of mean 0 and deviation 1 as a photo of a street or a shelf may be: plates, discs and bars of about `size` px,
-    one over the other."""
+    """A TILE of mean 0 and deviation 1 as a photo of a street or a shelf may be: plates and discs of up to `size` px and bars
+    twice as long, one over the other."""
     tile = np.zeros(TILE, np.float32)
     for _ in range(8 * tile.size // size ** 2):
         x, y = (int(rng.integers(side)) for side in TILE[::-1])
         long, short = (int(size * rng.uniform(low, 1)) + 1 for low in (0.3, 0.05))
         level, turn, kind = rng.normal(), rng.normal(0, 20) + 90 * rng.integers(2), int(rng.integers(3))
         if kind == 0:
-            cv2.ellipse(tile, (x, y), (long // 2, short), turn, 0, 360, level, cv2.FILLED)
+            cv2.ellipse(tile, (x, y), (long // 2, max(short // 2, 1)), turn, 0, 360, level, cv2.FILLED)
         else:
             corners = cv2.boxPoints(((x, y), (long * kind, short), turn))
             cv2.fillConvexPoly(tile, np.rint(corners).astype(np.int32), level)
-    tile = cv2.GaussianBlur(tile, (0, 0), 0.7)
-    return (tile - tile.mean()) / tile.std()
+    return standard(cv2.GaussianBlur(tile, (0, 0), 0.7))
 
 
 def cut(tile, shape, rng):
@@ -576,8 +582,8 @@ def thicken(ink, size):
 
 
 def surfaces(page, fore, rng):
-    """Puts one to three surfaces on the page, in place, lighter or darker than the level `fore`: what lies left of a line, a
-    band, a patch; edges hard or soft, some see-through."""
+    """Puts one to three surfaces on the page, in place, each of a level lighter or darker than `fore`: what lies left of a
+    line, a band, a patch; edges hard or soft, some see-through."""
     shape = page.shape
     for _ in range(rng.integers(1, 4)):
         part = half_plane(shape, rng)
@@ -607,12 +613,13 @@ def paint_scene(ink, strangers, rng):
         page += slope(shape, gap * 0.12, rng)
     if rng.random() < 0.35:  # other surfaces behind parts of the word, lighter or darker
         surfaces(page, fore, rng)
+    np.clip(page, 0, 255, out=page)
     if rng.random() < 0.08:  # other words behind, upside down so that nobody reads them
         other = np.roll(ink[::-1, ::-1], rng.integers(0, 1 + np.array(shape)), axis=(0, 1))
         cover(page, other, fore + (paper - fore) * rng.uniform(0.4, 0.9))
     if strangers is not None:
         cover(page, strangers, fore)
-    kind, size, fill = rng.random(), max(1, round(shape[0] / rng.uniform(12, 50))), fore  # some signs have two of these:
+    kind, size, fill = rng.random(), max(1, round(min(shape[0], 50) / rng.uniform(12, 50))), fore  # some signs have two of these:
     if 0.05 < kind < 0.22:  # a shadow behind the letters, or their other edge
         dx, dy = rng.integers(-2, 3, 2) * size
         fallen = cv2.warpAffine(thicken(ink, size * (kind < 0.12)), np.float32([[1, 0, dx], [0, 1, dy]]), shape[::-1])
@@ -624,7 +631,7 @@ def paint_scene(ink, strangers, rng):
     if 0.18 < kind < 0.3:  # an outline around every letter
         cover(page, thicken(ink, 2 * size), level_away(fore, min(gap / 2, 60), rng))
     if rng.random() < 0.3:
-        fill = fill + cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * roughness(rng))
+        fill = np.clip(fill + cut(textures[rng.integers(len(textures))], shape, rng) * np.float32(gap * roughness(rng)), 0, 255)
     cover(page, ink * np.float32(rng.uniform(0.5, 0.85) if rng.random() < 0.15 else rng.uniform(0.85, 1)), fill)
     if rng.random() < 0.25:
         page += cut(rough, shape, rng) * np.float32(rng.uniform(1, 6))
@@ -709,7 +716,7 @@ def pen_width(ink, style, rng):
     """Ink uint8, its strokes as thick as the style has them. Thickness in 1/60 of the height."""
     fat = style == "scene" and rng.random() < FAT
     size = (2, 6) if fat else {"scene": (-2.5, 2.5), "paper": (0, 1.6), "board": (1, 4)}[style]
-    bold = ink.mean() > 90 and not fat
+    bold = ink.mean() > (120 if fat else 90)
     more = 0 if bold else max(round(rng.uniform(*size) * ink.shape[0] / 60), 0)
     return cv2.dilate(cv2.copyMakeBorder(ink, more, more, more, more, cv2.BORDER_CONSTANT), dot(more + 1, more + 1)) \
         if more else ink
@@ -817,13 +824,13 @@ class Renderer:
             if ink is None:
                 continue
             drawn, height = ink.shape[0], max(height, min(MIN_X_HEIGHT / x_height * ink.shape[0], MAX_HEIGHT))
-            ink = warp(ink, height, style, rng)
+            ink, scale = warp(ink, height, style, rng)
             if ink is None:
                 continue
-            ink, strangers = crop(ink, rng)
-            if ink.shape[0] > TILE[0]:  # so bent that nothing of it would be left in 32 px
+            ink, strangers = crop(ink, min(drawn * scale, ink.shape[0]), rng)
+            if np.any(ink.shape > np.array(TILE)):  # so bent, or wide, that nothing of it would be left in 100 x 32 px
                 continue
-            x_height *= height / drawn / ink.shape[0]
+            x_height *= scale / ink.shape[0]
             page, ink = fit_height(PAINT[style](ink, strangers, rng), ink)
             image = degrade(page, x_height * ink.shape[0], rng)
             if readable(image, ink, READABLE[style]):
