@@ -52,6 +52,8 @@ def parse_args(argv=None):
     add("--beam_width", type=int, default=ctc.BEAM_WIDTH, help="texts that the search keeps in sight at each step (default "
                                                                f"{ctc.BEAM_WIDTH})")
     add("--greedy", action="store_true", help="no search: the likeliest path")
+    add("--one_look", action="store_true", help="look at each word once; else doubtful words are looked at again, squeezed, "
+                                                "and the surest look counts")
     add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
     add("--top_paths", type=int, default=1, metavar="N", help="write the N likeliest texts of each word")
     add("--threads", type=int, default=os.cpu_count() or 1, help="threads that search")
@@ -339,7 +341,7 @@ def show_sheet(path, reader, words, batches):
 
 def calibrate(args, reader, words, chosen):
     """Fit confidences and the lexicon's weight to the words, and write them into the model folder's config.json."""
-    logits, truths = [], []
+    images, truths = [], []
     order = np.random.default_rng(0).permutation(chosen)
     if args.boxes:  # photo by photo, so that each is decoded once
         order = np.sort(order[:utils.FITTED_ON[1]])
@@ -349,10 +351,13 @@ def calibrate(args, reader, words, chosen):
         if len(truths) >= utils.FITTED_ON[1]:
             break
         if readable:
-            logits.append(reader.logits(np.stack([image for image, _ in readable])))
+            images += [image for image, _ in readable]
             truths += [text for _, text in readable]
     folder, _ = utils.find_model(args.model_path)
-    decoding = utils.fit_decoding(reader.alphabet, np.concatenate(logits), truths) if truths else None
+    decoding = None
+    if images:
+        images = np.stack(images)
+        decoding = utils.fit_decoding(reader.alphabet, [reader.logits(images), *reader.look_again(images)], truths)
     if not decoding:
         raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {utils.FITTED_ON[0]} or more")
     utils.write_json(folder / "config.json", {**utils.load_config(folder), "decoding": decoding})
@@ -364,7 +369,7 @@ def calibrate(args, reader, words, chosen):
 
 def load_reader(args):
     return utils.load_reader(args.model_path, beam_width=0 if args.greedy else args.beam_width, lexicon=args.lexicon,
-                             threads=args.threads)
+                             threads=args.threads, squeezes=() if args.one_look else None)
 
 
 def main(argv=None):

@@ -839,8 +839,9 @@ def train(args, devices=1):
     config = describe(config, args, data)
     training, validation = fit(network, data, alphabet, args, folder, config, devices)
     metrics, _ = validation(network)
-    logits = network.predict(validation.images, validation.batch_size, verbose=0)
-    if decoding := utils.fit_decoding(alphabet, logits, validation.truths):
+    reader = utils.Reader(network, alphabet)
+    looks = [reader.logits(validation.images), *reader.look_again(validation.images)]
+    if decoding := utils.fit_decoding(alphabet, looks, validation.truths):
         config["decoding"] = decoding
     config["trained"]["hours"] = round(training.seconds / 3600, 2)
     utils.write_json(folder / "config.json", {**config, "scores": finite(metrics)})
@@ -900,8 +901,8 @@ def write_report(folder, config, metrics, kept):
 Trained on {utils.hardware()}, the last step first; the models that a command names to start from are made further down:
 
 """ + "\n".join(steps) + f"""
-On {metrics["words"]:,} validation words of two letters or digits and more, greedy decoding; lower case, letters and digits
-only, or, where a row says cased, all that the alphabet can write:
+On {metrics["words"]:,} validation words of two letters or digits and more, greedy decoding, each looked at
+once; lower case, letters and digits only, or, where a row says cased, all that the alphabet can write:
 
 | metric | value |
 | --- | --- |

@@ -17,6 +17,7 @@ import contextlib
 import csv
 import itertools
 import json
+import math
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -924,13 +925,15 @@ class Reader:
 
     reader.beam_width: of the search for the likeliest text; 0 reads the likeliest path (greedy).
     reader.lexicon: a ctc.Lexicon to read by, or None. reader.threads: how many threads search.
+    reader.squeezes: how doubtful words are looked at again, see SQUEEZES; () reads each word once.
     """
 
-    def __init__(self, network, alphabet, decoding=None, beam_width=ctc.BEAM_WIDTH, lexicon=None, threads=1):
+    def __init__(self, network, alphabet, decoding=None, beam_width=ctc.BEAM_WIDTH, lexicon=None, threads=1, squeezes=None):
         self.network, self.alphabet = network, alphabet
         self.size = network.input_shape[1:3]  # width, height
         self.decoding = {**DECODING, **(decoding or {})}
         self.beam_width, self.threads = beam_width, threads
+        self.squeezes = SQUEEZES if squeezes is None else squeezes
         self.lexicon = None if lexicon is None else load_lexicon(lexicon, alphabet, self.decoding)
 
     def logits(self, images):
@@ -943,24 +946,40 @@ class Reader:
             logits.append(np.asarray(self.network.predict_on_batch(full))[:len(batch)])
         return np.concatenate(logits)
 
-    def decode(self, logits, top_paths=1):
-        """The `top_paths` likeliest Readings of each of float [N, T, 1 + len(alphabet)], N lists, the best first."""
+    def look_again(self, images):
+        """Logits of prepared images [N, W, H, 1] squeezed in the one and the other way: a list of float32 [N, T, C]."""
+        return [self.logits(squeeze(images, *factors)) for factors in self.squeezes]
+
+    def search(self, logits, top_paths=1):
+        """The likeliest ctc.Texts of each of float [N, T, C], N lists, the best first; with a lexicon CANDIDATES of them."""
         if self.lexicon:
-            found = ctc.beam_search(logits, max(self.beam_width, top_paths), max(CANDIDATES, top_paths), self.lexicon,
-                                    self.threads)
-        elif self.beam_width:
-            found = ctc.beam_search(logits, max(self.beam_width, top_paths), top_paths, threads=self.threads)
-        else:
-            greedy = [text.classes for text in ctc.greedy(logits)]
-            found = [[ctc.Text(*text)] for text in zip(greedy, ctc.string_log_probability(logits, greedy))]
+            return ctc.beam_search(logits, max(self.beam_width, top_paths), max(CANDIDATES, top_paths), self.lexicon,
+                                   self.threads)
+        if self.beam_width:
+            return ctc.beam_search(logits, max(self.beam_width, top_paths), top_paths, threads=self.threads)
+        greedy = [text.classes for text in ctc.greedy(logits)]
+        return [[ctc.Text(*text)] for text in zip(greedy, ctc.string_log_probability(logits, greedy))]
+
+    def readings(self, found, top_paths=1):
+        """The `top_paths` best Readings of each list of ctc.Texts that `search` found."""
         temperature = self.decoding["lexicon_temperature" if self.lexicon else "temperature"]
         return [[Reading(self.alphabet.decode(text.classes), float(chance)) for text, chance in
                  zip(texts[:top_paths], confidences(texts, temperature, self.lexicon))] for texts in found]
 
     def read_prepared(self, images, top_paths=1):
-        """The `top_paths` likeliest Readings of each of prepared images, float32 [N, W, H, 1]: N lists, the best first."""
-        found = self.decode(self.logits(images), top_paths)
-        return [texts if image.any() else [Reading("", 0.0)] for image, texts in zip(images, found)]  # no ink, no text
+        """The `top_paths` likeliest Readings of each of prepared images, float32 [N, W, H, 1]: N lists, the best first.
+
+        Doubtful words are looked at again, squeezed, and the surest look counts.
+        """
+        found = self.search(self.logits(images), top_paths)
+        inked = images.any(axis=(1, 2, 3))
+        doubtful = [k for k, texts in enumerate(found) if inked[k] and texts[0].log_probability < DOUBT]
+        if doubtful and self.squeezes:
+            looks = [[found[k] for k in doubtful], *(self.search(logits, top_paths)
+                                                     for logits in self.look_again(images[doubtful]))]
+            for k, texts in zip(doubtful, surest(looks, self.lexicon)):
+                found[k] = texts
+        return [texts if ink else [Reading("", 0.0)] for ink, texts in zip(inked, self.readings(found, top_paths))]
 
     def straighten(self, images):
         """Prepared images as they leave the STN, float32 [B, W, H, 1]; None if the network has none."""
@@ -983,6 +1002,33 @@ class Reader:
 BATCH = 64  # words that go through the network together
 CANDIDATES = 10  # texts that share the confidence where a lexicon is used
 
+# A word whose likeliest text has a log-probability below DOUBT is looked at again, its prepared image squeezed by these
+# factors of width and height: the likelier of two readings of a word is more often the right one
+# (benchmarks/results/2026-11-24-looks.md).
+DOUBT = math.log(0.5)
+SQUEEZES = (0.85, 1.0), (1.0, 0.85)
+
+
+def squeeze(images, width, height):
+    """Prepared images, float32 [N, W, H, 1], with the words less wide or less high: factors, at most 1.
+
+    The words begin at the same place and stay in the middle of the height; paper fills the rest.
+    """
+    left, middle = MARGIN[0] * images.shape[1], images.shape[2] / 2
+    matrix = np.float32([[width, 0, left * (1 - width)], [0, height, (middle - 0.5) * (1 - height)]])
+    return np.stack([cv2.warpAffine(image[..., 0].T, matrix, images.shape[1:3]).T[..., np.newaxis] for image in images])
+
+
+def surest(looks, lexicon=None):
+    """Of several looks at the same words, each a list of N lists of ctc.Texts, the best first: the N lists to believe.
+
+    The first look's, unless its best text is doubtful; then the look's whose best text has the highest score.
+    """
+    def certainty(texts):
+        return lexicon.score(texts[0]) if lexicon else texts[0].log_probability
+
+    return [texts[0] if texts[0][0].log_probability >= DOUBT else max(texts, key=certainty) for texts in zip(*looks)]
+
 
 def confidences(texts, temperature, lexicon=None):
     """How likely each of a word's ctc.Texts, the best first, is right: float64 [n] in 0..1, falling.
@@ -1000,7 +1046,7 @@ def confidences(texts, temperature, lexicon=None):
 def load_reader(path, **decoding):
     """The Reader of a model folder, or of a weights file in one.
 
-    decoding: as of Reader, beam_width, lexicon ("en", or the path of a word list) and threads.
+    decoding: as of Reader, beam_width, lexicon ("en", or the path of a word list), threads and squeezes.
     """
     folder, weights = find_model(path)
     config = load_config(folder)
@@ -1031,10 +1077,11 @@ FITTED_ON = 100, 2000  # words, at least and at most
 OUTSIDE_COUNTS = 3  # words
 
 
-def fit_decoding(alphabet, logits, truths):
+def fit_decoding(alphabet, looks, truths):
     """What makes confidences true and the lexicon "en" useful: DECODING's values, fitted on words with known texts.
 
-    logits: float [N, T, C]; truths: list of str. Texts are equal here if their letters and digits are, without case;
+    looks: a list of the logits, float [N, T, C], of the words as they are, then squeezed (`Reader.look_again`), if they are
+    to be read so; truths: list of str. Texts are equal here if their letters and digits are, without case;
     words of one letter are left out. None where fewer than 100 words are left; more than 2,000 are not needed.
     A temperature is the one with the highest likelihood of which words were right and which not (after Guo et al.,
     2017). Of the lexicon's weights and margins those are taken that read most words, where a word outside the lexicon
@@ -1045,14 +1092,17 @@ def fit_decoding(alphabet, logits, truths):
     if len(kept) < FITTED_ON[0]:
         return None
     kept = np.random.default_rng(0).permutation(kept)[:FITTED_ON[1]]
-    logits, truths = logits[kept], [truths[k] for k in kept]
+    looks, truths = [logits[kept] for logits in looks], [truths[k] for k in kept]
     plain = [letters_and_digits(truth) for truth in truths]
 
     def right(found):
         return np.array([letters_and_digits(alphabet.decode(texts[0].classes)) == truth
                          for texts, truth in zip(found, plain)])
 
-    free = ctc.beam_search(logits)
+    def search(lexicon=None, **options):
+        return surest([ctc.beam_search(logits, lexicon=lexicon, **options) for logits in looks], lexicon)
+
+    free = search()
     fitted = {**DECODING, "temperature": fit_temperature(free, right(free))}
     try:
         lexicon = load_lexicon("en", alphabet, DECODING)
@@ -1063,11 +1113,11 @@ def fit_decoding(alphabet, logits, truths):
     most = -1
     for weight, margin in itertools.product((0.2, 0.5, 0.8), (0, 1, 2, 3, 4, 6, 8)):
         lexicon.weigh(weight, margin)
-        read = worth @ right(ctc.beam_search(logits, lexicon=lexicon))
+        read = worth @ right(search(lexicon))
         if read > most:
             most, fitted["lexicon_weight"], fitted["lexicon_margin"] = read, weight, float(margin)
     lexicon.weigh(fitted["lexicon_weight"], fitted["lexicon_margin"])
-    found = ctc.beam_search(logits, top_paths=CANDIDATES, lexicon=lexicon)
+    found = search(lexicon, top_paths=CANDIDATES)
     fitted["lexicon_temperature"] = fit_temperature(found, right(found), lexicon)
     return fitted
 

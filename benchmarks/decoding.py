@@ -174,12 +174,12 @@ def score_lexicon(reader, logits, truths, writers):
     texts = {name: np.zeros(len(truths), bool) for name in ("greedy", "beam search", "lexicon")}
     confidences, inside = {name: np.zeros(len(truths)) for name in texts}, np.zeros(len(truths), bool)
     for part in (half, ~half):
-        fitted = utils.fit_decoding(reader.alphabet, logits[~part], [t for t, other in zip(truths, ~part) if other])
+        fitted = utils.fit_decoding(reader.alphabet, [logits[~part]], [t for t, other in zip(truths, ~part) if other])
         own = [truth for truth, mine in zip(truths, part) if mine]
         print(f"\nfitted on {(~part).sum():,} words of {len(np.unique(writers[~part]))} writers: {fitted}")
         for name, options in (("greedy", dict(beam_width=0)), ("beam search", {}), ("lexicon", dict(lexicon="en"))):
             other = utils.Reader(reader.network, reader.alphabet, fitted, **options)
-            readings = [best[0] for best in other.decode(logits[part])]
+            readings = [best[0] for best in other.readings(other.search(logits[part]))]
             texts[name][part] = [utils.letters_and_digits(reading.text) == utils.letters_and_digits(truth)
                                  for reading, truth in zip(readings, own)]
             confidences[name][part] = [reading.confidence for reading in readings]

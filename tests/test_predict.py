@@ -67,7 +67,8 @@ def test_the_options_of_decoding_reach_the_reader(tmp_path, capsys):
     draw(tmp_path / "word.png")
     for options, expected in (((), dict(beam_width=10, lexicon=None)), (("--greedy",), dict(beam_width=0)),
                               (("--beam_width", "7", "--lexicon", "en", "--threads", "3"),
-                               dict(beam_width=7, lexicon="en", threads=3))):
+                               dict(beam_width=7, lexicon="en", threads=3, squeezes=None)),
+                              (("--one_look",), dict(squeezes=()))):
         read("--image_path", tmp_path / "word.png", *options)
         assert expected.items() <= LOADED_WITH.items()
 

@@ -843,14 +843,78 @@ def test_a_reader_reads_paths_and_arrays_in_their_order(tmp_path):
         reader.read([tmp_path / "none.png"])
 
 
+SEED = Alphabet("seed")
+
+
+class Width:
+    """Stands for a network: sees an "a", a "b" where the word is less wide, a "c" where less high, with the chances `sure`."""
+    input_shape = (None, *SIZE, 1)
+
+    def __init__(self, **sure):
+        self.sure, self.seen = sure, 0
+
+    def predict_on_batch(self, images):
+        widths = (images[..., 0].max(axis=2) > 0.5).sum(axis=1)
+        heights = (images[..., 0].max(axis=1) > 0.5).sum(axis=1)
+        self.seen += (widths > 0).sum()
+        letters = np.where(widths < 50, "b", np.where(heights < 18, "c", "a"))
+        chances = np.array([self.sure[letter] for letter in letters])
+        logits = np.repeat(np.log((1 - chances) / 36), 38).reshape(-1, 1, 38)  # or any other letter
+        logits[range(len(images)), 0, [SEED.encode(letter)[0] for letter in letters]] = np.log(chances)
+        logits[:, 0, 0] = -1e9  # but not none
+        return logits
+
+
+BAR = np.zeros((3, *SIZE, 1), np.float32)  # of which the last is empty
+BAR[:2, 4:60, 6:26] = 1
+
+
+def test_squeezed_words_begin_where_they_did_and_stay_in_the_middle():
+    for width, height in ((0.5, 1), (1, 0.5), (0.75, 0.75)):
+        squeezed = utils.squeeze(BAR, width, height)
+        assert squeezed.shape == BAR.shape and squeezed.dtype == np.float32 and not squeezed[2].any()
+        columns, rows = (np.flatnonzero(squeezed[0, ..., 0].max(axis=axis) > 0.5) for axis in (1, 0))
+        assert columns[0] == 4 and abs(rows[0] + rows[-1] - 31) <= 1
+        assert abs(len(columns) - 56 * width) <= 1 and abs(len(rows) - 20 * height) <= 1
+    assert np.array_equal(utils.squeeze(BAR, 1, 1), BAR)
+
+
+@pytest.mark.parametrize("sure, text, chance, looks", [
+    ((0.6, 0.9, 0.9), "a", 0.6, 2),  # sure enough: no second look
+    ((0.45, 0.9, 0.8), "b", 0.9, 6), ((0.45, 0.8, 0.9), "c", 0.9, 6), ((0.49, 0.48, 0.47), "a", 0.49, 6)])
+def test_a_doubtful_word_is_looked_at_again_and_the_surest_look_counts(sure, text, chance, looks):
+    for beam_width in (0, 10):
+        network = Width(**dict(zip("abc", sure)))
+        reader = utils.Reader(network, SEED, beam_width=beam_width)
+        assert reader.read_prepared(BAR) == [[(text, pytest.approx(chance))]] * 2 + [[("", 0)]]
+        assert network.seen == looks
+        reader = utils.Reader(network, SEED, beam_width=beam_width, squeezes=())
+        assert reader.read_prepared(BAR)[0] == [("a", pytest.approx(sure[0]))]
+
+
+def test_with_a_lexicon_the_look_of_the_best_score_counts():
+    reader = utils.Reader(Width(a=0.45, b=0.7, c=0.9), SEED)
+    reader.lexicon = ctc.Lexicon(["b"], SEED.characters, margin=1)
+    assert reader.read_prepared(BAR)[0][0].text == "b"  # .7 of the lexicon is more than .9 / e
+    reader.lexicon = ctc.Lexicon(["b"], SEED.characters, margin=0.1)
+    assert reader.read_prepared(BAR)[0][0].text == "c"
+
+
+def test_the_first_look_is_believed_unless_it_is_doubtful():
+    first, second, third = ([[ctc.Text([1], np.log(p))] for p in chances] for chances in
+                            ((0.5, 0.4, 0.4), (0.9, 0.6, 0.3), (0.1, 0.7, 0.2)))
+    assert utils.surest([first, second, third]) == [first[0], third[1], first[2]]
+    assert utils.surest([first]) == first
+
+
 def test_confidence_is_the_string_probability_at_the_fitted_temperature():
     logits = np.log([[[.5, .3, .2], [.6, .3, .1]]])  # "a": .5 * .3 + .3 * .6 + .3 * .3 = .42, the rest less
     for temperature, expected in ((1, .42), (2, .42 ** .5), (9, .42 ** (1 / 9))):
         reader = utils.Reader(Brightness(), Alphabet("ab"), {"temperature": temperature})
-        [[reading]] = reader.decode(logits)
+        [[reading]] = reader.readings(reader.search(logits))
         assert reading == ("a", pytest.approx(expected, rel=1e-4))
     reader.beam_width = 0  # greedy: the empty text, .3, to the power of 1/9
-    assert reader.decode(logits) == [[("", pytest.approx(.3 ** (1 / 9), rel=1e-4))]]
+    assert reader.readings(reader.search(logits)) == [[("", pytest.approx(.3 ** (1 / 9), rel=1e-4))]]
 
 
 def test_with_a_lexicon_the_texts_share_the_confidence():
@@ -860,7 +924,7 @@ def test_with_a_lexicon_the_texts_share_the_confidence():
     reader = utils.Reader(Brightness(), Alphabet("ab"), {"lexicon_temperature": 2})
     reader.lexicon = ctc.Lexicon(["b"], "ab", margin=1)
     total = sum(weight ** .5 for weight in weights.values())
-    [readings] = reader.decode(logits, top_paths=2)
+    [readings] = reader.readings(reader.search(logits, 2), 2)
     assert readings == [("b", pytest.approx(.19 ** .5 / total, rel=1e-4)),
                         ("a", pytest.approx((.42 / np.e) ** .5 / total, rel=1e-4))]
 
@@ -887,13 +951,13 @@ def test_decoding_is_fitted_to_what_was_right():
             logits[k, 2 * i, right if wrong and i == 1 else other] += 8  # where it is wrong, the truth comes next
             logits[k, 2 * i + 1, 0] = 12
         logits[k, 2 * len(word):, 0] = 12
-    decoding = utils.fit_decoding(alphabet, logits, words)
+    decoding = utils.fit_decoding(alphabet, [logits], words)
     assert decoding["temperature"] < 0.5  # confidences of 0.9 become about 0.5
     assert decoding["lexicon_margin"] >= 4  # a wrong letter costs four nats
     right = {}
     for name, lexicon in (("free", None), ("lexicon", "en")):
         reader = utils.Reader(Brightness(), alphabet, decoding, lexicon=lexicon)
-        readings = [best[0] for best in reader.decode(logits)]
+        readings = [best[0] for best in reader.readings(reader.search(logits))]
         right[name] = np.array([reading.text == word for reading, word in zip(readings, words)])
         if name == "free":
             assert np.mean([reading.confidence for reading in readings]) == pytest.approx(right[name].mean(), abs=0.1)
@@ -910,8 +974,8 @@ def test_a_word_outside_the_lexicon_counts_as_three(names, kept):
     logits[:, range(0, 8, 2), alphabet.encode("iqea")] = 12
     logits[:, 1::2, 0] = 12
     logits[:, 2, alphabet.encode("d")[0]] = 9  # 3 nats behind the q
-    reader = utils.Reader(Brightness(), alphabet, utils.fit_decoding(alphabet, logits, words), lexicon="en")
-    assert {best[0].text for best in reader.decode(logits)} == {"iqea" if kept else "idea"}
+    reader = utils.Reader(Brightness(), alphabet, utils.fit_decoding(alphabet, [logits], words), lexicon="en")
+    assert {best[0].text for best in reader.readings(reader.search(logits))} == {"iqea" if kept else "idea"}
 
 
 def test_an_alphabet_that_cannot_write_english_gets_its_temperature_only():
@@ -921,10 +985,10 @@ def test_an_alphabet_that_cannot_write_english_gets_its_temperature_only():
     for k, text in enumerate(texts):
         logits[k, 1::2, 0] = 9
         logits[k, [0, 2, 4], alphabet.encode(text)] = 9
-    decoding = utils.fit_decoding(alphabet, logits, texts)
+    decoding = utils.fit_decoding(alphabet, [logits], texts)
     assert {**decoding, "temperature": 1.0} == utils.DECODING and decoding["temperature"] > 2  # all were right
-    assert utils.fit_decoding(alphabet, logits[:99], texts[:99]) is None
-    assert utils.fit_decoding(alphabet, logits, [text[0] for text in texts]) is None  # words of one letter
+    assert utils.fit_decoding(alphabet, [logits[:99]], texts[:99]) is None
+    assert utils.fit_decoding(alphabet, [logits], [text[0] for text in texts]) is None  # words of one letter
 
 
 def test_a_lexicon_that_cannot_be_read_is_named(tmp_path):
