@@ -83,6 +83,8 @@ def parse_args(argv=None):
             raise UserError(f"--{flag} goes with --validate")
     if args.greedy and (args.lexicon or args.top_paths > 1):
         raise UserError("--greedy knows one text a word and no lexicon; leave it, --lexicon or --top_paths out")
+    if args.calibrate and args.one_look:
+        raise UserError("--calibrate fits how the model reads by itself, which is not by --one_look; leave that out")
     if args.draw and not args.boxes:
         raise UserError("--draw goes with --boxes")
     if args.boxes and args.mjsynth:
@@ -326,7 +328,8 @@ def show_scores(title, pairs):
 
 
 def show_sheet(path, reader, words, batches):
-    """Draw words as the network gets them, as they leave its STN if it has one, and what it reads there."""
+    """Draw words as the network gets them, as they leave its STN if it has one, and what it reads:
+    doubtful ones from other looks too."""
     readable = [(image, words.text(i)) for batch in batches for i, image, _ in batch if image is not None]
     if not readable:  # each has its row in the results
         return print(f"none of the first {SHOWN} images can be read: no {path}", file=sys.stderr)
@@ -354,10 +357,7 @@ def calibrate(args, reader, words, chosen):
             images += [image for image, _ in readable]
             truths += [text for _, text in readable]
     folder, _ = utils.find_model(args.model_path)
-    decoding = None
-    if images:
-        images = np.stack(images)
-        decoding = utils.fit_decoding(reader.alphabet, [reader.logits(images), *reader.look_again(images)], truths)
+    decoding = utils.fit_decoding(reader, np.stack(images), truths) if images else None
     if not decoding:
         raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {utils.FITTED_ON[0]} or more")
     utils.write_json(folder / "config.json", {**utils.load_config(folder), "decoding": decoding})

@@ -839,9 +839,7 @@ def train(args, devices=1):
     config = describe(config, args, data)
     training, validation = fit(network, data, alphabet, args, folder, config, devices)
     metrics, _ = validation(network)
-    reader = utils.Reader(network, alphabet)
-    looks = [reader.logits(validation.images), *reader.look_again(validation.images)]
-    if decoding := utils.fit_decoding(alphabet, looks, validation.truths):
+    if decoding := utils.fit_decoding(utils.Reader(network, alphabet), validation.images, validation.truths):
         config["decoding"] = decoding
     config["trained"]["hours"] = round(training.seconds / 3600, 2)
     utils.write_json(folder / "config.json", {**config, "scores": finite(metrics)})

@@ -947,11 +947,15 @@ class Reader:
         return np.concatenate(logits)
 
     def look_again(self, images):
-        """Logits of prepared images [N, W, H, 1] squeezed in the one and the other way: a list of float32 [N, T, C]."""
-        return [self.logits(squeeze(images, *factors)) for factors in self.squeezes]
+        """Logits of prepared images [N, W, H, 1] squeezed, a float32 [N, T, C] for each of `squeezes`."""
+        if not self.squeezes:
+            return []
+        squeezed = np.concatenate([squeeze(images, *factors) for factors in self.squeezes])
+        return np.split(self.logits(squeezed), len(self.squeezes))
 
     def search(self, logits, top_paths=1):
-        """The likeliest ctc.Texts of each of float [N, T, C], N lists, the best first; with a lexicon CANDIDATES of them."""
+        """The `top_paths` likeliest ctc.Texts of each of float [N, T, C], N lists, the best first; with a lexicon CANDIDATES
+        of them or more, greedily one."""
         if self.lexicon:
             return ctc.beam_search(logits, max(self.beam_width, top_paths), max(CANDIDATES, top_paths), self.lexicon,
                                    self.threads)
@@ -969,17 +973,14 @@ class Reader:
     def read_prepared(self, images, top_paths=1):
         """The `top_paths` likeliest Readings of each of prepared images, float32 [N, W, H, 1]: N lists, the best first.
 
-        Doubtful words are looked at again, squeezed, and the surest look counts.
+        Doubtful words are looked at again, see `settle`.
         """
-        found = self.search(self.logits(images), top_paths)
-        inked = images.any(axis=(1, 2, 3))
-        doubtful = [k for k, texts in enumerate(found) if inked[k] and texts[0].log_probability < DOUBT]
-        if doubtful and self.squeezes:
-            looks = [[found[k] for k in doubtful], *(self.search(logits, top_paths)
-                                                     for logits in self.look_again(images[doubtful]))]
-            for k, texts in zip(doubtful, surest(looks, self.lexicon)):
-                found[k] = texts
-        return [texts if ink else [Reading("", 0.0)] for ink, texts in zip(inked, self.readings(found, top_paths))]
+        def look_again(which):
+            return [self.search(logits, top_paths) for logits in self.look_again(images[which])]
+
+        found = settle(self.search(self.logits(images), top_paths), look_again, self.lexicon)
+        return [texts if image.any() else [Reading("", 0.0)]  # no ink, no text
+                for image, texts in zip(images, self.readings(found, top_paths))]
 
     def straighten(self, images):
         """Prepared images as they leave the STN, float32 [B, W, H, 1]; None if the network has none."""
@@ -1014,20 +1015,28 @@ def squeeze(images, width, height):
 
     The words begin at the same place and stay in the middle of the height; paper fills the rest.
     """
-    left, middle = MARGIN[0] * images.shape[1], images.shape[2] / 2
-    matrix = np.float32([[width, 0, left * (1 - width)], [0, height, (middle - 0.5) * (1 - height)]])
+    left, middle = MARGIN[0] * images.shape[1] - 0.5, images.shape[2] / 2 - 0.5  # pixels' middles are the whole numbers
+    matrix = np.float32([[width, 0, left * (1 - width)], [0, height, middle * (1 - height)]])
     return np.stack([cv2.warpAffine(image[..., 0].T, matrix, images.shape[1:3]).T[..., np.newaxis] for image in images])
 
 
-def surest(looks, lexicon=None):
-    """Of several looks at the same words, each a list of N lists of ctc.Texts, the best first: the N lists to believe.
+def settle(found, look_again, lexicon=None):
+    """N lists of ctc.Texts, the best first, where doubtful words have the best texts of several looks together.
 
-    The first look's, unless its best text is doubtful; then the look's whose best text has the highest score.
+    found: those of the first look; look_again: a function from the doubtful words' indices, int [n], to their lists of Texts
+    by each further look. Texts are ordered by their scores with a `lexicon`, by their log-probabilities without.
     """
-    def certainty(texts):
-        return lexicon.score(texts[0]) if lexicon else texts[0].log_probability
+    def certainty(text):
+        return lexicon.score(text) if lexicon else text.log_probability
 
-    return [texts[0] if texts[0][0].log_probability >= DOUBT else max(texts, key=certainty) for texts in zip(*looks)]
+    doubtful = np.array([k for k, texts in enumerate(found) if texts[0].log_probability < DOUBT], int)
+    settled = list(found)
+    for k, *looks in zip(doubtful, *(look_again(doubtful) if len(doubtful) else ())):
+        texts = {}
+        for text in sorted(itertools.chain(found[k], *looks), key=certainty, reverse=True):
+            texts.setdefault(tuple(text.classes), text)
+        settled[k] = list(texts.values())[:max(map(len, [found[k], *looks]))]
+    return settled
 
 
 def confidences(texts, temperature, lexicon=None):
@@ -1077,12 +1086,12 @@ FITTED_ON = 100, 2000  # words, at least and at most
 OUTSIDE_COUNTS = 3  # words
 
 
-def fit_decoding(alphabet, looks, truths):
+def fit_decoding(reader, images, truths):
     """What makes confidences true and the lexicon "en" useful: DECODING's values, fitted on words with known texts.
 
-    looks: a list of the logits, float [N, T, C], of the words as they are, then squeezed (`Reader.look_again`), if they are
-    to be read so; truths: list of str. Texts are equal here if their letters and digits are, without case;
-    words of one letter are left out. None where fewer than 100 words are left; more than 2,000 are not needed.
+    images: prepared, float32 [N, W, H, 1], for the Reader to look at as often as it does; truths: list of str. Texts are
+    equal here if their letters and digits are, without case; words of one letter are left out. None where fewer than 100
+    words are left; more than 2,000 are not needed.
     A temperature is the one with the highest likelihood of which words were right and which not (after Guo et al.,
     2017). Of the lexicon's weights and margins those are taken that read most words, where a word outside the lexicon
     counts as OUTSIDE_COUNTS: those are names and numbers, which one looks for, and which a lexicon reads away. With an
@@ -1092,15 +1101,19 @@ def fit_decoding(alphabet, looks, truths):
     if len(kept) < FITTED_ON[0]:
         return None
     kept = np.random.default_rng(0).permutation(kept)[:FITTED_ON[1]]
-    looks, truths = [logits[kept] for logits in looks], [truths[k] for k in kept]
+    images, truths, alphabet = images[kept], [truths[k] for k in kept], reader.alphabet
+    first, again = reader.logits(images), reader.look_again(images)
     plain = [letters_and_digits(truth) for truth in truths]
 
     def right(found):
         return np.array([letters_and_digits(alphabet.decode(texts[0].classes)) == truth
                          for texts, truth in zip(found, plain)])
 
-    def search(lexicon=None, **options):
-        return surest([ctc.beam_search(logits, lexicon=lexicon, **options) for logits in looks], lexicon)
+    def search(lexicon=None, top_paths=1):
+        def found(logits):
+            return ctc.beam_search(logits, top_paths=top_paths, lexicon=lexicon)
+
+        return settle(found(first), lambda which: [found(logits[which]) for logits in again], lexicon)
 
     free = search()
     fitted = {**DECODING, "temperature": fit_temperature(free, right(free))}

@@ -3,7 +3,7 @@
     pip install fast-ctc-decode flashlight-text      # optional: two more rows each
     python benchmarks/decoding.py --image_path iam_words
 
-Prints, of one run on one processor core: ms a word and words read rightly for each decoder on the same outputs; what the
+Prints, of one run on one processor core, each word looked at once: ms a word and words read rightly for each decoder on the same outputs; what the
 lexicon does to words that are in it and to words that are not, with its weight and margin fitted on the other half of
 the writers; calibration; time of the first call with and without numba's cache; and memory, over a million words.
 """
@@ -42,14 +42,15 @@ def parse_args(argv=None):
 
 
 def network_outputs(reader, words):
-    """logits [N, T, C], truths and writers of the valid words of two letters or digits and more."""
+    """Images [N, W, H, 1], logits [N, T, C], truths and writers of the valid words of two letters or digits and more."""
     images, truths, writers = [], [], []
     for i in np.flatnonzero(words.split_ids == words.splits.index("valid")):
         if len(utils.letters_and_digits(words.text(i))) > 1:
             images.append(utils.prepare(utils.read_image(words.path(i)), reader.size))
             truths.append(words.text(i))
             writers.append(words.groups[i])
-    return reader.logits(np.stack(images)), truths, np.array(writers)
+    images = np.stack(images)
+    return images, reader.logits(images), truths, np.array(writers)
 
 
 # --- Decoders: logits [N, T, C] -> N lists of classes --------------------------------------------------------------
@@ -168,13 +169,13 @@ def score_widths(reader, logits, truths):
         print(f"| {width} | {scores[0]:.4f} | {scores[1]:.4f} |")
 
 
-def score_lexicon(reader, logits, truths, writers):
+def score_lexicon(reader, images, logits, truths, writers):
     """Each half of the writers is read with what the other half's words say is best."""
     half = np.isin(writers, np.unique(writers)[::2])
     texts = {name: np.zeros(len(truths), bool) for name in ("greedy", "beam search", "lexicon")}
     confidences, inside = {name: np.zeros(len(truths)) for name in texts}, np.zeros(len(truths), bool)
     for part in (half, ~half):
-        fitted = utils.fit_decoding(reader.alphabet, [logits[~part]], [t for t, other in zip(truths, ~part) if other])
+        fitted = utils.fit_decoding(reader, images[~part], [t for t, other in zip(truths, ~part) if other])
         own = [truth for truth, mine in zip(truths, part) if mine]
         print(f"\nfitted on {(~part).sum():,} words of {len(np.unique(writers[~part]))} writers: {fitted}")
         for name, options in (("greedy", dict(beam_width=0)), ("beam search", {}), ("lexicon", dict(lexicon="en"))):
@@ -211,14 +212,14 @@ def main(argv=None):
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for everybody
     utils.choose_gpus("-1")
-    reader = utils.load_reader(args.model_path)
-    logits, truths, writers = network_outputs(reader, utils.read_folder(args.image_path))
+    reader = utils.load_reader(args.model_path, squeezes=())  # each word looked at once: this is about decoding
+    images, logits, truths, writers = network_outputs(reader, utils.read_folder(args.image_path))
     print(f"{datetime.date.today()}, one core of {utils.hardware()}; Python {platform.python_version()}, "
           f"numba {version('numba')}, Keras {keras.__version__} on {keras.backend.backend()} {version('tensorflow-cpu')}; "
           f"{logits.shape[1]} steps, {logits.shape[2]} classes; median of {args.rounds} rounds\n")
     time_decoders(args, reader, logits[:args.words], truths[:args.words])
     score_widths(reader, logits, truths)
-    score_lexicon(reader, logits, truths, writers)
+    score_lexicon(reader, images, logits, truths, writers)
     began = time.perf_counter()
     lexicon = utils.load_lexicon("en", reader.alphabet, reader.decoding)
     print(f"\nlexicon of {len(lexicon):,} words: loaded in {time.perf_counter() - began:.2f} s, "

@@ -3,7 +3,7 @@
     python benchmarks/patches.py --model_path models/iam --image_path iam_words
 
 IAM's images have pure white where its makers cut away what belongs to other words, beside paper that is a little darker.
-The same words, greedily read, in one run:
+The same words, greedily read by one look, in one run:
 
 * as they are
 * patches gone: whatever is brighter than the paper's median shade gets that shade
@@ -55,7 +55,7 @@ def main(argv=None):
     args = parse_args(argv)
     words = utils.read_folder(args.image_path)
     chosen = predict.choose_split(words, args)
-    reader = utils.load_reader(args.model_path, beam_width=0)
+    reader = utils.load_reader(args.model_path, beam_width=0, squeezes=())
     images = {i: utils.grey_of(utils.read_image(words.path(i))) for i in chosen.tolist()}
     changed = np.mean([(without_patches(grey) != grey).mean() for grey in images.values()])
     print(f"{datetime.date.today()}, {utils.hardware()}, {args.model_path}; {changed:.0%} of all pixels are brighter than "

@@ -205,6 +205,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
     (("--image_path", ".", "--top_paths", "1000000000"), "--top_paths 1000000000: must be 1000 or less"),
     (("--image_path", ".", "--plots", "p"), "--plots goes with --validate"),
     (("--image_path", ".", "--calibrate"), "--calibrate goes with --validate"),
+    (("--image_path", ".", "--validate", "--calibrate", "--one_look"), "--calibrate fits how the model reads by itself"),
 ])
 def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)

@@ -252,9 +252,10 @@ def test_surfaces_are_another_grey_than_the_letters():
     assert len(hidden) > 60 and 0.02 < np.mean(hidden) < 0.5
 
 
-def test_a_sign_s_surfaces_keep_to_the_greys_there_are():
+@pytest.mark.parametrize("ink", [0, 1])
+def test_signs_and_their_letters_keep_to_the_greys_there_are(ink):
     for seed in range(150):
-        page = render.paint_scene(np.zeros((40, 120), np.float32), None, np.random.default_rng(seed))
+        page = render.paint_scene(np.full((40, 120), ink, np.float32), None, np.random.default_rng(seed))
         assert -35 < page.min() and page.max() < 290  # the rest is grain, of at most 6 grey levels' deviation
 
 
@@ -265,13 +266,13 @@ def test_refused_words_are_drawn_anew(renderer, monkeypatch):
     assert len(seen) == 4 and word.image is seen[3]
 
 
-@pytest.mark.parametrize("height, seeds", [(300, 1), (140, 100)])  # 140 px are too many with some of the margins
-def test_a_word_bent_too_far_is_drawn_anew(renderer, monkeypatch, height, seeds):
+@pytest.mark.parametrize("height, width, seeds", [(300, 90, 1), (140, 90, 100), (40, 1100, 1)])  # 140: too many with some margins
+def test_a_word_too_high_or_wide_is_drawn_anew(renderer, monkeypatch, height, width, seeds):
     warp, again = render.warp, 0
     for seed in range(seeds):
         seen = []
         monkeypatch.setattr(render, "warp", lambda *args: seen.append(args) or (
-            (np.ones((height, 90), np.float32), 2.0) if len(seen) == 1 else warp(*args)))
+            (np.ones((height, width), np.float32), 2.0) if len(seen) == 1 else warp(*args)))
         assert renderer.word(np.random.default_rng(seed)).image.shape[0] <= render.MAX_HEIGHT
         again += len(seen) > 1
     assert again
@@ -298,10 +299,27 @@ def test_a_crop_takes_no_letter():
 
 
 def test_a_bent_word_s_margins_are_those_of_its_letters():
-    ink = np.ones((120, 200), np.float32)  # an arc of letters 40 px high
+    ink = np.zeros((120, 200), np.float32)  # an arc of letters 40 px high
+    ink[:30] = 1
     for seed in range(100):
         cropped, strangers = render.crop(ink, 40, np.random.default_rng(seed))
+        assert strangers is None or not strangers[8:-8].any()  # stems of 30 px are not left standing beside the word
         assert 116 <= cropped.shape[0] <= 120 + 2 * 0.46 * 40 + 2 and 196 <= cropped.shape[1] <= 200 + 2 * 0.46 * 40 + 2
+
+
+def test_the_height_of_letters_is_known_all_the_way(renderer, monkeypatch):
+    """Letters 30 px high, an "x" of 15, are doubled on an arc of 65 px: crop and camera are told 60 and 30."""
+    monkeypatch.setattr(renderer, "_ink", lambda *args: (np.full((30, 80), 255, np.uint8), 15, "word", "drawn"))
+    monkeypatch.setattr(render, "warp", lambda *args: (np.ones((65, 160), np.float32), 2.0))
+    monkeypatch.setattr(render, "readable", lambda *args: True)
+    crop, degrade, told = render.crop, render.degrade, []
+    monkeypatch.setattr(render, "crop", lambda ink, height, rng: told.append(height) or crop(ink, height, rng))
+    monkeypatch.setattr(render, "degrade", lambda page, x_height, rng: told.append((x_height, page.shape[0]))
+                        or degrade(page, x_height, rng))
+    words(renderer, 40)
+    assert told[::2] == [60] * 40
+    kept = [x_height for x_height, height in told[1::2] if height < render.MAX_HEIGHT]  # the others were made smaller
+    assert len(kept) > 5 and kept == pytest.approx([30] * len(kept))
 
 
 def test_letters_drawn_one_by_one_are_whole(renderer, monkeypatch):

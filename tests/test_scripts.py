@@ -1,6 +1,7 @@
 """The scripts as a user runs them: the commands of 2018, bad input, a kill in the middle, the model that is shipped."""
 import csv
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -119,3 +120,23 @@ def test_the_shipped_model_reads_the_sample_words(model):
     right = [reading.text == utils.text_of_name(name) for reading, name in zip(readings, names, strict=True)]
     assert len(right) == 12 and sum(right) >= 10
     assert all(0 < reading.confidence <= 1 for reading in readings)
+
+
+def test_a_model_is_calibrated_on_words_of_ones_own(tmp_path):
+    model, words = tmp_path / "notes", tmp_path / "words"
+    model.mkdir(), words.mkdir()
+    for name in ("config.json", "final.weights.h5"):
+        shutil.copy(ROOT / "models" / "notes" / name, model)
+    names, before = utils.image_names(ROOT / "imgs" / "words"), utils.load_config(model)
+    with open(words / "labels.csv", "w", newline="") as file:  # nine times the twelve, a third of them with a false label
+        rows = csv.writer(file)
+        rows.writerow(["file", "text"])
+        for k in range(9):
+            for name in names:
+                shutil.copy(ROOT / "imgs" / "words" / name, words / f"{k}{name}")
+                rows.writerow([f"{k}{name}", "nonsense" if k < 3 else utils.text_of_name(name)])
+    predict.main(["--model_path", str(model), "--image_path", str(words), "--validate", "--calibrate", "--result_path",
+                  str(tmp_path / "out")])
+    after = utils.load_config(model)
+    assert 0 < after["decoding"]["temperature"] < before["decoding"]["temperature"]  # less sure
+    assert {**after, "decoding": 0} == {**before, "decoding": 0}
