@@ -405,7 +405,8 @@ def warp(ink, height, style, rng):
     cos, sin = math.cos(turn) * scale, math.sin(turn) * scale
     tilt = rng.normal(0, 0.05 if loose else 0.13, 2)  # of perspective
     bend = 0.0 if loose or rng.random() > BENT else float(np.clip(rng.normal(0, BEND), -MOST_BENT, MOST_BENT))
-    bend = bend if 0.01 < abs(bend) < wide / tall else 0.0  # the letters' feet, or heads, keep half of their width
+    if not 0.01 < abs(bend) < wide / tall:  # none to be seen, or letters' feet, or heads, of less than half their width
+        bend = 0.0
     reach, sag = wide / 2, 0.0  # of the word from its middle to the side, and of its arc downwards or upwards
     if bend:
         radius = abs(wide / bend)
@@ -619,7 +620,8 @@ def paint_scene(ink, strangers, rng):
         cover(page, other, fore + (paper - fore) * rng.uniform(0.4, 0.9))
     if strangers is not None:
         cover(page, strangers, fore)
-    kind, size, fill = rng.random(), max(1, round(min(shape[0], 50) / rng.uniform(12, 50))), fore  # some signs have two of these:
+    kind, fill = rng.random(), fore
+    size = max(1, round(min(shape[0], 50) / rng.uniform(12, 50)))  # of one or two of these:
     if 0.05 < kind < 0.22:  # a shadow behind the letters, or their other edge
         dx, dy = rng.integers(-2, 3, 2) * size
         fallen = cv2.warpAffine(thicken(ink, size * (kind < 0.12)), np.float32([[1, 0, dx], [0, 1, dy]]), shape[::-1])
