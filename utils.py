@@ -7,7 +7,7 @@
 
 A word goes through this file from top to bottom: a file becomes an image (`read_image`), the image what the network
 sees (`prepare`, in training with random changes); `build_network` makes the network, and `ctc.py` turns its logits
-into text, of doubtful words by several looks (`Reader`).
+into text, that of doubtful words from several looks (`Reader`).
 """
 import argparse
 import array
