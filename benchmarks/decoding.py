@@ -5,7 +5,8 @@
 
 Prints, of one run on one processor core, each word looked at once: ms a word and words read rightly for each decoder on the
 same outputs; what the lexicon does to words that are in it and to words that are not, with its weight and margin fitted on
-the other half of the writers; calibration; time of the first call with and without numba's cache; and memory, over a million words.
+the other half of the writers; calibration; time of the first call with and without numba's cache; and memory, over a
+million words.
 """
 import datetime
 import importlib.metadata
