@@ -35,7 +35,14 @@ CHUNK = 4 * utils.BATCH  # words read at a time
 
 def parse_args(argv=None):
     parser = utils.Parser(__doc__)
-    add = parser.add_argument
+    add_options(parser.add_argument)
+    args = parser.parse_args(argv)
+    check(args)
+    return args
+
+
+def add_options(add):
+    """Add the script's options to a parser; `add` is its add_argument."""
     add("--model_path", required=True, help="model folder, or a weights file in one")
     add("--image_path", required=True, type=Path, help="folder of word images, or one image")
     add("--boxes", type=Path, metavar="FILE", help="--image_path holds photos: read the words in their boxes, from this "
@@ -69,7 +76,10 @@ def parse_args(argv=None):
     add("--imgh", type=int, help="the model knows its height; another is an error")
     add("--imgW", type=int, help="the model knows its width; another is an error")
     add("--norm", action="store_true", help="images are always normalised; for the commands of 2018")
-    args = parser.parse_args(argv)
+
+
+def check(args):
+    """UserError for options that are out of range, do not go together, or name a picture that is there already."""
     for name, least in (("num_instances", 1), ("max_len", 1), ("workers", 1), ("random_state", 0),
                         ("beam_width", 1), ("top_paths", 1), ("threads", 1)):
         value = getattr(args, name)
@@ -90,7 +100,6 @@ def parse_args(argv=None):
     if args.boxes and args.mjsynth:
         raise UserError("--boxes reads photos, --mjsynth a listing of words; leave one out")
     utils.new_picture(args.show, args.overwrite)
-    return args
 
 
 # --- Which words ----------------------------------------------------------------------------------------------
