@@ -25,7 +25,10 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-import utils
+import command
+from command import UserError
+from words.images import read_image
+from words.metrics import letters_and_digits
 
 LAYOUT = "-p takes IAM's words/ beside xml/ or ascii/words.txt, from fki.tic.heia-fr.ch/databases"
 MIN_LETTERS, MAX_LETTERS = 2, 30  # the seed's rule; letters and digits count
@@ -50,7 +53,7 @@ class Word(NamedTuple):
 
     @property
     def letters(self):
-        return utils.letters_and_digits(self.text)
+        return letters_and_digits(self.text)
 
     @property
     def source(self):  # below words/
@@ -134,14 +137,14 @@ def read_splits(files):
     listed_in = {}
     for file in files:
         if not file.is_file():
-            raise utils.UserError(f"{file}: no such file; --split takes text files with one form id a line")
+            raise UserError(f"{file}: no such file; --split takes text files with one form id a line")
         for number, line in lines_of(file):
             entry = line.split("#")[0].strip()
             if not re.fullmatch(r"\w+(-\w+){1,3}", entry):
-                raise utils.UserError(f"{file}:{number}: '{entry}' is no form id; write one a line, such as a01-000u")
+                raise UserError(f"{file}:{number}: '{entry}' is no form id; write one a line, such as a01-000u")
             form = form_of(entry)
             if listed_in.setdefault(form, file) != file:
-                raise utils.UserError(f"form {form} is in {listed_in[form]} and in {file}; take it out of one of them")
+                raise UserError(f"form {form} is in {listed_in[form]} and in {file}; take it out of one of them")
     return {form: split_name(file.stem) for form, file in listed_in.items()}
 
 
@@ -171,11 +174,11 @@ def copy_images(words, folder, new_folder):
     copied, skipped = [], []
     for word in tqdm(words, unit="word"):
         try:
-            utils.read_image(folder / word.source)
+            read_image(folder / word.source)
         except ValueError as error:
             skipped.append((str(Path("words") / word.source), str(error)))
             continue
-        with utils.written_whole(new_folder / word.target) as beside:
+        with command.written_whole(new_folder / word.target) as beside:
             shutil.copyfile(folder / word.source, beside)
         copied.append(word)
     return copied, skipped
@@ -188,9 +191,9 @@ def write_results(new_path, words, skipped, splits, exact):
         text = word.text if exact else word.text.lower()
         labels.append([word.target, text, word.segmentation, word.form, word.writer])
         labels[-1] += [splits[word.form]] if splits is not None else []
-    utils.write_csv(new_path / "labels.csv", labels)
+    command.write_csv(new_path / "labels.csv", labels)
     if skipped or (new_path / "skipped.csv").exists():  # an older one would tell of another run
-        utils.write_csv(new_path / "skipped.csv", [["file", "reason"], *skipped])
+        command.write_csv(new_path / "skipped.csv", [["file", "reason"], *skipped])
 
 
 def summary(words, copied, left_out, skipped, splits, new_path):
@@ -208,7 +211,7 @@ def summary(words, copied, left_out, skipped, splits, new_path):
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     parser.add_argument("-p", "--path", type=Path, required=True, help="IAM: words/ beside xml/, xml_data/ or ascii/")
     parser.add_argument("-np", "--new_path", type=Path, required=True, help="folder for the images and labels.csv")
     parser.add_argument("--exact", action="store_true", help="keep every word, with its case and punctuation (default: "
@@ -224,9 +227,9 @@ def parse_args(argv=None):
 def check_folders(path, new_path, overwrite):
     """Raise UserError unless `path` holds IAM's words and `new_path` may be written to."""
     if not (path / "words").is_dir():
-        raise utils.UserError(f"{path / 'words'}: no such folder; {LAYOUT}")
+        raise UserError(f"{path / 'words'}: no such folder; {LAYOUT}")
     if new_path.is_dir() and any(new_path.iterdir()) and not overwrite:
-        raise utils.UserError(f"{new_path}: the folder is not empty; choose another for -np, or say --overwrite")
+        raise UserError(f"{new_path}: the folder is not empty; choose another for -np, or say --overwrite")
 
 
 def main(argv=None):
@@ -235,24 +238,24 @@ def main(argv=None):
     splits = read_splits(args.split) if args.split else None
     words, skipped = read_labels(args.path)
     if not words:
-        raise utils.UserError(f"{args.path}: no labels to be read in xml/, xml_data/ or ascii/words.txt; {LAYOUT}")
+        raise UserError(f"{args.path}: no labels to be read in xml/, xml_data/ or ascii/words.txt; {LAYOUT}")
 
     reasons = {identifier: why_left_out(word, splits, args) for identifier, word in words.items()}
     left_out = Counter(filter(None, reasons.values()))
     wanted = [words[identifier] for identifier in sorted(words) if not reasons[identifier]]
     if not wanted:
         rules = ", ".join(f"{count} {rule}" for rule, count in left_out.most_common())
-        raise utils.UserError(f"none of {len(words)} words is kept: {rules}; try --exact, or other lists for --split")
+        raise UserError(f"none of {len(words)} words is kept: {rules}; try --exact, or other lists for --split")
 
     args.new_path.mkdir(parents=True, exist_ok=True)
     copied, damaged = copy_images(wanted, args.path / "words", args.new_path)
     if not copied:
         first = ": ".join(damaged[0])
-        raise utils.UserError(f"none of {len(wanted)} images can be read, such as {first}; {LAYOUT}")
+        raise UserError(f"none of {len(wanted)} images can be read, such as {first}; {LAYOUT}")
     skipped += damaged
     write_results(args.new_path, copied, skipped, splits, args.exact)
     print(summary(words.values(), copied, left_out, skipped, splits, args.new_path))
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

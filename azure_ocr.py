@@ -24,8 +24,10 @@ from PIL import Image
 from tqdm import tqdm
 
 import boxes
-import utils
-from utils import UserError
+import command
+from command import UserError
+from words.images import write_image
+from words.lists import image_names, IMAGE_SUFFIXES
 
 # The service's limits (Image Analysis 4.0, input requirements), and of its formats those that need no conversion.
 MIN_SIDE, MAX_SIDE, MAX_BYTES = 50, 16000, 20_000_000
@@ -37,7 +39,7 @@ LONGEST_NAME = 40  # characters of a word's text in a file name
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     add = parser.add_argument
     add("-p", "--images_path", type=Path, required=True, help="folder of photos, or one photo")
     add("-k", "--subscription_key", help="the resource's key; better in the environment as VISION_KEY, where no list of "
@@ -291,7 +293,7 @@ def crop(folder, number, photo, pixels, min_confidence):
             skipped.append([file, box, text, reason])
             continue
         name = f"_{letters}_{number:05}-{box:04}.png"
-        utils.write_image(folder / name, pixels_of_word)
+        write_image(folder / name, pixels_of_word)
         labels.append([name, text, file, box, confidence, file])
     return labels, skipped
 
@@ -318,8 +320,8 @@ def finish(args, root, photos):
     if args.crops:  # writer: a split by it keeps a photo's words on one side, where there are several photos
         if len({file for _, _, file, *_ in labels}) < 2:
             labels = [[*row, ""] for *row, _ in labels]
-        utils.write_csv(args.crops / "labels.csv", [["file", "text", "photo", "box", "confidence", "writer"], *labels])
-        utils.write_csv(args.crops / "skipped.csv", [["photo", "box", "text", "reason"], *skipped])
+        command.write_csv(args.crops / "labels.csv", [["file", "text", "photo", "box", "confidence", "writer"], *labels])
+        command.write_csv(args.crops / "skipped.csv", [["photo", "box", "text", "reason"], *skipped])
         print(f"{args.crops}: {len(labels):,} words; {len(skipped):,} left out, see skipped.csv")
     if args.draw:
         print(f"{args.draw}: the photos with their boxes")
@@ -328,13 +330,13 @@ def finish(args, root, photos):
 def find_photos(path):
     """(folder, names of the photos in it) of a folder, or of one photo."""
     if path.is_dir():
-        root, names = path, utils.image_names(path)
+        root, names = path, image_names(path)
     elif path.is_file():
         root, names = path.parent, [path.name]
     else:
         raise UserError(f"{path}: no such file or folder")
     if not names:
-        raise UserError(f"{path}: no photo in it; {', '.join(utils.IMAGE_SUFFIXES)} are read")
+        raise UserError(f"{path}: no photo in it; {', '.join(IMAGE_SUFFIXES)} are read")
     return root, names
 
 
@@ -360,4 +362,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

@@ -20,8 +20,9 @@ import jsonschema
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-import utils
-from utils import UserError
+import command
+from command import UserError
+from words.images import grey_of, prepare, read_image, write_image
 
 Image.MAX_IMAGE_PIXELS = 16000 * 16000  # the largest photo that azure_ocr.py's service takes; Pillow refuses twice as many
 VERSION = 1
@@ -77,7 +78,7 @@ def write(path, photos):
         head = line({key: value for key, value in photo.items() if key != "words"})[:-1]
         words = ",\n".join("      " + line(word) for word in photo["words"])
         parts.append(f'    {head}, "words": [{words and chr(10)}{words}]}}')
-    with utils.written_whole(path) as beside, open(beside, "w", encoding="utf8", errors="surrogateescape") as file:
+    with command.written_whole(path) as beside, open(beside, "w", encoding="utf8", errors="surrogateescape") as file:
         file.write(f'{{\n  "version": {VERSION},\n  "coordinates": {line(COORDINATES)},\n  "photos": [\n')
         file.write(",\n".join(parts) + "\n  ]\n}\n")
 
@@ -87,9 +88,9 @@ def write(path, photos):
 def load_photo(root, photo):
     """The upright pixels of a photo, uint8 [H, W] or [H, W, 3] (RGB). ValueError with a short reason if it cannot be read,
     or if it has not the size that its boxes were made for."""
-    pixels = utils.read_image(Path(root, photo["file"]))
+    pixels = read_image(Path(root, photo["file"]))
     if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
-        pixels = utils.grey_of(pixels)
+        pixels = grey_of(pixels)
     height, width = pixels.shape[:2]
     known = photo.get("width", width), photo.get("height", height)
     if known != (width, height):
@@ -176,7 +177,7 @@ def shift(x, y):
 # --- Reading --------------------------------------------------------------------------------------------------
 
 class BoxList:
-    """The words of photos, to be read in place of a utils.WordList: word i stands in a box of a photo.
+    """The words of photos, to be read in place of a WordList: word i stands in a box of a photo.
 
     words.photos: the photos, list of dict. words.columns, words.cells(i): what names word i in a table.
     """
@@ -223,10 +224,10 @@ class BoxList:
             pixels = load_photo(self.root, self.photos[photo])
         except ValueError as error:
             return self.photos[photo], None, [(i, None, str(error)) for i in which]
-        words, grey = [], utils.grey_of(pixels)
+        words, grey = [], grey_of(pixels)
         for i in which:
             word, reason = cut(grey, self.word(i)["polygon"])
-            words.append((i, None if word is None else utils.prepare(word, size), reason))
+            words.append((i, None if word is None else prepare(word, size), reason))
         return self.photos[photo], pixels, words
 
 
@@ -279,7 +280,7 @@ def draw(path, pixels, marks):
         left, top = visible.min(axis=0) - (0, 1.3 * letters.size)
         pen.text((max(left, 0), max(top, 0)), text, colour, letters, stroke_width=line, stroke_fill="white")
     path.parent.mkdir(parents=True, exist_ok=True)
-    utils.write_image(path, np.asarray(picture))
+    write_image(path, np.asarray(picture))
 
 
 def colour_of(confidence):

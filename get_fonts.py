@@ -19,8 +19,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 import render
-import utils
-from utils import UserError
+import command
+from command import UserError
 
 FAMILIES = "google-font-metadata"  # the package that lists them
 SCRIPTS = {"latin", "latin-ext", "vietnamese", "cyrillic", "cyrillic-ext", "greek", "greek-ext", "math", "menu", "symbols"}
@@ -29,7 +29,7 @@ AT_ONCE = 20  # packages
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", type=Path, help="folder of the fonts")
     parser.add_argument("--families", type=int, metavar="N", help="so many families at most (default: all, some 800)")
     args = parser.parse_args(argv)
@@ -86,7 +86,7 @@ def unpack(name, facts, version, archive, output):
             file = f"{name}-latin-{weight}-{style}.woff2"
             if f"package/files/{file}" not in names:
                 continue
-            with utils.written_whole(output / file) as beside:
+            with command.written_whole(output / file) as beside:
                 beside.write_bytes(files.extractfile(f"package/files/{file}").read())
             try:
                 face = render.Face(output / file)
@@ -112,7 +112,7 @@ def read_manifest(folder):
 
 
 def write_manifest(folder, columns, rows):
-    utils.write_csv(folder / "manifest.csv", [columns, *([row.get(column, "") for column in columns] for row in rows)])
+    command.write_csv(folder / "manifest.csv", [columns, *([row.get(column, "") for column in columns] for row in rows)])
 
 
 def main(argv=None):
@@ -142,4 +142,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

@@ -43,6 +43,10 @@ from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
 import render
+import command
+from command import UserError
+from words.alphabet import Alphabet
+from words.images import write_image
 import utils
 
 FOLDER, FOLDERS = 300, 7  # words a folder, and folders in a folder, about as in mjsynth
@@ -67,7 +71,7 @@ def share(text):
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     parser.add_argument("-o", "--output", type=Path, metavar="DIR", help="folder for the words")
     parser.add_argument("-n", "--number", type=int, default=10000, help="how many words (default 10000)")
     render.add_options(parser.add_argument)
@@ -81,20 +85,20 @@ def parse_args(argv=None):
     parser.add_argument("--sheet", type=Path, metavar="FILE.png", help="only draw 100 samples with their labels")
     args = parser.parse_args(argv)
     if not args.output and not args.sheet:
-        raise utils.UserError("say where the words go: -o DIR (or --sheet FILE.png for 100 samples)")
+        raise UserError("say where the words go: -o DIR (or --sheet FILE.png for 100 samples)")
     for name, least in (("number", 1), ("workers", 1), ("random_state", 0)):
         if getattr(args, name) < least:
-            raise utils.UserError(f"--{name} {getattr(args, name)}: must be {least} or more")
+            raise UserError(f"--{name} {getattr(args, name)}: must be {least} or more")
     args.valid = args.valid if args.valid < 1 else args.valid / args.number
     if args.valid > fractions.Fraction(1, 3):
-        raise utils.UserError("--valid: at most a third of the words can be for validation, and as many for the test")
+        raise UserError("--valid: at most a third of the words can be for validation, and as many for the test")
     if args.resume and args.overwrite:
-        raise utils.UserError("--resume goes on, --overwrite starts afresh: give one of them")
+        raise UserError("--resume goes on, --overwrite starts afresh: give one of them")
     return args
 
 
 def make_renderer(args):
-    alphabet = utils.Alphabet(args.alphabet) if args.alphabet else None
+    alphabet = Alphabet(args.alphabet) if args.alphabet else None
     usable = (lambda text: alphabet.spell(text)[1] == 0) if alphabet else None
     return render.from_options(args, usable)
 
@@ -150,7 +154,7 @@ def drawn(drawer, first, number, workers):
             yield from ahead.popleft().result()
             ahead.extend(pool.submit(_draw, task) for task in itertools.islice(tasks, 1))
     except concurrent.futures.process.BrokenProcessPool:
-        raise utils.UserError("a process that draws was ended from outside, maybe for want of memory; go on with "
+        raise UserError("a process that draws was ended from outside, maybe for want of memory; go on with "
                               "--resume and fewer --workers") from None
     finally:
         pool.shutdown(cancel_futures=True)
@@ -174,14 +178,14 @@ class Folder:
         old = root / SETTINGS
         if resume and old.exists():
             if (different := differing(old, settings)):
-                raise utils.UserError(f"{root}: was begun with another {different}; --resume needs the same options")
+                raise UserError(f"{root}: was begun with another {different}; --resume needs the same options")
         elif any(root.iterdir()) and not overwrite:
-            raise utils.UserError(f"{root} is not empty: name another folder, or add " + (
+            raise UserError(f"{root} is not empty: name another folder, or add " + (
                 "--overwrite" if resume or not old.exists() else "--resume to go on or --overwrite to start afresh"))
         else:
             for name in (*LISTINGS.values(), "lexicon.txt", "labels.csv", PART, RESERVE):
                 (root / name).unlink(missing_ok=True)  # they would name words that are no more
-            utils.write_json(old, settings)
+            command.write_json(old, settings)
         self.finished = (root / "labels.csv").exists() and not (root / PART).exists()
         self.done = settings["number"] if self.finished else self._read_part()
 
@@ -256,7 +260,7 @@ class Folder:
         counts = collections.Counter()
         with contextlib.ExitStack() as stack:
             def whole(name):
-                beside = stack.enter_context(utils.written_whole(self.root / name))
+                beside = stack.enter_context(command.written_whole(self.root / name))
                 return stack.enter_context(open(beside, "w", encoding="utf8", newline=""))
 
             listings = {split: whole(name) for split, name in LISTINGS.items()}
@@ -277,7 +281,7 @@ def differing(path, settings):
         old = json.loads(path.read_text(encoding="utf8"))
         return next((f"--{name}" for name in settings if settings[name] != old.get(name)), None)
     except (OSError, ValueError, AttributeError):
-        raise utils.UserError(f"{path}: not readable; add --overwrite instead of --resume to start afresh") from None
+        raise UserError(f"{path}: not readable; add --overwrite instead of --resume to start afresh") from None
 
 
 def settings_of(args):
@@ -304,7 +308,7 @@ def write_words(args):
     except OSError as error:
         with contextlib.suppress(OSError):  # the first error is the one to tell
             folder.write_listings()
-        raise utils.UserError(f"{args.output}: {error.strerror or error}; the {folder.done:,} words there are listed and "
+        raise UserError(f"{args.output}: {error.strerror or error}; the {folder.done:,} words there are listed and "
                               f"ready for use; --resume goes on when that is mended") from None
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from None
@@ -323,12 +327,12 @@ def write_sheet(path, renderer, random_state):
         image.thumbnail((196, 70))
         sheet.paste(image, (x + 2, y + 2))
         pen.text((x + 2, y + 73), word.text, fill=255, font=font)
-    utils.write_image(path, np.asarray(sheet))
+    write_image(path, np.asarray(sheet))
 
 
 def main(argv=None):
     args = parse_args(argv)
-    utils.new_picture(args.sheet, args.overwrite)
+    command.new_picture(args.sheet, args.overwrite)
     if args.sheet:
         write_sheet(args.sheet, make_renderer(args), args.random_state)
     else:
@@ -336,4 +340,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

@@ -25,16 +25,24 @@ from rapidfuzz.distance import Levenshtein
 from tqdm import tqdm
 
 import boxes
-import ctc
+from words import ctc
+import command
+from command import UserError
+from words.calibration import fit_decoding, FITTED_ON
+from words.images import prepare, read_image, write_image
+from words.lists import image_names, IMAGE_SUFFIXES, read_folder, read_listings, text_of_name, VALID_NAMES, WordList
+from words.metrics import calibration, letters_and_digits, score, worth_scoring
+from words.models import find_model, load_config
+from words.reader import BATCH
+from words.sheets import contact_sheet
 import utils
-from utils import UserError
 
 SHOWN = 60  # words on the sheet of --show
-CHUNK = 4 * utils.BATCH  # words read at a time
+CHUNK = 4 * BATCH  # words read at a time
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     add_options(parser.add_argument)
     args = parser.parse_args(argv)
     check(args)
@@ -99,7 +107,7 @@ def check(args):
         raise UserError("--draw goes with --boxes")
     if args.boxes and args.mjsynth:
         raise UserError("--boxes reads photos, --mjsynth a listing of words; leave one out")
-    utils.new_picture(args.show, args.overwrite)
+    command.new_picture(args.show, args.overwrite)
 
 
 # --- Which words ----------------------------------------------------------------------------------------------
@@ -110,13 +118,13 @@ def load_words(args):
     if args.boxes:
         words = boxes.load_list(path, args.boxes)
     elif args.mjsynth:
-        words = utils.read_listings(path, valid=args.val_fname)
+        words = read_listings(path, valid=args.val_fname)
     elif path.is_dir() and args.validate:
-        words = utils.read_folder(path)
+        words = read_folder(path)
     elif path.is_dir():
-        words = utils.WordList(path, ((name, "", "", "") for name in utils.image_names(path)))
+        words = WordList(path, ((name, "", "", "") for name in image_names(path)))
     elif path.exists():
-        words = utils.WordList(path.parent, [(path.name, utils.text_of_name(path.name), "", "")])
+        words = WordList(path.parent, [(path.name, text_of_name(path.name), "", "")])
     else:
         raise UserError(f"{path}: no such file or folder")
     chosen = choose_split(words, args) if args.validate else np.arange(len(words))
@@ -125,13 +133,13 @@ def load_words(args):
     if not len(chosen) and args.mjsynth:
         raise UserError(f"{path / args.val_fname}: no word in it")
     if not len(chosen):
-        raise UserError(f"{path}: no image in it; {', '.join(utils.IMAGE_SUFFIXES)} are read")
+        raise UserError(f"{path}: no image in it; {', '.join(IMAGE_SUFFIXES)} are read")
     return words, np.array(sorted(chosen.tolist(), key=words.name))
 
 
 def choose_split(words, args):
     """The words of --split; without it, those of the valid part where there is one, else all."""
-    name = args.split or next((name for name in utils.VALID_NAMES if name in words.splits), None)
+    name = args.split or next((name for name in VALID_NAMES if name in words.splits), None)
     if name is None:
         print("all words are scored, with no part of their own to score on: those that the model learnt from make it look "
               "better than it is")
@@ -157,7 +165,7 @@ def load_batches(size, words, chosen, workers):
 
     def load(i):
         try:
-            return i, utils.prepare(utils.read_image(words.path(i)), size), ""
+            return i, prepare(read_image(words.path(i)), size), ""
         except ValueError as error:
             return i, None, str(error)
 
@@ -263,8 +271,8 @@ def validate(path, words, reads, alphabet, plots=None):
     reads = list(reads)
     unread = [(words.cells(index), error) for index, readings, error in reads if not readings]
     read = [(words.cells(index), words.text(index), readings) for index, readings, _ in reads if readings]
-    pairs = [tuple(map(utils.letters_and_digits, (readings[0].text, text))) for _, text, readings in read]
-    worth = utils.worth_scoring(pairs) if any(truth for _, truth in pairs) else [False] * len(pairs)
+    pairs = [tuple(map(letters_and_digits, (readings[0].text, text))) for _, text, readings in read]
+    worth = worth_scoring(pairs) if any(truth for _, truth in pairs) else [False] * len(pairs)
     scored = [(*row, pair) for row, pair, which in zip(read, pairs, worth) if which]
     if not scored:
         raise UserError(f"none of {len(reads):,} words has a label to score against; --image_path must hold labels.csv, "
@@ -277,7 +285,7 @@ def validate(path, words, reads, alphabet, plots=None):
         show_scores("with case and punctuation",
                     [(readings[0].text, alphabet.spell(text)[0]) for _, text, readings, _ in scored])
     confidences, right = [readings[0].confidence for *_, readings, _ in scored], [a == b for *_, (a, b) in scored]
-    error, bins = utils.calibration(confidences, right)
+    error, bins = calibration(confidences, right)
     print(f"\nconfidences\n{'  expected calibration error, 15 bins':<38}{error:>8.4f}")
     rows = [(Levenshtein.distance(*pair), cells, text, readings[0], len(pair[1])) for cells, text, readings, pair in scored]
     with open_rows(path) as out:
@@ -295,7 +303,7 @@ def show_best_of(scored):
     """With --top_paths: how often the truth is among so many."""
     most = max(len(readings) for _, _, readings, _ in scored)
     if most > 1:
-        found = [truth in [utils.letters_and_digits(text) for text, _ in readings] for _, _, readings, (_, truth) in scored]
+        found = [truth in [letters_and_digits(text) for text, _ in readings] for _, _, readings, (_, truth) in scored]
         print(f"  {f'word accuracy, best of {most}':<36}{np.mean(found):>8.4f}")
 
 
@@ -322,7 +330,7 @@ def draw_plots(folder, bins, error, distances):
 
 
 def save_figure(figure, path):
-    with utils.written_whole(path) as beside:
+    with command.written_whole(path) as beside:
         figure.savefig(beside, dpi=100)
     print(path)
 
@@ -331,7 +339,7 @@ def show_scores(title, pairs):
     """Print the metrics of (prediction, truth) pairs."""
     predictions, truths = zip(*pairs)
     print(f"\n{title}")
-    for name, value in utils.score(predictions, truths).items():
+    for name, value in score(predictions, truths).items():
         print(f"  {name.replace('_', ' '):<36}{value:>8,}" if isinstance(value, int) else
               f"  {name.replace('_', ' '):<36}{value:>8.4f}")
 
@@ -348,7 +356,7 @@ def show_sheet(path, reader, words, batches):
     straight = reader.straighten(images)
     shown = zip(images) if straight is None else zip(images, straight)
     rows = list(zip(shown, captions))
-    utils.write_image(path, utils.contact_sheet(rows))
+    write_image(path, contact_sheet(rows))
 
 
 def calibrate(args, reader, words, chosen):
@@ -356,20 +364,20 @@ def calibrate(args, reader, words, chosen):
     images, truths = [], []
     order = np.random.default_rng(0).permutation(chosen)
     if args.boxes:  # photo by photo, so that each is decoded once
-        order = np.sort(order[:utils.FITTED_ON[1]])
+        order = np.sort(order[:FITTED_ON[1]])
     for batch in load_batches(reader.size, words, order, args.workers):
         readable = [(image, words.text(i)) for i, image, _ in batch if image is not None]
-        readable = [(image, text) for image, text in readable if len(utils.letters_and_digits(text)) > 1]
-        if len(truths) >= utils.FITTED_ON[1]:
+        readable = [(image, text) for image, text in readable if len(letters_and_digits(text)) > 1]
+        if len(truths) >= FITTED_ON[1]:
             break
         if readable:
             images += [image for image, _ in readable]
             truths += [text for _, text in readable]
-    folder, _ = utils.find_model(args.model_path)
-    decoding = utils.fit_decoding(reader, np.stack(images), truths) if images else None
+    folder, _ = find_model(args.model_path)
+    decoding = fit_decoding(reader, np.stack(images), truths) if images else None
     if not decoding:
-        raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {utils.FITTED_ON[0]} or more")
-    utils.write_json(folder / "config.json", {**utils.load_config(folder), "decoding": decoding})
+        raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {FITTED_ON[0]} or more")
+    command.write_json(folder / "config.json", {**load_config(folder), "decoding": decoding})
     print(f"{folder / 'config.json'}: fitted on {len(truths):,} words: "
           + ", ".join(f"{name} {value:g}" for name, value in decoding.items()))
 
@@ -391,7 +399,7 @@ def main(argv=None):
     words, chosen = load_words(args)
     path = result_file(args, "errors.csv" if args.validate else "prediction.csv")
     for name in ("reliability.png", "edit_distances.png") if args.plots else ():
-        utils.new_picture(args.plots / name, args.overwrite)
+        command.new_picture(args.plots / name, args.overwrite)
     if args.draw:
         boxes.new_drawings(args.draw, words.root, words.photos, args.overwrite)
     if args.calibrate:
@@ -415,4 +423,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

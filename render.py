@@ -26,8 +26,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-import ctc
-import utils
+from command import UserError
+from words.lexicon import read_counts
 
 FONTS = Path(__file__).parent / "fonts"
 LEXICON = Path(__file__).parent / "lexicons" / "en.txt"
@@ -90,16 +90,16 @@ class Texts:
 
     def __init__(self, path):
         try:
-            words, counts = ctc.read_counts(path)
+            words, counts = read_counts(path)
         except OSError as error:
-            raise utils.UserError(f"--lexicon {path}: {error.strerror}") from None
+            raise UserError(f"--lexicon {path}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise utils.UserError(f"--lexicon {path}: not a text in UTF-8") from None
+            raise UserError(f"--lexicon {path}: not a text in UTF-8") from None
         except ValueError as error:
-            raise utils.UserError(f"--lexicon {path}: {error}") from None
+            raise UserError(f"--lexicon {path}: {error}") from None
         kept = [k for k, word in enumerate(words) if drawable(word)]
         if not kept:
-            raise utils.UserError(f"--lexicon {path}: holds no word of 1 to {MAX_LENGTH} letters and digits")
+            raise UserError(f"--lexicon {path}: holds no word of 1 to {MAX_LENGTH} letters and digits")
         self.words = [words[k] for k in kept]
         rarer = np.array([POSSESSIVE if word.endswith("'s") else 1 for word in self.words])
         self.even = cumulative(rarer)
@@ -229,14 +229,14 @@ class Fonts:
 def load_faces(folder):
     """The faces of a folder in the order of their names."""
     if not folder.is_dir():
-        raise utils.UserError(f"--fonts {folder}: no such folder")
+        raise UserError(f"--fonts {folder}: no such folder")
     manifest = {}
     if (folder / "manifest.csv").is_file():
         try:
             with open(folder / "manifest.csv", encoding="utf-8-sig", newline="") as file:
                 manifest = {row["file"]: row for row in csv.DictReader(file) if row.get("file")}
         except (UnicodeDecodeError, csv.Error) as error:
-            raise utils.UserError(f"{folder / 'manifest.csv'}: {error}; save it as plain CSV in UTF-8") from None
+            raise UserError(f"{folder / 'manifest.csv'}: {error}; save it as plain CSV in UTF-8") from None
     faces = []
     for path in sorted(path for path in folder.rglob("*") if path.suffix.lower() in FONT_SUFFIXES):
         row = manifest.get(path.name, {})
@@ -246,7 +246,7 @@ def load_faces(folder):
         except Exception as error:  # FreeType's complaints come in several classes
             print(f"{path}: left out, not a readable font ({error})", file=sys.stderr)
     if not faces:
-        raise utils.UserError(f"--fonts {folder}: holds no readable woff2, woff, ttf or otf file")
+        raise UserError(f"--fonts {folder}: holds no readable woff2, woff, ttf or otf file")
     return faces
 
 
@@ -290,13 +290,13 @@ class Strokes:
                 raise ValueError("its arrays do not fit together")
             used = (data["quality"] >= MIN_QUALITY) & (data["iam_text"] == 0) & np.array([drawable(t) for t in self.texts])
         except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-            raise utils.UserError(f"--strokes {path}: not a readable strokes file ({error})") from None
+            raise UserError(f"--strokes {path}: not a readable strokes file ({error})") from None
         held = np.unique(self.writers)[-HELD_OUT:]
         split_of = {"train": used & ~np.isin(self.writers, held), "valid": used & np.isin(self.writers, held[::2]),
                     "test": used & np.isin(self.writers, held[1::2])}
         self.words = {split: np.flatnonzero(chosen) for split, chosen in split_of.items()}
         if not all(map(len, self.words.values())):
-            raise utils.UserError(f"--strokes {path}: needs words of quality {MIN_QUALITY} or more by more than "
+            raise UserError(f"--strokes {path}: needs words of quality {MIN_QUALITY} or more by more than "
                                   f"{HELD_OUT} writers")
         self.chances = {split: self._chances(words) for split, words in self.words.items()}
 
@@ -793,18 +793,18 @@ class Renderer:
     fonts: folder of faces (see Fonts); lexicon: path of a word list (see Texts; default the project's own, English);
     strokes: path of pen movements (see Strokes) or None; styles: weights of "scene", "paper" and "board" (default 1, 2,
     1); strokes_share: part of the paper and board words that is drawn from strokes, where there are some.
-    renderer.usable: a function text -> bool; texts that it refuses are not drawn. utils.UserError for what is wrong.
+    renderer.usable: a function text -> bool; texts that it refuses are not drawn. UserError for what is wrong.
     """
 
     def __init__(self, fonts=FONTS, lexicon=None, strokes=None, styles=None, strokes_share=0.5, usable=None):
         styles = {"scene": 1, "paper": 2, "board": 1} if styles is None else styles
         if unknown := set(styles) - set(PAINT):
-            raise utils.UserError(f"--styles: {', '.join(map(str, sorted(unknown)))} is none of {', '.join(PAINT)}")
+            raise UserError(f"--styles: {', '.join(map(str, sorted(unknown)))} is none of {', '.join(PAINT)}")
         weights = [float(styles.get(style, 0)) for style in PAINT]
         if not all(0 <= weight < math.inf for weight in weights) or not sum(weights):
-            raise utils.UserError(f"--styles: weights are numbers from 0, not all of them 0, not {styles}")
+            raise UserError(f"--styles: weights are numbers from 0, not all of them 0, not {styles}")
         if not 0 <= strokes_share <= 1:
-            raise utils.UserError(f"--strokes_share {strokes_share}: lies in 0 to 1")
+            raise UserError(f"--strokes_share {strokes_share}: lies in 0 to 1")
         self.styles = cumulative(weights)
         self.texts = Texts(lexicon or LEXICON)
         self.strokes = Strokes(strokes) if strokes else None
@@ -837,7 +837,7 @@ class Renderer:
             image = degrade(page, x_height * ink.shape[0], rng)
             if readable(image, ink, READABLE[style]):
                 return Word(image, text, style, source)
-        raise utils.UserError("no word could be drawn: the fonts lack the characters of the lexicon, or the alphabet does")
+        raise UserError("no word could be drawn: the fonts lack the characters of the lexicon, or the alphabet does")
 
     def _ink(self, rng, split, style, height):
         """(ink uint8 [H, W] or None, the height of its small letters in px, text, source) of a random word."""

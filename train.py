@@ -31,10 +31,20 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-import ctc
+from words import ctc
 import render
+import command
+from command import UserError
+from words.alphabet import Alphabet, steps_needed
+from words.calibration import fit_decoding
+from words.images import prepare, read_image, write_image
+from words.lists import join, read_folder, read_listings, VALID_NAMES, WordList
+from words.metrics import letters_and_digits, score, worth_scoring
+from words.models import find_model, load_config, WEIGHTS
+from words.reader import Reader
+from words.sheets import contact_sheet
 import utils
-from utils import UserError, keras
+from utils import keras
 
 STATE = "resume.npz"  # in the model's folder while it is trained
 SAVE_SECONDS = 120  # between two states to resume from; a validation saves one too
@@ -86,7 +96,7 @@ OPTIMIZERS = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "m
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     add_word_options(parser.add_argument_group("words").add_argument)
     render.add_options(parser.add_argument_group("words drawn as the training goes").add_argument)
     add_network_options(parser.add_argument_group("network").add_argument)
@@ -100,7 +110,7 @@ def parse_args(argv=None):
     check_numbers(args)
     if not args.path and not args.synth:
         raise UserError("no words to train on: give --path DIR, or --synth N for words drawn as it trains")
-    utils.new_picture(args.show_batch, args.overwrite)
+    command.new_picture(args.show_batch, args.overwrite)
     args.command = "python train.py " + shlex.join(argv if argv is not None else sys.argv[1:])
     return args
 
@@ -200,7 +210,7 @@ DRAWN_VALID = 2000  # drawn words to validate on, where --path gives none
 def load_data(args, alphabet, steps):
     """The Data of the command line: checked words of --path, and words drawn by --synth."""
     nothing = np.arange(0)
-    data = Data(utils.WordList("", []), np.zeros((0, 1), np.int32), nothing, nothing, {})
+    data = Data(WordList("", []), np.zeros((0, 1), np.int32), nothing, nothing, {})
     if args.path:
         data = check_words(*load_words(args), alphabet, steps)
     return with_drawn(data, args, alphabet, steps) if args.synth else data
@@ -211,7 +221,7 @@ def with_drawn(data, args, alphabet, steps):
     the epoch and i alone."""
     renderer = render.from_options(args)
     renderer.usable = lambda text: 0 < len(spelled := alphabet.spell(text)[0]) <= LONGEST_DRAWN and (
-        utils.steps_needed(spelled) <= steps)
+        steps_needed(spelled) <= steps)
     length = max(LONGEST_DRAWN, data.labels.shape[1])
 
     def draw(i, epoch, split="train"):
@@ -228,10 +238,10 @@ def with_drawn(data, args, alphabet, steps):
 def load_words(args):
     """The WordList of the command line, and two int arrays: its words to train on and to validate on."""
     if args.mjsynth:
-        lists = [utils.read_listings(path, train=args.training_fname, valid=args.val_fname) for path in args.path]
+        lists = [read_listings(path, train=args.training_fname, valid=args.val_fname) for path in args.path]
     else:
-        lists = [utils.read_folder(path) for path in args.path]
-    words = utils.join(lists)
+        lists = [read_folder(path) for path in args.path]
+    words = join(lists)
     train, valid = split(words, args.train_portion, np.random.default_rng(args.random_state))
     if len(lists) > len({os.path.realpath(path) for path in args.path}):  # a folder given twice is validated on once
         valid = np.array(sorted({words.name(i): i for i in reversed(valid.tolist())}.values()), int)
@@ -250,7 +260,7 @@ def split(words, portion, rng):
     nothing = np.arange(0)
     rest = np.flatnonzero(words.split_ids < 0)
     train, rest = with_their_writers(words, given.get("train", nothing), rest)
-    valid = next((given[name] for name in utils.VALID_NAMES if name in given), nothing)
+    valid = next((given[name] for name in VALID_NAMES if name in given), nothing)
     valid, rest = with_their_writers(words, valid, rest)
     train, valid = (np.concatenate(sides) for sides in zip((train, valid), split_groups(words, rest, portion, rng)))
     if not len(train):
@@ -291,7 +301,7 @@ def check_words(words, train, valid, alphabet, steps, show=print):
     `show` gets what was found, in a few lines.
     """
     spelled, outside = zip(*map(alphabet.spell, words.texts))
-    too_long = np.array([utils.steps_needed(text) > steps for text in spelled], bool)
+    too_long = np.array([steps_needed(text) > steps for text in spelled], bool)
     empty = np.array([not text for text in spelled], bool)
     labels = np.zeros((len(spelled), max([len(t) for t, long in zip(spelled, too_long) if not long], default=1)), np.int32)
     for k, text in enumerate(spelled):
@@ -343,9 +353,9 @@ def start_config(args):
     if not args.pretrained_path:
         preset = asked.pop("preset", "lite")
         network = {"preset": preset, "width": 100, "height": 32, **utils.PRESETS[preset], **asked}
-        return {"alphabet": utils.Alphabet(args.alphabet or "seed").characters, "network": network}
-    folders = [utils.find_model(path)[0] for path in args.pretrained_path]
-    configs = [utils.load_config(folder) for folder in folders]
+        return {"alphabet": Alphabet(args.alphabet or "seed").characters, "network": network}
+    folders = [find_model(path)[0] for path in args.pretrained_path]
+    configs = [load_config(folder) for folder in folders]
     for config in configs:  # one from before a preset got a value lacks it; JSON has lists where the preset has tuples
         config["network"] = json.loads(json.dumps({**utils.PRESETS[config["network"]["preset"]], "stn": True,
                                                    **config["network"]}))
@@ -363,7 +373,7 @@ def start_config(args):
         if network.get(name) != value:
             raise UserError(f"{folder} has {name} {network.get(name)}, not {value}; leave that option out"
                             + ", or give more: it can grow" * (name == "n_units"))
-    alphabet = utils.Alphabet(args.alphabet).characters if args.alphabet else config["alphabet"]
+    alphabet = Alphabet(args.alphabet).characters if args.alphabet else config["alphabet"]
     if not args.nbepochs and alphabet != config["alphabet"]:
         raise UserError("--nbepochs 0: another alphabet has a last layer to train; give it an epoch or more")
     return {"alphabet": alphabet, "network": network, "pretrained": [its.get("trained") for its in configs]}
@@ -373,9 +383,9 @@ def start_network(args, config, devices=1):
     """The network of `config`, with the weights of --pretrained_path if given."""
     network = utils.network_of(config, synchronized=devices > 1, dropout=args.dropout)
     if args.pretrained_path:
-        folder, _ = utils.find_model(args.pretrained_path[0])
-        pretrained = utils.network_of(utils.load_config(folder))
-        load_mean(pretrained, [utils.find_model(path)[1] for path in args.pretrained_path])
+        folder, _ = find_model(args.pretrained_path[0])
+        pretrained = utils.network_of(load_config(folder))
+        load_mean(pretrained, [find_model(path)[1] for path in args.pretrained_path])
         same_alphabet = reads_already(args, config)
         copy_weights(pretrained, network, same_alphabet)
         if not same_alphabet:
@@ -464,7 +474,7 @@ class Validation:
         images, kept = [], []
         for i in chosen:
             try:
-                images.append(utils.prepare(utils.read_image(data.words.path(i)), size))
+                images.append(prepare(read_image(data.words.path(i)), size))
                 kept.append(i)
             except ValueError as error:
                 self.unreadable[int(i)] = str(error)
@@ -476,7 +486,7 @@ class Validation:
     def _draw(self, data, alphabet, size, count, batch_size):
         self.alphabet, self.batch_size, self.unreadable = alphabet, batch_size, {}
         drawn = [data.draw(i, 0, "valid") for i in range(count)]
-        self.images = np.stack([utils.prepare(pixels, size) for pixels, _ in drawn])
+        self.images = np.stack([prepare(pixels, size) for pixels, _ in drawn])
         self.labels = np.stack([label for _, label in drawn])
         self.truths = [alphabet.decode(label[label > 0]) for label in self.labels]
 
@@ -488,14 +498,14 @@ class Validation:
         losses = keras.losses.CTC(reduction="none")(self.labels, logits)  # a mean would be a device's share of it
         loss = float(np.mean(keras.ops.convert_to_numpy(losses)))
         texts = [self.alphabet.decode(classes) for classes, _ in ctc.greedy(logits)]
-        pairs = [(utils.letters_and_digits(text), utils.letters_and_digits(truth))
+        pairs = [(letters_and_digits(text), letters_and_digits(truth))
                  for text, truth in zip(texts, self.truths)]
-        which = utils.worth_scoring(pairs)
+        which = worth_scoring(pairs)
         scored = [pair for pair, worth in zip(pairs, which) if worth]
-        metrics = {"val_loss": loss, **utils.score(*columns(scored))}
+        metrics = {"val_loss": loss, **score(*columns(scored))}
         if self.alphabet.has_case:
             cased = [(text, self.alphabet.spell(truth)[0]) for text, truth, worth in zip(texts, self.truths, which) if worth]
-            metrics.update({f"cased_{name}": value for name, value in utils.score(*columns(cased)).items()})
+            metrics.update({f"cased_{name}": value for name, value in score(*columns(cased)).items()})
         examples = sorted(dict.fromkeys(scored), key=lambda pair: pair[0] == pair[1])
         return metrics, examples[:3] + examples[-2:]
 
@@ -510,7 +520,7 @@ class Training(keras.callbacks.Callback):
     def __init__(self, folder, validation, words, args):
         super().__init__()
         self.folder, self.validation = folder, validation
-        self.earlier = read_history(utils.find_model(args.pretrained_path[0])[0]) if args.pretrained_path else []
+        self.earlier = read_history(find_model(args.pretrained_path[0])[0]) if args.pretrained_path else []
         self.words, self.batch_size = words, args.batch_size
         self.batches = -(-args.nbepochs * words // args.batch_size)
         self.validate_every, self.patience = args.validate_every, args.early_stopping
@@ -561,7 +571,7 @@ class Training(keras.callbacks.Callback):
                "loss": float(np.mean(self.since_validation or [math.nan])), **metrics,
                "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))}
         if row["val_loss"] < self.best:
-            save_weights(self.model, self.folder / utils.WEIGHTS["checkpoint"])
+            save_weights(self.model, self.folder / WEIGHTS["checkpoint"])
             self.best = row["val_loss"]
         self.since_validation = []
         self.history.append(row)
@@ -583,7 +593,7 @@ class Training(keras.callbacks.Callback):
         arrays = {f"variable{k}": keras.ops.convert_to_numpy(v) for k, v in enumerate(self._variables())}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             raise UserError(f"the weights are no finite numbers any more at batch {self.batch:,}; lower --lr")
-        with utils.written_whole(self.folder / STATE) as beside:
+        with command.written_whole(self.folder / STATE) as beside:
             np.savez(beside, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
         self.saved_at = time.monotonic()
 
@@ -628,7 +638,7 @@ def without_optimizer(network):
 
 
 def save_weights(network, path):
-    with utils.written_whole(path) as beside:
+    with command.written_whole(path) as beside:
         without_optimizer(network).save_weights(beside)
 
 
@@ -657,7 +667,7 @@ def write_history(folder, history):
     from matplotlib import pyplot, ticker
 
     names = list(dict.fromkeys(name for row in history for name in row))
-    utils.write_csv(folder / "history.csv", [names, *([row.get(name, "") for name in names] for row in history)])
+    command.write_csv(folder / "history.csv", [names, *([row.get(name, "") for name in names] for row in history)])
     figure, axis = pyplot.subplots(figsize=(7, 4), layout="constrained")
     accuracy, end = axis.twinx(), 0
     for model, rows in one_by_one(history):
@@ -673,7 +683,7 @@ def write_history(folder, history):
     axis.yaxis.set(major_formatter="{x:g}", minor_formatter=ticker.LogFormatter())
     accuracy.set(ylabel="validation word accuracy", ylim=(0, 1))
     figure.legend(handles=[*axis.lines[:2], accuracy.lines[0]], loc="outside upper center", ncols=3)
-    with utils.written_whole(folder / "losses.png") as beside:
+    with command.written_whole(folder / "losses.png") as beside:
         figure.savefig(beside, dpi=100)
     pyplot.close(figure)
 
@@ -702,7 +712,7 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
         for name in WRITTEN:  # of the model that --overwrite replaces
             (folder / name).unlink(missing_ok=True)
         training.save()  # so that --resume works from the first moment
-    utils.write_json(folder / "config.json", config)
+    command.write_json(folder / "config.json", config)
     workers = args.workers or (os.cpu_count() if utils.gpus() else 1)
     reading = utils.Batches(data.words, data.train, data.labels, size, args.batch_size, training.batches, training.batch,
                             args.random_state, args.augment, workers, data.draw)
@@ -717,8 +727,8 @@ def fit(network, data, alphabet, args, folder, config, devices=1):
     if not training.history or training.history[-1]["batch"] < training.batch:  # interrupted in its last validation
         training.validate()
     if not args.keep_last:
-        utils.load_weights(network, folder / utils.WEIGHTS["checkpoint"])
-    save_weights(network, folder / utils.WEIGHTS["final"])
+        utils.load_weights(network, folder / WEIGHTS["checkpoint"])
+    save_weights(network, folder / WEIGHTS["final"])
     write_skipped(folder, data, reading.unreadable)
     training.seconds += time.monotonic() - training.clock
     return training, validation
@@ -728,7 +738,7 @@ def reads_already(args, config):
     """Does the network start with all of another one's weights, the last layer's too?"""
     if not args.pretrained_path:
         return False
-    return utils.load_config(utils.find_model(args.pretrained_path[0])[0])["alphabet"] == config["alphabet"]
+    return load_config(find_model(args.pretrained_path[0])[0])["alphabet"] == config["alphabet"]
 
 
 def settings_of(args, config, data):
@@ -740,7 +750,7 @@ def settings_of(args, config, data):
                *(("synth", *render.OPTIONS) if args.synth else ()))
     return {"network": config["network"], "alphabet": config["alphabet"], "words": words,
             "backend": keras.backend.backend(),
-            "--pretrained_path": [str(utils.find_model(path)[1].resolve()) for path in args.pretrained_path],
+            "--pretrained_path": [str(find_model(path)[1].resolve()) for path in args.pretrained_path],
             **{f"--{name}": str(getattr(args, name)) for name in options}}
 
 
@@ -766,21 +776,21 @@ def write_skipped(folder, data, unreadable):
     skipped = sorted((data.left_out | unreadable).items())
     if skipped:
         names = (data.words.path(i) if i < len(data.words) else f"drawn word {i}" for i, _ in skipped)
-        utils.write_csv(folder / "skipped.csv", [("file", "reason"), *zip(names, (why for _, why in skipped))])
+        command.write_csv(folder / "skipped.csv", [("file", "reason"), *zip(names, (why for _, why in skipped))])
         print(f"{len(unreadable):,} words could not be read or drawn, {len(data.left_out):,} words were left out; "
               f"{folder / 'skipped.csv'} names them")
 
 
 # --- The model's folder ---------------------------------------------------------------------------------------
 
-WRITTEN = ("config.json", *utils.WEIGHTS.values(), "history.csv", "losses.png", "model_summary.txt", "report.md",
+WRITTEN = ("config.json", *WEIGHTS.values(), "history.csv", "losses.png", "model_summary.txt", "report.md",
            "skipped.csv", STATE)
 
 
 def open_folder(args):
     """The new model's folder, made; UserError if it would overwrite something unasked, or has nothing to resume."""
     folder = args.save_path / args.model_name
-    begun, finished = (folder / STATE).exists(), (folder / utils.WEIGHTS["final"]).exists()
+    begun, finished = (folder / STATE).exists(), (folder / WEIGHTS["final"]).exists()
     if args.resume and not begun:
         raise UserError(f"{folder}: " + ("this training has finished; --pretrained_path goes on from its weights" if finished
                                          else "no interrupted training is here to --resume; leave that option out"))
@@ -829,7 +839,7 @@ def train(args, devices=1):
     """From the command line's words to a model folder, or to the picture of --show_batch."""
     keras.utils.set_random_seed(args.random_state)
     config = start_config(args)
-    alphabet = utils.Alphabet(config["alphabet"])
+    alphabet = Alphabet(config["alphabet"])
     network = start_network(args, config, devices)
     data = load_data(args, alphabet, network.output_shape[1])
     if args.show_batch:
@@ -839,10 +849,10 @@ def train(args, devices=1):
     config = describe(config, args, data)
     training, validation = fit(network, data, alphabet, args, folder, config, devices)
     metrics, _ = validation(network)
-    if decoding := utils.fit_decoding(utils.Reader(network, alphabet), validation.images, validation.truths):
+    if decoding := fit_decoding(Reader(network, alphabet), validation.images, validation.truths):
         config["decoding"] = decoding
     config["trained"]["hours"] = round(training.seconds / 3600, 2)
-    utils.write_json(folder / "config.json", {**config, "scores": finite(metrics)})
+    command.write_json(folder / "config.json", {**config, "scores": finite(metrics)})
     write_summary(folder, network)
     write_report(folder, config, metrics, "last" if args.keep_last else "best")
     (folder / STATE).unlink(missing_ok=True)
@@ -861,14 +871,14 @@ def show_batch(args, data, alphabet, size):
     images, labels = utils.Batches(data.words, data.train, data.labels, size, 60, 1, seed=args.random_state,
                                    augment=args.augment, draw=data.draw)[0]
     captions = [alphabet.decode(label[label > 0]) for label in labels]
-    utils.write_image(args.show_batch, utils.contact_sheet([([i], caption) for i, caption in zip(images, captions)]))
+    write_image(args.show_batch, contact_sheet([([i], caption) for i, caption in zip(images, captions)]))
     print(args.show_batch)
 
 
 def write_summary(folder, network):
     lines = io.StringIO()
     without_optimizer(network).summary(print_fn=lambda line, line_break=True: lines.write(line + "\n"), line_length=100)
-    with utils.written_whole(folder / "model_summary.txt") as beside:
+    with command.written_whole(folder / "model_summary.txt") as beside:
         beside.write_text(lines.getvalue(), encoding="utf8")
 
 
@@ -893,7 +903,7 @@ def write_report(folder, config, metrics, kept):
     steps = [describe_step(trained) for trained in ancestry([config["trained"]])]
     rows = "\n".join(f"| {name.replace('_', ' ')} | {value:{',' if isinstance(value, int) else '.4f'}} |"
                      for name, value in metrics.items())
-    with utils.written_whole(folder / "report.md") as beside:
+    with command.written_whole(folder / "report.md") as beside:
         beside.write_text(f"""# {folder.name}
 
 Trained on {utils.hardware()}, the last step first; the models that a command names to start from are made further down:
@@ -913,4 +923,4 @@ The weights are the {kept} ones{" by the loss on these words" if kept == "best" 
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

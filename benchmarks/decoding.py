@@ -23,7 +23,14 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # the scripts are no package
-import ctc
+from words import ctc
+import command
+from words.calibration import fit_decoding
+from words.images import prepare, read_image
+from words.lexicon import LEXICONS, load_lexicon
+from words.lists import read_folder
+from words.metrics import calibration, letters_and_digits
+from words.reader import Reader
 import utils
 from utils import keras
 
@@ -31,7 +38,7 @@ BEAM = 10
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     parser.add_argument("--model_path", default=ROOT / "models" / "iam")
     parser.add_argument("--image_path", default=Path("iam_words"), type=Path,
                         help="labelled words, of which the valid part is used")
@@ -46,8 +53,8 @@ def network_outputs(reader, words):
     """Images [N, W, H, 1], logits [N, T, C], truths and writers of the valid words of two letters or digits and more."""
     images, truths, writers = [], [], []
     for i in np.flatnonzero(words.split_ids == words.splits.index("valid")):
-        if len(utils.letters_and_digits(words.text(i))) > 1:
-            images.append(utils.prepare(utils.read_image(words.path(i)), reader.size))
+        if len(letters_and_digits(words.text(i))) > 1:
+            images.append(prepare(read_image(words.path(i)), reader.size))
             truths.append(words.text(i))
             writers.append(words.groups[i])
     images = np.stack(images)
@@ -124,12 +131,12 @@ def version(package):
 # --- Tables -------------------------------------------------------------------------------------------------------
 
 def read_rightly(alphabet, texts, truths):
-    return np.array([utils.letters_and_digits(alphabet.decode(text)) == utils.letters_and_digits(truth)
+    return np.array([letters_and_digits(alphabet.decode(text)) == letters_and_digits(truth)
                      for text, truth in zip(texts, truths)])
 
 
 def time_decoders(args, reader, logits, truths):
-    lexicon = utils.load_lexicon("en", reader.alphabet, reader.decoding)
+    lexicon = load_lexicon("en", reader.alphabet, reader.decoding)
     rows = [("ctc.greedy", lambda x: [text.classes for text in ctc.greedy(x)], args.words),
             (f"ctc.beam_search, beam {BEAM}", ours(beam_width=BEAM), args.words),
             (f"ctc.beam_search, beam {BEAM}, nothing pruned", ours(beam_width=BEAM, prune=0), args.words),
@@ -140,7 +147,7 @@ def time_decoders(args, reader, logits, truths):
     if version("fast-ctc-decode"):
         rows.append((f"fast-ctc-decode {version('fast-ctc-decode')}, beam {BEAM}", with_fast_ctc_decode, args.words))
     if version("flashlight-text"):
-        words = Path(utils.LEXICONS / "en.txt").read_text(encoding="utf8").splitlines()
+        words = Path(LEXICONS / "en.txt").read_text(encoding="utf8").splitlines()
         spelled = {tuple(reader.alphabet.encode(reader.alphabet.spell(line.split()[0])[0])): 0.0
                    for line in words if not line.startswith("#")}
         rows += [(f"flashlight-text {version('flashlight-text')}, beam {BEAM}", with_flashlight, args.words),
@@ -163,7 +170,7 @@ def time_decoders(args, reader, logits, truths):
 
 def score_widths(reader, logits, truths):
     print("\n| beam width | read rightly | with the lexicon |\n| ---: | ---: | ---: |")
-    lexicon = utils.load_lexicon("en", reader.alphabet, reader.decoding)
+    lexicon = load_lexicon("en", reader.alphabet, reader.decoding)
     for width in (1, 3, 5, 10, 20, 50):
         scores = [read_rightly(reader.alphabet, ours(beam_width=width, **options)(logits), truths).mean()
                   for options in ({}, {"lexicon": lexicon})]
@@ -176,20 +183,20 @@ def score_lexicon(reader, images, logits, truths, writers):
     texts = {name: np.zeros(len(truths), bool) for name in ("greedy", "beam search", "lexicon")}
     confidences, inside = {name: np.zeros(len(truths)) for name in texts}, np.zeros(len(truths), bool)
     for part in (half, ~half):
-        fitted = utils.fit_decoding(reader, images[~part], [t for t, other in zip(truths, ~part) if other])
+        fitted = fit_decoding(reader, images[~part], [t for t, other in zip(truths, ~part) if other])
         own = [truth for truth, mine in zip(truths, part) if mine]
         print(f"\nfitted on {(~part).sum():,} words of {len(np.unique(writers[~part]))} writers: {fitted}")
         for name, options in (("greedy", dict(beam_width=0)), ("beam search", {}), ("lexicon", dict(lexicon="en"))):
-            other = utils.Reader(reader.network, reader.alphabet, fitted, **options)
+            other = Reader(reader.network, reader.alphabet, fitted, **options)
             readings = [best[0] for best in other.readings(other.search(logits[part]))]
-            texts[name][part] = [utils.letters_and_digits(reading.text) == utils.letters_and_digits(truth)
+            texts[name][part] = [letters_and_digits(reading.text) == letters_and_digits(truth)
                                  for reading, truth in zip(readings, own)]
             confidences[name][part] = [reading.confidence for reading in readings]
         inside[part] = [reader.alphabet.encode(reader.alphabet.spell(truth)[0]) in other.lexicon for truth in own]
     print(f"\n| on writers it was not fitted to | {inside.sum():,} words in the lexicon | {(~inside).sum():,} not in it"
           " | all | expected calibration error |\n| --- | ---: | ---: | ---: | ---: |")
     for name, right in texts.items():
-        error, _ = utils.calibration(confidences[name], right)
+        error, _ = calibration(confidences[name], right)
         print(f"| {name} | {right[inside].mean():.4f} | {right[~inside].mean():.4f} | {right.mean():.4f} | {error:.4f} |")
 
 
@@ -214,7 +221,7 @@ def main(argv=None):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for everybody
     utils.choose_gpus("-1")
     reader = utils.load_reader(args.model_path, squeezes=())  # each word looked at once: this is about decoding
-    images, logits, truths, writers = network_outputs(reader, utils.read_folder(args.image_path))
+    images, logits, truths, writers = network_outputs(reader, read_folder(args.image_path))
     print(f"{datetime.date.today()}, one core of {utils.hardware()}; Python {platform.python_version()}, "
           f"numba {version('numba')}, Keras {keras.__version__} on {keras.backend.backend()} {version('tensorflow-cpu')}; "
           f"{logits.shape[1]} steps, {logits.shape[2]} classes; median of {args.rounds} rounds\n")
@@ -222,7 +229,7 @@ def main(argv=None):
     score_widths(reader, logits, truths)
     score_lexicon(reader, images, logits, truths, writers)
     began = time.perf_counter()
-    lexicon = utils.load_lexicon("en", reader.alphabet, reader.decoding)
+    lexicon = load_lexicon("en", reader.alphabet, reader.decoding)
     print(f"\nlexicon of {len(lexicon):,} words: loaded in {time.perf_counter() - began:.2f} s, "
           f"{lexicon.nbytes / 1e6:.1f} MB")
     cold, warm = first_calls()
@@ -236,4 +243,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

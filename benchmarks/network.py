@@ -28,6 +28,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import train
+import command
+from command import UserError
+from words.alphabet import Alphabet
 import utils
 from utils import keras
 
@@ -36,13 +39,13 @@ WARM_UP = 3  # steps before the clock runs; the first traces the graph
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     parser.add_argument("--rounds", type=int, default=20, help="steps timed of each kind and network (default 20)")
     parser.add_argument("--batch_size", type=int, default=64, help="words a step (default 64)")
     args = parser.parse_args(argv)
     for name in ("rounds", "batch_size"):
         if getattr(args, name) < 1:
-            raise utils.UserError(f"--{name} {getattr(args, name)}: must be above 0")
+            raise UserError(f"--{name} {getattr(args, name)}: must be above 0")
     args.command = "python benchmarks/network.py " + shlex.join(sys.argv[1:] if argv is None else argv)
     return args
 
@@ -78,7 +81,7 @@ def made_up_batch(size, classes, batch_size):
 
 def steps(shape, batch_size):
     """(network, {"training": function, "prediction": function}) of what `build_network` takes; a call is a step."""
-    classes = len(utils.Alphabet("seed")) + 1
+    classes = len(Alphabet("seed")) + 1
     network = utils.build_network(classes, **shape)
     train.compile_network(network, train.parse_args(["--path", "made up"]), batches=100_000)
     images, labels = made_up_batch(network.input_shape[1:3], classes, batch_size)
@@ -123,4 +126,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

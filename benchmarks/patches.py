@@ -19,11 +19,15 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
 import predict
+import command
+from words.images import grey_of, read_image
+from words.lists import read_folder
+from words.metrics import letters_and_digits, score, worth_scoring
 import utils
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     parser.add_argument("--model_path", required=True, help="model folder, or a weights file in one")
     parser.add_argument("--image_path", required=True, type=Path, help="folder of words, dark on bright, with labels")
     parser.add_argument("--split", help="the part to score (default: the words' valid part)")
@@ -53,21 +57,21 @@ CHANGES = {"as they are": lambda grey: grey, "patches gone": without_patches, "b
 
 def main(argv=None):
     args = parse_args(argv)
-    words = utils.read_folder(args.image_path)
+    words = read_folder(args.image_path)
     chosen = predict.choose_split(words, args)
     reader = utils.load_reader(args.model_path, beam_width=0, squeezes=())
-    images = {i: utils.grey_of(utils.read_image(words.path(i))) for i in chosen.tolist()}
+    images = {i: grey_of(read_image(words.path(i))) for i in chosen.tolist()}
     changed = np.mean([(without_patches(grey) != grey).mean() for grey in images.values()])
     print(f"{datetime.date.today()}, {utils.hardware()}, {args.model_path}; {changed:.0%} of all pixels are brighter than "
           "their paper\n\n| | words | word accuracy | mean edit distance | normalised |\n| --- | ---: | ---: | ---: | ---: |")
     for name, change in CHANGES.items():
         texts = reader.read([change(grey) for grey in images.values()])
-        pairs = [(utils.letters_and_digits(text), utils.letters_and_digits(words.text(i)))
+        pairs = [(letters_and_digits(text), letters_and_digits(words.text(i)))
                  for (text, _), i in zip(texts, images)]
-        scores = utils.score(*zip(*(pair for pair, worth in zip(pairs, utils.worth_scoring(pairs)) if worth)))
+        scores = score(*zip(*(pair for pair, worth in zip(pairs, worth_scoring(pairs)) if worth)))
         print(f"| {name} | {scores['words']:,} | {scores['word_accuracy']:.3f} | {scores['mean_edit_distance']:.3f} | "
               f"{scores['normalised_edit_distance']:.3f} |")
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

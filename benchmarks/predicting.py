@@ -25,13 +25,18 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
 import predict
+import command
+from command import UserError
+from words.alphabet import Alphabet
+from words.lists import image_names, WordList
+from words.reader import BATCH, Reader, Reading
 import utils
 from utils import keras
 
 ROOT = Path(__file__).parent.parent
 
 
-class SeedReader(utils.Reader):
+class SeedReader(Reader):
     """The network of 2018, each word decoded by a beam search of its own."""
 
     def read_prepared(self, images, top_paths=1):
@@ -41,11 +46,11 @@ class SeedReader(utils.Reader):
         paths, scores = keras.ops.ctc_decode(logits[np.newaxis], [len(logits)], strategy="beam_search", beam_width=10,
                                              top_paths=1, mask_index=0)
         classes = keras.ops.convert_to_numpy(paths)[0, 0]
-        return utils.Reading(self.alphabet.decode(classes[classes > 0]), float(keras.ops.convert_to_numpy(scores)[0, 0]))
+        return Reading(self.alphabet.decode(classes[classes > 0]), float(keras.ops.convert_to_numpy(scores)[0, 0]))
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     parser.add_argument("--model_path", default=ROOT / "models" / "iam", help="the lite model (default models/iam)")
     parser.add_argument("--image_path", default=ROOT / "imgs" / "words", type=Path, help="folder of word images")
     parser.add_argument("--words", type=int, default=2048, help="words a round; the images are repeated as needed")
@@ -60,28 +65,28 @@ def seconds_a_word(reader, words, number, workers):
     began = time.perf_counter()
     for read in predict.read_words(reader, words, chosen, workers):
         if read.error:
-            raise utils.UserError(f"{words.path(read.index)}: {read.error}; give a folder of readable images")
+            raise UserError(f"{words.path(read.index)}: {read.error}; give a folder of readable images")
     return (time.perf_counter() - began) / number
 
 
 def main(argv=None):
     args = parse_args(argv)
-    words = utils.WordList(args.image_path, [(name, "", "", "") for name in utils.image_names(args.image_path)])
+    words = WordList(args.image_path, [(name, "", "", "") for name in image_names(args.image_path)])
     if not len(words):
-        raise utils.UserError(f"--image_path {args.image_path}: no image in it")
+        raise UserError(f"--image_path {args.image_path}: no image in it")
     lite = utils.load_reader(args.model_path, threads=args.workers)
     once = utils.load_reader(args.model_path, threads=args.workers, squeezes=())
     english = utils.load_reader(args.model_path, threads=args.workers, lexicon="en")
     network = utils.build_network(38, preset="seed")
-    alphabet = utils.Alphabet("seed")
+    alphabet = Alphabet("seed")
     rows = [("lite, ours", lite, args.words), ("lite, ours, one look", once, args.words),
             ("lite, ours, with the lexicon", english, args.words),
-            ("seed, our decoding", utils.Reader(network, alphabet, squeezes=()), args.slow_words * 4),
+            ("seed, our decoding", Reader(network, alphabet, squeezes=()), args.slow_words * 4),
             ("seed, as in 2018", SeedReader(network, alphabet), args.slow_words),
             ("lite, decoded as in 2018", SeedReader(lite.network, lite.alphabet), args.slow_words)]
     times = {name: [] for name, _, _ in rows}
     for name, reader, _ in rows:
-        seconds_a_word(reader, words, utils.BATCH, args.workers)  # compilation
+        seconds_a_word(reader, words, BATCH, args.workers)  # compilation
     for _ in range(args.rounds):
         for name, reader, number in rows:
             times[name].append(seconds_a_word(reader, words, number, args.workers))
@@ -93,4 +98,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

@@ -34,6 +34,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import train
+import command
+from command import UserError
+from words.alphabet import Alphabet
 import utils
 
 BATCH_SIZE = 64
@@ -41,7 +44,7 @@ FOLDER, REAL_FOLDERS = 300, 600  # of --listing: images a folder, and folders th
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     parser.add_argument("--path", action="append", metavar="DIR", help="folder of words, as for train.py")
     parser.add_argument("--words", type=int, default=10000, help="words read a measurement (default 10000)")
     parser.add_argument("--rounds", type=int, default=5, help="times each is measured (default 5)")
@@ -49,7 +52,7 @@ def parse_args(argv=None):
     args = parser.parse_args(argv)
     for name, value, least in (("words", args.words, 64), ("rounds", args.rounds, 1), ("listing", args.listing, 600)):
         if value is not None and value < least:
-            raise utils.UserError(f"--{name} {value}: must be {least} or more")
+            raise UserError(f"--{name} {value}: must be {least} or more")
     args.command = "python benchmarks/reading.py " + shlex.join(sys.argv[1:] if argv is None else argv)
     return args
 
@@ -79,7 +82,7 @@ def words_per_second(make_batches, workers):
 
 def reading_table(paths, words, rounds):
     """Lines of a table: words a second, plain and augmented, of one worker and of one a core."""
-    alphabet = utils.Alphabet("seed")
+    alphabet = Alphabet("seed")
     network = utils.build_network(len(alphabet) + 1)
     listed = train.load_words(train.parse_args([part for path in paths for part in ("--path", path)]))
     data = train.check_words(*listed, alphabet, network.output_shape[1], show=lambda line: None)
@@ -128,7 +131,7 @@ def listing_table(count):
                                "--show_batch", os.path.join(folder, "batch.png")], capture_output=True, text=True)
         seconds = time.perf_counter() - began
     if done.returncode:
-        raise utils.UserError(f"train.py on the made-up listing: {done.stderr.strip()}")
+        raise UserError(f"train.py on the made-up listing: {done.stderr.strip()}")
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     yield "| listed words | ready after, s | processor time, s | peak memory, MB |\n| ---: | ---: | ---: | ---: |"
     yield f"| {count:,} | {seconds:.1f} | {used.ru_utime + used.ru_stime:.1f} | {used.ru_maxrss / 1000:,.0f} |"
@@ -149,4 +152,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

@@ -25,18 +25,20 @@ import PIL
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import make_words
 import render
+import command
+from command import UserError
 import utils
 
 MIXES = {**{style: {style: 1} for style in render.PAINT}, "default mix": None}
 
 
 def parse_args(argv=None):
-    parser = utils.Parser(__doc__)
+    parser = command.Parser(__doc__)
     parser.add_argument("--words", type=int, default=3000, help="words drawn a measurement (default 3000)")
     parser.add_argument("--strokes", type=Path, metavar="FILE.npz", help="words as pen movements, to draw from too")
     args = parser.parse_args(argv)
     if args.words < 100:
-        raise utils.UserError(f"--words {args.words}: must be 100 or more")
+        raise UserError(f"--words {args.words}: must be 100 or more")
     args.command = "python benchmarks/rendering.py " + shlex.join(sys.argv[1:] if argv is None else argv)
     return args
 
@@ -97,4 +99,4 @@ def main(argv=None):
 
 
 if __name__ == "__main__":
-    utils.run(main)
+    command.run(main)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import IAM_preprocessing
-import utils
+from command import UserError
 
 FORM = "a01-000u"
 # word -> what stands in the XML's text attribute, and what it says; the second line of the form is `err`
@@ -170,7 +170,7 @@ def test_split(ascii_iam, tmp_path, capsys):
                                              ("b02-001\na01 000u\n", "test.txt:2")])
 def test_split_lists_that_cannot_be_meant(ascii_iam, tmp_path, text, complaint):
     train, test = list_file(tmp_path, "train.txt", "a01-000u\n"), list_file(tmp_path, "test.txt", text)
-    with pytest.raises(utils.UserError, match=complaint):
+    with pytest.raises(UserError, match=complaint):
         preprocess(ascii_iam, "--split", train, test)
 
 
@@ -200,7 +200,7 @@ def test_a_folder_in_use_is_left_alone(ascii_iam):
     out = ascii_iam.parent / "out"
     out.mkdir()
     (out / "note.txt").write_text("mine")
-    with pytest.raises(utils.UserError, match="--overwrite"):
+    with pytest.raises(UserError, match="--overwrite"):
         preprocess(ascii_iam)
     assert [path.name for path in out.iterdir()] == ["note.txt"]
     preprocess(ascii_iam, "--overwrite")
@@ -211,14 +211,14 @@ def test_a_folder_in_use_is_left_alone(ascii_iam):
 
 def test_nothing_to_work_on(tmp_path):
     (tmp_path / "iam" / "words").mkdir(parents=True)
-    with pytest.raises(utils.UserError, match="no labels"):
+    with pytest.raises(UserError, match="no labels"):
         preprocess(tmp_path / "iam")
     write_ascii(tmp_path / "iam")
-    with pytest.raises(utils.UserError, match="none of 5 words is kept"):
+    with pytest.raises(UserError, match="none of 5 words is kept"):
         preprocess(tmp_path / "iam", "--split", list_file(tmp_path, "train.txt", "c03-000a\n"))
     for path in (tmp_path / "iam" / "words").rglob("*.png"):
         path.unlink()
-    with pytest.raises(utils.UserError, match="none of 4 images can be read.*no such file"):
+    with pytest.raises(UserError, match="none of 4 images can be read.*no such file"):
         preprocess(tmp_path / "iam")
     assert not list((tmp_path / "out").iterdir())
 

@@ -23,7 +23,9 @@ from PIL import Image
 
 import azure_ocr
 import boxes
-import utils
+from command import UserError
+from words.images import read_image, write_image
+from words.lists import read_folder, text_of_name
 
 ROOT = Path(__file__).parent.parent
 KEY = "0123456789abcdefSECRET"
@@ -188,7 +190,7 @@ def test_boxes_are_in_the_upright_photo(server, photos, orientation):
     photo(photos / "a.png", exif=exif)
     run("--yes", "--max_images", "1")
     entry = found()["a.png"]
-    upright = utils.read_image(photos / "a.png")
+    upright = read_image(photos / "a.png")
     y, x = np.nonzero(upright[..., 0] < 100)
     assert (entry["width"], entry["height"]) == upright.shape[1::-1] == ((120, 200) if orientation > 4 else (200, 120))
     # JPEG may blur an edge by a pixel
@@ -266,7 +268,7 @@ def test_other_formats_are_sent_as_jpeg(server, photos, suffix, options):
 ])
 def test_what_no_photo_can_pass_stops_at_once(server, photos, slept, status, headers, message):
     server.replies = [None, (status, headers, error(f"Out of quota for {KEY}"))]
-    with pytest.raises(utils.UserError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         run("--yes")
     assert KEY not in str(caught.value) and "\n" not in str(caught.value)
     assert len(server.asked) == 2 and list(found()) == ["a.png"] and found()["a.png"]["words"]
@@ -315,7 +317,7 @@ def test_a_photo_that_failed_is_kept_with_its_reason_and_the_next_is_sent(server
 ])
 def test_after_so_many_attempts_it_stops_and_nothing_is_lost(server, photos, slept, reply, message):
     server.replies = [None, *[reply] * 3]
-    with pytest.raises(utils.UserError, match=message):
+    with pytest.raises(UserError, match=message):
         run("--yes", "--attempts", "3")
     assert len(server.asked) == 4 and list(found()) == ["a.png"]
     run("--yes")
@@ -330,7 +332,7 @@ def test_a_connection_that_is_cut_once_is_made_again(server, photos, slept):
 
 def test_a_very_long_wait_is_left_to_the_user(server, photos, slept):
     server.replies = [(429, {"Retry-After": 86400}, error())]
-    with pytest.raises(utils.UserError, match="asks to wait 86400 s: run the same command again later"):
+    with pytest.raises(UserError, match="asks to wait 86400 s: run the same command again later"):
         run("--yes")
     assert max(slept) < 1
 
@@ -349,7 +351,7 @@ def test_a_slow_answer_is_not_waited_for_without_end(server, photos):
 ], ids=["307", "308", "405", "a web page"])
 def test_what_is_no_such_service_stops_at_once(server, photos, slept, reply):
     server.replies = [reply]
-    with pytest.raises(utils.UserError, match="no Image Analysis 4.0 there"):
+    with pytest.raises(UserError, match="no Image Analysis 4.0 there"):
         run("--yes")
     assert len(server.asked) == 1 and not found()
 
@@ -357,7 +359,7 @@ def test_what_is_no_such_service_stops_at_once(server, photos, slept, reply):
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "https://no-such-place.invalid"])
 def test_an_endpoint_that_cannot_be_reached_stops_at_once(server, photos, slept, endpoint):
     started = time.monotonic()
-    with pytest.raises(utils.UserError, match=f"--endpoint {endpoint}: cannot be reached") as caught:
+    with pytest.raises(UserError, match=f"--endpoint {endpoint}: cannot be reached") as caught:
         run("--yes", "--endpoint", endpoint)
     assert "\n" not in str(caught.value) and time.monotonic() - started < 20 and max(slept) < 1 and found() == {}
 
@@ -383,7 +385,7 @@ def test_calls_keep_the_rate(server, photos, slept):
 def test_the_key_is_in_no_output_no_log_and_no_file(server, photos, slept, caplog, capfd):
     caplog.set_level(logging.DEBUG)
     server.replies = [(500, {}, error(KEY)), (400, {}, error(f"key {KEY}")), (401, {}, error(KEY))]
-    with pytest.raises(utils.UserError) as caught:
+    with pytest.raises(UserError) as caught:
         run("--yes", "-k", f" {KEY}\n")
     assert server.asked[0][1]["Ocp-Apim-Subscription-Key"] == KEY
     assert KEY not in str(caught.value) and KEY not in "".join(capfd.readouterr())
@@ -414,10 +416,10 @@ def test_it_asks_before_it_sends(server, photos, monkeypatch, capsys):
 
     for said in ("n\n", "\n", ""):
         monkeypatch.setattr(sys, "stdin", Terminal(said))
-        with pytest.raises(utils.UserError, match="nothing sent, as you said"):
+        with pytest.raises(UserError, match="nothing sent, as you said"):
             run()
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
-    with pytest.raises(utils.UserError, match="nothing sent: nobody to ask; --yes sends without asking"):
+    with pytest.raises(UserError, match="nothing sent: nobody to ask; --yes sends without asking"):
         run()
     assert not server.asked and not Path("boxes.json").exists()
     monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
@@ -439,7 +441,7 @@ def test_it_asks_before_it_sends(server, photos, monkeypatch, capsys):
     (("-k", f"ключ{KEY}"), "a key with unusual characters cannot be right; copy it again"),
 ])
 def test_keys_and_endpoints_that_cannot_be_right(server, photos, options, message):
-    with pytest.raises(utils.UserError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         run("--yes", *options)
     assert KEY not in str(caught.value) and not server.asked
 
@@ -447,7 +449,7 @@ def test_keys_and_endpoints_that_cannot_be_right(server, photos, options, messag
 def test_without_key_or_endpoint(server, photos, monkeypatch):
     for name, message in (("VISION_ENDPOINT", "no endpoint: give --endpoint"), ("VISION_KEY", "no key: give -k")):
         monkeypatch.delenv(name)
-        with pytest.raises(utils.UserError, match=message):
+        with pytest.raises(UserError, match=message):
             run("--yes")
 
 
@@ -462,14 +464,14 @@ def test_without_key_or_endpoint(server, photos, monkeypatch):
     (("--min_confidence", "nan"), "--min_confidence nan: is out of range"),
 ])
 def test_options_that_cannot_be(photos, options, message):
-    with pytest.raises(utils.UserError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         run("--yes", *options)
     assert KEY not in str(caught.value)
 
 
 def test_without_the_library_it_is_asked_for(photos, monkeypatch):
     monkeypatch.setitem(sys.modules, "azure.ai.vision.imageanalysis", None)
-    with pytest.raises(utils.UserError, match="pip install azure-ai-vision-imageanalysis"):
+    with pytest.raises(UserError, match="pip install azure-ai-vision-imageanalysis"):
         run("--yes", "-k", KEY, "--endpoint", "https://example.com")
 
 
@@ -485,7 +487,7 @@ def test_a_user_sees_one_line_and_status_2(photos):
 def labelled(photos):
     """boxes.json by hand: two photos with words, good and bad ones, one that failed, one that is gone."""
     pixels = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
-    utils.write_image(photos / "a.png", cv2.GaussianBlur(pixels, (5, 5), 0))
+    write_image(photos / "a.png", cv2.GaussianBlur(pixels, (5, 5), 0))
     far = [[x + 500, y] for x, y in BOX]
     entries = [
         {"file": "a.png", "width": 200, "height": 120, "words": [
@@ -511,15 +513,15 @@ def test_crops_are_ready_for_training(labelled):
         (f"_{'xy' * 20}_00000-0005.png", "x/../y" * 20, "a.png", "5", "1", "a.png"),
         ("_Hello_00001-0000.png", "Hello", "b.png", "0", "1", "b.png")]
     assert set(os.listdir("my_words")) == {row["file"] for row in rows} | {"labels.csv", "skipped.csv"}
-    word = utils.read_image("my_words/_Hellowörld_00000-0000.png")
-    assert np.array_equal(word, utils.read_image("photos/a.png")[20:50, 60:140])
-    assert utils.read_image("my_words/_Hello_00001-0000.png").shape == (80, 30, 3)  # its top is the box's right side
+    word = read_image("my_words/_Hellowörld_00000-0000.png")
+    assert np.array_equal(word, read_image("photos/a.png")[20:50, 60:140])
+    assert read_image("my_words/_Hello_00001-0000.png").shape == (80, 30, 3)  # its top is the box's right side
     assert [(row["photo"], row["box"], row["reason"]) for row in rows_of("my_words/skipped.csv")] == [
         ("a.png", "1", "no letter or digit in its text"), ("a.png", "2", "less sure than 0.5"),
         ("a.png", "3", "the box is outside the photo"), ("a.png", "4", "no letter or digit in its text")]
-    words = utils.read_folder("my_words")
-    assert words.groups.tolist() == [0, 0, 1] and utils.text_of_name(words.name(0)) == "Hellowörld"
-    with pytest.raises(utils.UserError, match="my_words: the folder is not empty.*--overwrite"):
+    words = read_folder("my_words")
+    assert words.groups.tolist() == [0, 0, 1] and text_of_name(words.name(0)) == "Hellowörld"
+    with pytest.raises(UserError, match="my_words: the folder is not empty.*--overwrite"):
         run("--crops", "my_words")
     run("--crops", "my_words", "--overwrite")
     assert len(rows_of("my_words/labels.csv")) == 4
@@ -536,12 +538,12 @@ def test_a_photo_whose_name_is_no_utf8_does_not_spoil_the_table(labelled):
     photo(labelled / name)
     boxes.write("boxes.json", [*boxes.read("boxes.json"), {"file": name, "words": [{"text": "word", "polygon": BOX}]}])
     run("--crops", "my_words")
-    assert rows_of("my_words/labels.csv")[-1]["photo"] == "caf\\udce9.png" and len(utils.read_folder("my_words")) == 5
+    assert rows_of("my_words/labels.csv")[-1]["photo"] == "caf\\udce9.png" and len(read_folder("my_words")) == 5
 
 
 @pytest.mark.parametrize("option", ["--crops", "--draw"])
 def test_nothing_is_written_among_the_photos(labelled, option):
-    with pytest.raises(utils.UserError, match="is among the photos, and the next run would send"):
+    with pytest.raises(UserError, match="is among the photos, and the next run would send"):
         run(option, "photos/new")
 
 
@@ -556,12 +558,12 @@ def test_a_photo_that_cannot_be_read_costs_a_line(labelled, capsys):
 def test_boxes_are_drawn(labelled):
     run("--draw", "drawn")
     assert sorted(path.name for path in Path("drawn").iterdir()) == ["a.png.jpg", "b.png.jpg"]
-    drawn, before = (utils.read_image(path).astype(int) for path in ("drawn/b.png.jpg", "photos/b.png"))
+    drawn, before = (read_image(path).astype(int) for path in ("drawn/b.png.jpg", "photos/b.png"))
     assert (np.abs(drawn - before).max(axis=2)[15:25, 60:140] > 60).any()
-    with pytest.raises(utils.UserError, match="a.png.jpg: is there already; --overwrite"):
+    with pytest.raises(UserError, match="a.png.jpg: is there already; --overwrite"):
         run("--draw", "drawn")
     (labelled / "none").mkdir()
-    with pytest.raises(utils.UserError, match="no photo in it"):
+    with pytest.raises(UserError, match="no photo in it"):
         azure_ocr.main(["-p", str(labelled / "none"), "--draw", "d"])
 
 

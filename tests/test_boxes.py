@@ -13,6 +13,11 @@ from PIL import Image
 
 import boxes
 import predict
+from command import UserError
+from words.alphabet import Alphabet
+from words.images import grey_of, read_image, write_image
+from words.lists import image_names, text_of_name
+from words.reader import Reading
 import utils
 
 ROOT = Path(__file__).parent.parent
@@ -183,7 +188,7 @@ def test_the_schema_is_one():
 ])
 def test_what_is_wrong_with_a_file_is_said_in_a_line(tmp_path, content, message):
     (tmp_path / "boxes.json").write_text(content)
-    with pytest.raises(utils.UserError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         boxes.read(tmp_path / "boxes.json")
     assert "README" in str(caught.value) or "twice" in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
@@ -199,7 +204,7 @@ class Trap:
 def test_a_pickle_is_refused_and_never_loaded(tmp_path, monkeypatch, protocol, content):
     monkeypatch.chdir(tmp_path)
     Path("boxes.json").write_bytes(pickle.dumps(content, protocol))
-    with pytest.raises(utils.UserError, match="a pickle.*README, Your own photos, shows how to convert it"):
+    with pytest.raises(UserError, match="a pickle.*README, Your own photos, shows how to convert it"):
         boxes.read("boxes.json")
     assert not Path("sprung").exists()
 
@@ -237,7 +242,7 @@ def test_boxes_are_drawn_from_red_to_green(tmp_path):
              ([[350, 100], [550, 100], [550, 200], [350, 200]], "žluť", 0.0),
              ([[10, 10]] * 4, "nowhere", 0.5), ([[700, 10], [800, 10], [800, 50], [700, 50]], "outside", 0.5)]
     boxes.draw(tmp_path / "x" / "a.jpg", photo, marks)
-    drawn = utils.read_image(tmp_path / "x" / "a.jpg").astype(int)
+    drawn = read_image(tmp_path / "x" / "a.jpg").astype(int)
     red, green, _ = drawn[190:201, 150].sum(axis=0) - 11 * drawn[150, 150]
     assert red < green - 200
     red, green, _ = drawn[190:201, 450].sum(axis=0) - 11 * drawn[150, 450]
@@ -251,12 +256,12 @@ def test_no_drawing_replaces_anything_unasked(tmp_path):
     for photo in photos:
         Image.new("RGB", (60, 60)).save(tmp_path / photo["file"])
     for overwrite in (False, True):
-        with pytest.raises(utils.UserError, match="is the photo itself"):
+        with pytest.raises(UserError, match="is the photo itself"):
             boxes.new_drawings(tmp_path, tmp_path, photos, overwrite)
     (tmp_path / "drawn").mkdir()
     boxes.new_drawings(tmp_path / "drawn", tmp_path, photos, False)
     (tmp_path / "drawn" / "b.png.jpg").touch()
-    with pytest.raises(utils.UserError, match="b.png.jpg: is there already; --overwrite"):
+    with pytest.raises(UserError, match="b.png.jpg: is there already; --overwrite"):
         boxes.new_drawings(tmp_path / "drawn", tmp_path, photos, False)
     boxes.new_drawings(tmp_path / "drawn", tmp_path, photos, True)
 
@@ -266,12 +271,12 @@ def test_no_drawing_replaces_anything_unasked(tmp_path):
 class InkReader:
     """Reads dark words as "ab", others as "ac", and knows how many words came at a time."""
     size = 100, 32
-    alphabet = utils.Alphabet("seed")
+    alphabet = Alphabet("seed")
     batches = []
 
     def read_prepared(self, images, top_paths=1):
         self.batches.append(len(images))
-        return [[utils.Reading("ab", 0.9), utils.Reading("ac", 0.05)][:top_paths] for _ in images]
+        return [[Reading("ab", 0.9), Reading("ac", 0.05)][:top_paths] for _ in images]
 
 
 @pytest.fixture
@@ -284,8 +289,8 @@ def photos(tmp_path, monkeypatch):
     photo = np.full((3000, 4000, 3), 220, np.uint8)
     for k in range(70):
         cv2.putText(photo, "ab", (20 + 400 * (k % 10), 100 + 300 * (k // 10)), cv2.FONT_HERSHEY_SIMPLEX, 3, (0, 0, 0), 8)
-    utils.write_image(root / "big.jpg", photo)
-    utils.write_image(root / "small.png", photo[:300, :400])
+    write_image(root / "big.jpg", photo)
+    write_image(root / "small.png", photo[:300, :400])
     write_boxes(tmp_path / "boxes.json", [
         {"file": "small.png", "words": [
             {"text": "AB!", "polygon": [[0, 0], [300, 0], [300, 150], [0, 150]]},
@@ -337,10 +342,10 @@ def test_predictions_are_drawn_and_one_photo_may_be_named(photos, capsys):
     predict.main(["--model_path", "known", "--image_path", str(photos / "photos" / "small.png"), "--boxes",
                   str(photos / "boxes.json"), "--draw", str(photos / "drawn")])
     assert capsys.readouterr().out.count("small.png") == 4
-    drawn = utils.read_image(photos / "drawn" / "small.png.jpg").astype(int)
-    before = utils.read_image(photos / "photos" / "small.png").astype(int)
+    drawn = read_image(photos / "drawn" / "small.png.jpg").astype(int)
+    before = read_image(photos / "photos" / "small.png").astype(int)
     assert drawn.shape == before.shape and (np.abs(drawn - before) > 60).sum() > 300
-    with pytest.raises(utils.UserError, match="small.png.jpg: is there already; --overwrite"):
+    with pytest.raises(UserError, match="small.png.jpg: is there already; --overwrite"):
         read_boxes(photos, "--draw", photos / "drawn")
 
 
@@ -367,7 +372,7 @@ def test_each_photo_is_decoded_once_and_few_are_held(photos, monkeypatch):
         counts.append(sum(reference() is not None for reference in held))
         return pixels
 
-    monkeypatch.setattr(utils, "read_image", read_image)
+    monkeypatch.setattr(boxes, "read_image", read_image)
     for options in ((), ("--draw", photos / "drawn")):
         read_boxes(photos, "--result_path", photos / "out", "--overwrite", *options)
         assert names == [f"{k}.png" for k in range(12)] and max(counts) <= 3
@@ -379,28 +384,28 @@ def test_each_photo_is_decoded_once_and_few_are_held(photos, monkeypatch):
     (("--split", "test", "--validate"), "the words have no parts"),
 ])
 def test_options_that_do_not_go_together(photos, options, message):
-    with pytest.raises(utils.UserError, match=message):
+    with pytest.raises(UserError, match=message):
         read_boxes(photos, *options)
 
 
 def test_no_words_and_no_boxes(photos):
     write_boxes(photos / "boxes.json", [{"file": "small.png", "words": []}])
-    with pytest.raises(utils.UserError, match="no word of a photo of"):
+    with pytest.raises(UserError, match="no word of a photo of"):
         read_boxes(photos)
-    with pytest.raises(utils.UserError, match="--draw goes with --boxes"):
+    with pytest.raises(UserError, match="--draw goes with --boxes"):
         predict.main(["--model_path", "m", "--image_path", ".", "--draw", "d"])
 
 
 def test_the_shipped_model_reads_words_on_a_turned_photo():
-    names = utils.image_names(ROOT / "imgs" / "words")
+    names = image_names(ROOT / "imgs" / "words")
     photo = np.full((1300, 1300, 3), 235, np.uint8)
     polygons = []
     for k, name in enumerate(names):
-        word = np.stack([utils.grey_of(utils.read_image(ROOT / "imgs" / "words" / name))] * 3, axis=-1)
+        word = np.stack([grey_of(read_image(ROOT / "imgs" / "words" / name))] * 3, axis=-1)
         size = 300, 300 * word.shape[0] / word.shape[1]
         polygons.append(turned(30, (300 + 330 * (k % 3), 200 + 280 * (k // 3)), size))
         warped = put_on_photo(word, polygons[-1], (1300, 1300))
         inside = cv2.fillConvexPoly(np.zeros((1300, 1300), np.uint8), np.int32(polygons[-1]), 1) > 0
         photo[inside] = warped[inside]
     readings = utils.load_reader(ROOT / "models" / "iam").read([boxes.cut(photo, polygon)[0] for polygon in polygons])
-    assert sum(reading.text == utils.text_of_name(name) for reading, name in zip(readings, names, strict=True)) >= 8
+    assert sum(reading.text == text_of_name(name) for reading, name in zip(readings, names, strict=True)) >= 8

@@ -6,7 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-import ctc
+from words import ctc
+from words.alphabet import Alphabet, ALPHABETS
+from words.images import prepare, read_image
+from words.lexicon import Lexicon, load_lexicon
+from words.reader import DECODING
 import utils
 
 LETTERS = "-abcdefghijklmnopqrstuvwxyz"  # "-" stands for the blank, class 0
@@ -188,8 +192,8 @@ def real_logits():
     """2,004 outputs of the shipped model: the sample words, each changed at random 167 times, as in training."""
     reader = utils.load_reader(ROOT / "models" / "iam")
     rng = np.random.default_rng(0)
-    pixels = [utils.read_image(path) for path in sorted((ROOT / "imgs" / "words").glob("*.png"))]
-    images = [utils.prepare(image, reader.size, rng) for image in pixels for _ in range(167)]
+    pixels = [read_image(path) for path in sorted((ROOT / "imgs" / "words").glob("*.png"))]
+    images = [prepare(image, reader.size, rng) for image in pixels for _ in range(167)]
     return reader.logits(np.stack(images))
 
 
@@ -271,8 +275,8 @@ def test_texts_must_fit():
 
 # --- Lexicon ----------------------------------------------------------------------------------------------------
 
-SEED = utils.ALPHABETS["seed"]
-ASCII = utils.ALPHABETS["ascii"]
+SEED = ALPHABETS["seed"]
+ASCII = ALPHABETS["ascii"]
 
 
 def classes_of(text, characters):
@@ -293,7 +297,7 @@ def test_the_best_word_is_that_of_going_through_them_all(seed):
     rng = np.random.default_rng(seed)
     words = sorted({"".join(rng.choice(list("abc"), rng.integers(1, 5))) for _ in range(25)})
     counts = rng.integers(1, 100, len(words)).astype(float)
-    lexicon = ctc.Lexicon(words, "abc", counts, weight=0.7, margin=1e9)  # other texts never win
+    lexicon = Lexicon(words, "abc", counts, weight=0.7, margin=1e9)  # other texts never win
     logits = random_logits(20, 6, 4, seed=seed)
     for word, found in zip(logits, ctc.beam_search(logits, beam_width=500, top_paths=5, lexicon=lexicon, prune=0)):
         chances = ctc.string_log_probability(np.repeat(word[None], len(words), 0), [classes_of(w, "abc") for w in words])
@@ -306,7 +310,7 @@ def test_the_best_word_is_that_of_going_through_them_all(seed):
 @pytest.mark.parametrize("margin", [0.0, 1.0, 5.0])
 def test_any_other_text_costs_the_margin(margin):
     words, counts = ["ab", "ba", "abc", "cc"], [5, 10, 1, 2]
-    lexicon = ctc.Lexicon(words, "abc", counts, weight=0.5, margin=margin)
+    lexicon = Lexicon(words, "abc", counts, weight=0.5, margin=margin)
     logits = random_logits(60, 4, 4, seed=7)
     for word, [best] in zip(logits, ctc.beam_search(logits, beam_width=500, lexicon=lexicon, prune=0)):
         def score(text):
@@ -318,7 +322,7 @@ def test_any_other_text_costs_the_margin(margin):
 
 
 def test_a_word_of_the_lexicon_wins_where_the_image_leaves_it_open():
-    lexicon = ctc.Lexicon(["letter", "latter", "book"], SEED)
+    lexicon = Lexicon(["letter", "latter", "book"], SEED)
     for read, text in (("lettcr", "letter"), ("lattcr", "latter"), ("bodk", "book")):
         logits = readings_of(read, SEED, 6, text)
         assert "".join(SEED[c - 1] for c in ctc.beam_search(logits)[0][0].classes) == read
@@ -327,7 +331,7 @@ def test_a_word_of_the_lexicon_wins_where_the_image_leaves_it_open():
 
 @pytest.mark.parametrize("text", ["h264", "2019", "b2b", "kubernetes", "x86", "3d"])
 def test_numbers_codes_and_names_survive_the_lexicon(text):
-    lexicon = utils.load_lexicon("en", utils.Alphabet("seed"), utils.DECODING)
+    lexicon = load_lexicon("en", Alphabet("seed"), DECODING)
     assert classes_of(text, SEED) not in lexicon
     for sure in (6.0, 9.0):  # probabilities of 0.44 to 0.96
         best = ctc.beam_search(readings_of(text, SEED, sure), lexicon=lexicon)[0][0]
@@ -335,7 +339,7 @@ def test_numbers_codes_and_names_survive_the_lexicon(text):
 
 
 def test_case_and_punctuation_around_words_do_not_matter():
-    lexicon = ctc.Lexicon(["Hello", "don't", "e.g.", "'tis"], ASCII)
+    lexicon = Lexicon(["Hello", "don't", "e.g.", "'tis"], ASCII)
     assert len(lexicon) == 4
     for text in ("hello", "Hello", "HELLO", '"Hello,"', "(hello)...", "Don't!", "'don't'", "e.g", "e.g.", "(E.G.)", "'tis", "tis"):
         assert classes_of(text, ASCII) in lexicon, text
@@ -346,14 +350,14 @@ def test_case_and_punctuation_around_words_do_not_matter():
 
 
 def test_words_are_spelled_as_in_training():
-    small = ctc.Lexicon(["Don't", "naïve", "---", "été", "x" * 101], SEED)  # "-t-" and the like are no words
+    small = Lexicon(["Don't", "naïve", "---", "été", "x" * 101], SEED)  # "-t-" and the like are no words
     assert len(small) == 2 and classes_of("don-t", SEED) in small and classes_of("na-ve", SEED) in small
-    letters = ctc.Lexicon(["Don't"], "abcdefghijklmnopqrstuvwxyz")
+    letters = Lexicon(["Don't"], "abcdefghijklmnopqrstuvwxyz")
     assert classes_of("dont", "abcdefghijklmnopqrstuvwxyz") in letters
-    capitals = ctc.Lexicon(["don"], "NOD")
+    capitals = Lexicon(["don"], "NOD")
     assert classes_of("DON", "NOD") in capitals
     with pytest.raises(ValueError, match="no word of the lexicon can be written"):
-        ctc.Lexicon(["???"], "abc")
+        Lexicon(["???"], "abc")
 
 
 def prior(lexicon, text, characters=SEED):
@@ -361,7 +365,7 @@ def prior(lexicon, text, characters=SEED):
 
 
 def test_a_words_prior_is_its_part_of_the_highest_count():
-    lexicon = ctc.Lexicon(["cat", "the", "CAT", "catalogue"], SEED, [20, 100, 10, 1], weight=0.5, margin=2)
+    lexicon = Lexicon(["cat", "the", "CAT", "catalogue"], SEED, [20, 100, 10, 1], weight=0.5, margin=2)
     assert len(lexicon) == 3
     assert prior(lexicon, "the") == 0
     assert prior(lexicon, "cat") == pytest.approx(0.5 * np.log(0.2))
@@ -375,17 +379,17 @@ def test_a_words_prior_is_its_part_of_the_highest_count():
 
 def test_a_word_list_is_loaded(tmp_path):
     (tmp_path / "words.txt").write_text("# my words\n\nboard 4\nflipchart\t2\nsticky\n#hashtag\n", encoding="utf-8-sig")
-    lexicon = ctc.Lexicon.load(tmp_path / "words.txt", SEED, margin=7)
+    lexicon = Lexicon.load(tmp_path / "words.txt", SEED, margin=7)
     assert len(lexicon) == 4 and lexicon.margin == 7
     assert prior(lexicon, "sticky") == pytest.approx(0.5 * np.log(1 / 4))
     for line in ("board four", "board 0", "board nan", "two words 3", "board -1"):
         (tmp_path / "bad.txt").write_text("fine\n" + line)
         with pytest.raises(ValueError, match=f"line 2: '{line}' should be a word"):
-            ctc.Lexicon.load(tmp_path / "bad.txt", SEED)
+            Lexicon.load(tmp_path / "bad.txt", SEED)
 
 
 def test_the_english_list_is_large_and_light():
-    lexicon = utils.load_lexicon("en", utils.Alphabet("ascii"), utils.DECODING)
+    lexicon = load_lexicon("en", Alphabet("ascii"), DECODING)
     assert 95_000 < len(lexicon) < 105_000 and lexicon.nbytes < 50e6
     assert [classes_of(word, ASCII) in lexicon for word in ("whiteboard", "Meetings", "zzyx")] == [True, True, False]
     assert prior(lexicon, "the", ASCII) == 0 > prior(lexicon, "whiteboard", ASCII)
@@ -393,7 +397,7 @@ def test_the_english_list_is_large_and_light():
 
 def test_prefixes_are_ordered_by_the_words_they_can_become():
     """With one prefix in sight, "c" is the likelier first letter, but only the rare "cow" begins so."""
-    lexicon = ctc.Lexicon(["cow", "bow"], "bcow", [1, 1000], weight=1, margin=100)
+    lexicon = Lexicon(["cow", "bow"], "bcow", [1, 1000], weight=1, margin=100)
     logits = np.log([[[.01, .43, .54, .01, .01], [.01, .01, .01, .96, .01], [.01, .01, .01, .01, .96]]])
     best = [text.classes for text in ctc.beam_search(logits, beam_width=1, top_paths=1, lexicon=lexicon)[0]]
     assert ["".join("bcow"[c - 1] for c in classes) for classes in best] == ["bow"]
@@ -402,7 +406,7 @@ def test_prefixes_are_ordered_by_the_words_they_can_become():
 @pytest.mark.parametrize("sure", [0.9, 0.99, 0.9999])
 def test_a_sure_text_is_still_weighed_against_every_word(sure):
     """"ba" is read, "aa" frequent: which wins depends on how sure the image is; three are asked for as one."""
-    lexicon = ctc.Lexicon(["aba", "ab"], "ab", [1, 1e6], weight=0.5, margin=5)
+    lexicon = Lexicon(["aba", "ab"], "ab", [1, 1e6], weight=0.5, margin=5)
     other = (1 - sure) / 2
     logits = np.log([[[other, sure, other], [other, other, sure], [other, sure, other]]])
     every = every_text(logits[0])
@@ -434,13 +438,13 @@ def test_where_pruning_may_turn_a_tie():
 def test_what_no_lexicon_can_be_made_of_is_refused():
     for counts in ([1, 0], [1, np.nan], [1, -2], [1, np.inf]):
         with pytest.raises(ValueError, match="counts must be above 0"):
-            ctc.Lexicon(["a", "b"], "ab", counts)
+            Lexicon(["a", "b"], "ab", counts)
     with pytest.raises(ValueError):
-        ctc.Lexicon(["a", "b"], "ab", [1])
+        Lexicon(["a", "b"], "ab", [1])
     with pytest.raises(ValueError, match="a text holds classes from 1 to 2"):
-        [3] in ctc.Lexicon(["a", "b"], "ab")
+        [3] in Lexicon(["a", "b"], "ab")
 
 
 def test_a_lexicon_for_another_alphabet_is_refused():
     with pytest.raises(ValueError, match="the lexicon is for 4 classes, the logits have 5"):
-        ctc.beam_search(random_logits(1, 3, 5), lexicon=ctc.Lexicon(["ab"], "abc"))
+        ctc.beam_search(random_logits(1, 3, 5), lexicon=Lexicon(["ab"], "abc"))

@@ -10,7 +10,7 @@ import pytest
 
 import get_fonts
 import render
-import utils
+from command import UserError
 
 LATIN = ["latin", "latin-ext"]
 FAMILIES = {  # as google-font-metadata has them
@@ -113,20 +113,20 @@ def test_what_is_there_is_not_fetched_again(shop, tmp_path):
 
 def test_a_folder_of_other_things_is_left_alone(shop, tmp_path):
     (tmp_path / "letter.txt").write_text("mine")
-    with pytest.raises(utils.UserError, match="not empty and has no manifest.csv"):
+    with pytest.raises(UserError, match="not empty and has no manifest.csv"):
         get_fonts.main(["-o", str(tmp_path)])
-    with pytest.raises(utils.UserError, match="--families 0"):
+    with pytest.raises(UserError, match="--families 0"):
         get_fonts.main(["-o", str(tmp_path / "more"), "--families", "0"])
 
 
 def test_npm_missing_or_failing_is_told_in_a_line(shop, tmp_path, monkeypatch):
     npm = tmp_path / "bin" / "npm"
     npm.write_text("#!/bin/sh\necho '{\"error\": {\"code\": \"ENOTFOUND\", \"summary\": \"no network\"}}'\nexit 1\n")
-    with pytest.raises(utils.UserError, match="no network"):
+    with pytest.raises(UserError, match="no network"):
         get_fonts.main(["-o", str(tmp_path / "more")])
     npm.write_text("#!/bin/sh\necho 'npm: broken' >&2\nexit 1\n")
-    with pytest.raises(utils.UserError, match="npm: broken"):
+    with pytest.raises(UserError, match="npm: broken"):
         get_fonts.main(["-o", str(tmp_path / "more")])
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(utils.UserError, match="npm is not installed"):
+    with pytest.raises(UserError, match="npm is not installed"):
         get_fonts.main(["-o", str(tmp_path / "more")])

@@ -10,7 +10,10 @@ from PIL import Image
 
 import make_words
 import render
-import utils
+import command
+from command import UserError
+from words.lists import read_folder, read_listings
+from words.metrics import letters_and_digits
 
 
 @pytest.fixture
@@ -43,11 +46,11 @@ def tree(folder):
 def test_layout_is_mjsynths_and_labels_agree(draw):
     folder = draw("words", "--valid", "10", "--workers", "1")
     rows = rows_of(folder)
-    exact = utils.read_folder(folder)
-    listed = utils.read_listings(folder, **make_words.LISTINGS)
+    exact = read_folder(folder)
+    listed = read_listings(folder, **make_words.LISTINGS)
     assert len(rows) == len(exact) == len(listed) == 150 and not exact.missing().any() and not listed.missing().any()
-    labels = {exact.name(i): (utils.letters_and_digits(exact.text(i)), exact.splits[exact.split_ids[i]]) for i in range(150)}
-    assert labels == {listed.name(i): (utils.letters_and_digits(listed.text(i)), listed.splits[listed.split_ids[i]])
+    labels = {exact.name(i): (letters_and_digits(exact.text(i)), exact.splits[exact.split_ids[i]]) for i in range(150)}
+    assert labels == {listed.name(i): (letters_and_digits(listed.text(i)), listed.splits[listed.split_ids[i]])
                       for i in range(150)}
     assert [sum(row["split"] == split for row in rows) for split in render.SPLITS] == [130, 10, 10]
     lexicon = (folder / "lexicon.txt").read_text(encoding="utf8").splitlines()
@@ -90,9 +93,9 @@ def test_resume_equals_a_run_that_never_broke_off(draw, monkeypatch, torn):
     part = broken / make_words.PART
     lines = part.read_bytes().splitlines(keepends=True)
     part.write_bytes(b"".join(lines[:93]) + torn)  # as a killed run leaves it: two chunks, and more
-    with pytest.raises(utils.UserError, match="resume"):
+    with pytest.raises(UserError, match="resume"):
         draw("broken")
-    with pytest.raises(utils.UserError, match="random_state"):
+    with pytest.raises(UserError, match="random_state"):
         draw("broken", "--resume", "--random_state", "3")
     drawn_now = []
     monkeypatch.setattr(make_words, "drawn", lambda drawer, first, *rest: drawn_now.append(first) or
@@ -107,7 +110,7 @@ def test_a_folder_that_is_not_empty_needs_overwrite(draw, tmp_path):
     (tmp_path / "full").mkdir()
     (tmp_path / "full/mine.txt").write_text("mine")
     for options in ([], ["--resume"]):
-        with pytest.raises(utils.UserError, match="overwrite"):
+        with pytest.raises(UserError, match="overwrite"):
             draw("full", *options)
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["mine.txt"]
     draw("full", "--overwrite", number=30)
@@ -128,12 +131,12 @@ def test_a_full_disk_leaves_a_usable_folder(draw, tmp_path, monkeypatch, capsys)
         patch.setattr(Path, "write_bytes", full)
         patch.setattr(sys, "stdout", sys.__stdout__)
         with pytest.raises(SystemExit) as status:
-            utils.run(lambda: draw("disk", "--workers", "1"))
+            command.run(lambda: draw("disk", "--workers", "1"))
     assert status.value.code == 2
     told = capsys.readouterr().err.splitlines()[-1]
     assert "No space left on device" in told
     folder = tmp_path / "disk"
-    listed = utils.read_listings(folder, **make_words.LISTINGS)
+    listed = read_listings(folder, **make_words.LISTINGS)
     assert len(rows_of(folder)) == len(listed) == 130 and not listed.missing().any()
     draw("disk", "--resume")
     assert tree(folder) == tree(draw("whole"))
@@ -149,7 +152,7 @@ def test_sheet_is_drawn_and_not_overwritten(draw, tmp_path):
     with Image.open(tmp_path / "sheet.png") as image:
         assert image.size == (2000, 900)
     assert not (tmp_path / "none").exists()
-    with pytest.raises(utils.UserError, match="overwrite"):
+    with pytest.raises(UserError, match="overwrite"):
         draw("none", "--sheet", str(tmp_path / "sheet.png"))
 
 
@@ -160,11 +163,11 @@ def test_sheet_is_drawn_and_not_overwritten(draw, tmp_path):
     ["--lexicon", "nowhere"], ["--strokes", "nowhere"], ["--resume", "--overwrite"], ["--alphabet", "aa"],
     ["--sheet", "sheet.txt"]])
 def test_mistakes_are_told_in_one_line(draw, options, tmp_path):
-    with pytest.raises(utils.UserError) as error:
+    with pytest.raises(UserError) as error:
         draw("new", *options)
     assert "\n" not in str(error.value) and not (tmp_path / "new").exists()
 
 
 def test_somewhere_to_write_is_needed():
-    with pytest.raises(utils.UserError, match="-o DIR"):
+    with pytest.raises(UserError, match="-o DIR"):
         make_words.main([])

@@ -7,16 +7,20 @@ import pytest
 
 import predict
 import utils
+from command import UserError
+from words.alphabet import Alphabet
+from words.images import read_image, write_image
+from words.reader import Reading
 
 
 class KnownReader:
     """Reads every word as "ab", the blank ones as "" (how sure it is says how much ink it saw)."""
     size = 100, 32
-    alphabet = utils.Alphabet("seed")
+    alphabet = Alphabet("seed")
 
     def read_prepared(self, images, top_paths=1):
-        return [[utils.Reading("ab", float(image.mean())), utils.Reading("ac", 0.25)][:top_paths] if image.any()
-                else [utils.Reading("", 0.0)] for image in images]
+        return [[Reading("ab", float(image.mean())), Reading("ac", 0.25)][:top_paths] if image.any()
+                else [Reading("", 0.0)] for image in images]
 
     def straighten(self, images):
         return images[:, ::-1]
@@ -34,7 +38,7 @@ def draw(path, text="ab"):
     image = np.full((40, 30 * len(text) + 10), 255, np.uint8)
     cv2.putText(image, text, (5, 30), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2)
     path.parent.mkdir(parents=True, exist_ok=True)
-    utils.write_image(path, image)
+    write_image(path, image)
 
 
 def read(*options):
@@ -83,7 +87,7 @@ def test_one_image_goes_to_stdout(tmp_path, capsys):
 
 def test_the_likeliest_texts_have_columns(tmp_path):
     draw(tmp_path / "in" / "word.png")
-    utils.write_image(tmp_path / "in" / "blank.png", np.full((30, 60), 255, np.uint8))
+    write_image(tmp_path / "in" / "blank.png", np.full((30, 60), 255, np.uint8))
     (tmp_path / "in" / "zero.png").write_bytes(b"")
     read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out", "--top_paths", "3")
     with open(tmp_path / "out" / "prediction.csv", newline="") as file:
@@ -116,7 +120,7 @@ def test_scores_are_those_worked_out_by_hand(tmp_path, capsys):
 
 
 def test_an_image_without_ink_counts_as_misread(tmp_path, capsys):
-    utils.write_image(tmp_path / "_ab_1.png", np.full((30, 60), 255, np.uint8))
+    write_image(tmp_path / "_ab_1.png", np.full((30, 60), 255, np.uint8))
     draw(tmp_path / "_ab_2.png")
     draw(tmp_path / "_ac_3.png")
     read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out", "--top_paths", "2",
@@ -126,8 +130,8 @@ def test_an_image_without_ink_counts_as_misread(tmp_path, capsys):
     assert "word accuracy                         0.3333" in shown
     assert "word accuracy, best of 2              0.6667" in shown
     for name in ("reliability.png", "edit_distances.png"):
-        assert utils.read_image(tmp_path / "plots" / name).std() > 10
-    with pytest.raises(utils.UserError, match="reliability.png: is there already"):
+        assert read_image(tmp_path / "plots" / name).std() > 10
+    with pytest.raises(UserError, match="reliability.png: is there already"):
         read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out2", "--plots", tmp_path / "plots")
 
 
@@ -141,7 +145,7 @@ def test_the_valid_part_is_scored_unless_another_is_named(tmp_path, capsys):
         read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out", "--overwrite", *option)
         shown = capsys.readouterr().out
         assert "1 words scored" in shown and f"word accuracy                         {accuracy}" in shown
-    with pytest.raises(utils.UserError, match="the words have train, valid, test"):
+    with pytest.raises(UserError, match="the words have train, valid, test"):
         read("--image_path", tmp_path, "--validate", "--split", "dev", "--result_path", tmp_path / "out2")
 
 
@@ -170,7 +174,7 @@ def test_a_sample_is_drawn_without_replacement_and_the_same_each_time(tmp_path):
 def test_nothing_is_overwritten_unasked(tmp_path):
     draw(tmp_path / "in" / "word.png")
     (tmp_path / "mine.csv").write_text("precious")
-    with pytest.raises(utils.UserError, match="mine.csv: is there already; --overwrite"):
+    with pytest.raises(UserError, match="mine.csv: is there already; --overwrite"):
         read("--image_path", tmp_path / "in", "--result_path", tmp_path / "mine.csv")
     assert (tmp_path / "mine.csv").read_text() == "precious"
     read("--image_path", tmp_path / "in", "--result_path", tmp_path / "mine.csv", "--overwrite")
@@ -186,7 +190,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
         calls.append(0)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return [[utils.Reading("ab", 1.0)]] * len(images)
+        return [[Reading("ab", 1.0)]] * len(images)
 
     monkeypatch.setattr(KnownReader, "read_prepared", read_prepared)
     with pytest.raises(KeyboardInterrupt, match="rows up to here are in .*prediction.csv.part"):
@@ -209,14 +213,14 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
 ])
 def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, monkeypatch, options, message):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(utils.UserError, match=message):
+    with pytest.raises(UserError, match=message):
         read(*options)
 
 
 def test_show_draws_input_and_straightened_input(tmp_path, capsys):
     draw(tmp_path / "in" / "word.png")
     read("--image_path", tmp_path / "in", "--show", tmp_path / "sheet.png")
-    sheet = utils.read_image(tmp_path / "sheet.png")
+    sheet = read_image(tmp_path / "sheet.png")
     tile = sheet[:, :204]
     above, below = tile[2:66, 2:202], tile[70:134, 2:202]
     assert above.min() < 100 and np.array_equal(above[:, ::-1], below)  # the known reader's STN mirrors
@@ -226,4 +230,4 @@ def test_show_draws_the_input_alone_without_an_stn(tmp_path, monkeypatch):
     monkeypatch.setattr(KnownReader, "straighten", lambda self, images: None)
     draw(tmp_path / "in" / "word.png")
     read("--image_path", tmp_path / "in", "--show", tmp_path / "sheet.png")
-    assert utils.read_image(tmp_path / "sheet.png").shape[0] == 2 + 64 + 2 + 20  # a border, the image, a border, its text
+    assert read_image(tmp_path / "sheet.png").shape[0] == 2 + 64 + 2 + 20  # a border, the image, a border, its text

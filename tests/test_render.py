@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import render
-import utils
+from command import UserError
 
 KALAM, ROBOTO = "kalam-latin-400-normal.woff2", "roboto-latin-400-normal.woff2"
 
@@ -364,7 +364,7 @@ def test_mistakes_are_told_in_one_line(arguments, tmp_path):
     for name in ("SHORT", "FEW"):
         (tmp_path / f"{name}.npz").rename(tmp_path / name)
     arguments = {name: tmp_path / value if isinstance(value, str) else value for name, value in arguments.items()}
-    with pytest.raises(utils.UserError) as error:
+    with pytest.raises(UserError) as error:
         render.Renderer(**arguments)
     assert "\n" not in str(error.value) and len(str(error.value)) > 20
 
@@ -379,7 +379,7 @@ def test_a_broken_font_is_named_and_left_out(fonts, capsys):
 def test_words_that_no_face_can_write_are_told(fonts, lexicon):
     folder = fonts(f"file,family,missing\n{KALAM},A,0123456789\n{ROBOTO},B,0123456789\n")
     renderer = render.Renderer(folder, lexicon("word\n"), usable=str.isdigit)
-    with pytest.raises(utils.UserError):
+    with pytest.raises(UserError):
         renderer.word(np.random.default_rng(0))
 
 

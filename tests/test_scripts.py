@@ -14,6 +14,9 @@ import pytest
 import IAM_preprocessing
 import predict
 import train
+from words.images import write_image
+from words.lists import image_names, text_of_name
+from words.models import load_config, WEIGHTS
 import utils
 
 ROOT = Path(__file__).parent.parent
@@ -23,7 +26,7 @@ def draw(path, text):
     image = np.full((48, 24 * len(text) + 16), 255, np.uint8)
     cv2.putText(image, text, (6, 34), cv2.FONT_HERSHEY_SIMPLEX, 1, 0, 2, cv2.LINE_AA)
     path.parent.mkdir(parents=True, exist_ok=True)
-    utils.write_image(path, image)
+    write_image(path, image)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def test_the_commands_of_2018_run(mjsynth, iam, tmp_path, monkeypatch):
     with open(tmp_path / "answer" / "prediction.csv", newline="") as file:
         assert [row["file"] for row in csv.DictReader(file)] == sorted(
             path.name for path in (tmp_path / "words").glob("*.png"))
-    assert utils.load_config(tmp_path / "models" / "third")["trained"]["before"][0]["words"] == 70
+    assert load_config(tmp_path / "models" / "third")["trained"]["before"][0]["words"] == 70
 
 
 @pytest.mark.parametrize("command, said", [
@@ -101,7 +104,7 @@ def test_a_training_that_was_killed_goes_on(mjsynth, tmp_path):
     state = tmp_path / "m" / train.STATE
     process = subprocess.Popen([sys.executable, "-c", "import sys, train; train.SAVE_SECONDS = 0; train.main(sys.argv[1:])",
                                 *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    checkpoint = tmp_path / "m" / utils.WEIGHTS["checkpoint"]  # of the first of three validations
+    checkpoint = tmp_path / "m" / WEIGHTS["checkpoint"]  # of the first of three validations
     while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.02)
     assert process.poll() is None
@@ -115,9 +118,9 @@ def test_a_training_that_was_killed_goes_on(mjsynth, tmp_path):
 
 @pytest.mark.parametrize("model", ["iam", "notes"])
 def test_the_shipped_model_reads_the_sample_words(model):
-    names = utils.image_names(ROOT / "imgs" / "words")
+    names = image_names(ROOT / "imgs" / "words")
     readings = utils.load_reader(ROOT / "models" / model).read([ROOT / "imgs" / "words" / name for name in names])
-    right = [reading.text == utils.text_of_name(name) for reading, name in zip(readings, names, strict=True)]
+    right = [reading.text == text_of_name(name) for reading, name in zip(readings, names, strict=True)]
     assert len(right) == 12 and sum(right) >= 10
     assert all(0 < reading.confidence <= 1 for reading in readings)
 
@@ -127,16 +130,16 @@ def test_a_model_is_calibrated_on_words_of_ones_own(tmp_path):
     model.mkdir(), words.mkdir()
     for name in ("config.json", "final.weights.h5"):
         shutil.copy(ROOT / "models" / "notes" / name, model)
-    names, before = utils.image_names(ROOT / "imgs" / "words"), utils.load_config(model)
+    names, before = image_names(ROOT / "imgs" / "words"), load_config(model)
     with open(words / "labels.csv", "w", newline="") as file:  # nine times the twelve, a third of them with a false label
         rows = csv.writer(file)
         rows.writerow(["file", "text"])
         for k in range(9):
             for name in names:
                 shutil.copy(ROOT / "imgs" / "words" / name, words / f"{k}{name}")
-                rows.writerow([f"{k}{name}", "nonsense" if k < 3 else utils.text_of_name(name)])
+                rows.writerow([f"{k}{name}", "nonsense" if k < 3 else text_of_name(name)])
     predict.main(["--model_path", str(model), "--image_path", str(words), "--validate", "--calibrate", "--result_path",
                   str(tmp_path / "out")])
-    after = utils.load_config(model)
+    after = load_config(model)
     assert 0 < after["decoding"]["temperature"] < before["decoding"]["temperature"]  # less sure
     assert {**after, "decoding": 0} == {**before, "decoding": 0}

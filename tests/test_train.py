@@ -11,6 +11,12 @@ import pytest
 
 import render
 import train
+import command
+from command import UserError
+from words.alphabet import Alphabet, steps_needed
+from words.images import read_image, write_image
+from words.lists import read_folder, WordList
+from words.models import load_config, WEIGHTS
 import utils
 from utils import keras
 
@@ -24,7 +30,7 @@ def words_folder(tmp_path_factory):
         text = ("ab", "letter", "c3", "book")[k % 4]
         image = np.full((48, 24 * len(text) + 16), 255, np.uint8)
         cv2.putText(image, text, (6, 34), cv2.FONT_HERSHEY_SIMPLEX, 1, int(k), 2, cv2.LINE_AA)
-        utils.write_image(folder / f"{k}.png", image)
+        write_image(folder / f"{k}.png", image)
         rows.append((f"{k}.png", text, "valid" if k >= 32 else "train", f"writer{k // 10}"))
     with open(folder / "labels.csv", "w", newline="") as file:
         csv.writer(file).writerows([("file", "text", "split", "writer"), *rows])
@@ -47,7 +53,7 @@ def history(model):
 def word_list(root, rows):
     for name, *_ in rows:
         (root / name).write_bytes(b"")
-    return utils.WordList(root, rows)
+    return WordList(root, rows)
 
 
 def test_a_random_split_keeps_writers_apart(tmp_path):
@@ -67,14 +73,14 @@ def test_one_large_writer_does_not_turn_the_split_over(tmp_path):
 
 def test_words_of_one_writer_need_another_way_to_split(tmp_path):
     words = word_list(tmp_path, [(f"{k}.png", "ab", "a", "") for k in range(10)])
-    with pytest.raises(utils.UserError, match="no word to validate on: .*leave the column writer out"):
+    with pytest.raises(UserError, match="no word to validate on: .*leave the column writer out"):
         train.split(words, 0.9, np.random.default_rng(0))
 
 
 def test_forms_known_by_file_name_are_kept_together(tmp_path):
     for k in range(40):
         (tmp_path / f"_ab_a01-{k // 10:03}u-00-{k:02}.png").write_bytes(b"")
-    words = utils.read_folder(tmp_path)
+    words = read_folder(tmp_path)
     taken, kept = train.split(words, 0.75, np.random.default_rng(0))
     assert (len(taken), len(kept)) == (30, 10) and not set(words.groups[taken]) & set(words.groups[kept])
 
@@ -101,10 +107,10 @@ def test_a_tiny_writer_is_not_all_there_is_to_validate_on(tmp_path):
 
 def test_splits_without_one_to_train_on_are_the_users_to_mend(tmp_path):
     words = word_list(tmp_path, [("a.png", "ab", "", "mine"), ("b.png", "ab", "", "test")])
-    with pytest.raises(utils.UserError, match="splits are mine, test, and none is called train"):
+    with pytest.raises(UserError, match="splits are mine, test, and none is called train"):
         train.split(words, 0.5, np.random.default_rng(0))
-    with pytest.raises(utils.UserError, match="the word list is empty"):
-        train.split(utils.WordList(tmp_path, []), 0.5, np.random.default_rng(0))
+    with pytest.raises(UserError, match="the word list is empty"):
+        train.split(WordList(tmp_path, []), 0.5, np.random.default_rng(0))
 
 
 def test_words_of_unknown_writers_are_split_one_by_one(tmp_path):
@@ -122,9 +128,9 @@ def test_a_given_split_is_kept(tmp_path):
 def test_what_cannot_be_learnt_is_left_out_and_named(tmp_path):
     rows = [("a.png", "good", "", ""), ("b.png", "lettuce", "", ""), ("c.png", "?!", "", ""), ("d.png", "U.S.", "", "")]
     word_list(tmp_path, [*rows, ("e.png", "fine", "", "")])
-    words = utils.WordList(tmp_path, [*rows, ("gone.png", "good", "", ""), ("e.png", "fine", "", "")])
+    words = WordList(tmp_path, [*rows, ("gone.png", "good", "", ""), ("e.png", "fine", "", "")])
     shown = []
-    data = train.check_words(words, np.arange(5), np.array([5]), utils.Alphabet("seed"), 7, shown.append)
+    data = train.check_words(words, np.arange(5), np.array([5]), Alphabet("seed"), 7, shown.append)
     assert data.train.tolist() == [0, 3]  # "lettuce" takes 8 steps: 7 letters and a blank between t and t
     assert shown == [
         "6 words, 5 different; split at random: 2 to train on, 1 to validate on",
@@ -134,13 +140,13 @@ def test_what_cannot_be_learnt_is_left_out_and_named(tmp_path):
         '  with characters outside the alphabet, which become "-": 1']
     assert data.left_out.keys() == {1, 2, 4}
     label = data.labels[words.text_ids[3]]
-    assert utils.Alphabet("seed").decode(label[label > 0]) == "u-s-"
+    assert Alphabet("seed").decode(label[label > 0]) == "u-s-"
 
 
 def test_nothing_left_to_train_on_is_the_users_to_mend(tmp_path):
-    words = utils.WordList(tmp_path, [("gone.png", "good", "", "")])
-    with pytest.raises(utils.UserError, match="no word is left to train on"):
-        train.check_words(words, np.arange(1), np.arange(0), utils.Alphabet("seed"), 50, lambda line: None)
+    words = WordList(tmp_path, [("gone.png", "good", "", "")])
+    with pytest.raises(UserError, match="no word is left to train on"):
+        train.check_words(words, np.arange(1), np.arange(0), Alphabet("seed"), 50, lambda line: None)
 
 
 # --- Between batches ------------------------------------------------------------------------------------------
@@ -172,7 +178,7 @@ def test_early_stopping_compares_the_last_batches_with_those_before(tmp_path):
 
 def test_a_loss_that_is_no_number_stops_with_a_clear_word(tmp_path):
     training = training_of(tmp_path)
-    with pytest.raises(utils.UserError, match="nan at batch 1; lower --lr"):
+    with pytest.raises(UserError, match="nan at batch 1; lower --lr"):
         training.on_train_batch_end(0, {"loss": float("nan")})
 
 
@@ -198,25 +204,25 @@ def test_training_that_was_interrupted_ends_where_an_uninterrupted_one_does(word
         assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-3)
         assert float(a["val_loss"]) == pytest.approx(float(b["val_loss"]), rel=1e-3)
     assert not (resumed / train.STATE).exists()
-    with pytest.raises(utils.UserError, match="this training has finished"):
+    with pytest.raises(UserError, match="this training has finished"):
         train_on(words_folder, tmp_path / "broken", *options, "--resume")
 
 
 def test_a_training_is_resumed_with_its_own_settings_only(words_folder, tmp_path, monkeypatch):
-    with pytest.raises(utils.UserError, match="no interrupted training is here"):
+    with pytest.raises(UserError, match="no interrupted training is here"):
         train_on(words_folder, tmp_path, "--resume")
     monkeypatch.setattr(train.Validation, "__call__", interrupt)
     with pytest.raises(KeyboardInterrupt, match="stopped at batch 4 of 4"):
         train_on(words_folder, tmp_path, "--nbepochs", "1")  # in its last validation
     monkeypatch.undo()
-    with pytest.raises(utils.UserError, match="--lr, --random_state differ"):
+    with pytest.raises(UserError, match="--lr, --random_state differ"):
         train_on(words_folder, tmp_path, "--nbepochs", "1", "--lr", "0.1", "--random_state", "5", "--resume")
     started = train_on(words_folder, tmp_path / "other", "--nbepochs", "1")
-    with pytest.raises(utils.UserError, match="--resume: --pretrained_path differ"):
+    with pytest.raises(UserError, match="--resume: --pretrained_path differ"):
         train_on(words_folder, tmp_path, "--nbepochs", "1", "--pretrained_path", str(started), "--resume")
     state = (tmp_path / "m" / train.STATE).read_bytes()
     (tmp_path / "m" / train.STATE).write_bytes(state[:1000])
-    with pytest.raises(utils.UserError, match="resume.npz: damaged"):
+    with pytest.raises(UserError, match="resume.npz: damaged"):
         train_on(words_folder, tmp_path, "--nbepochs", "1", "--resume")
     (tmp_path / "m" / train.STATE).write_bytes(state)
     assert [row["batch"] for row in history(train_on(words_folder, tmp_path, "--nbepochs", "1", "--resume"))] == ["4"]
@@ -250,7 +256,7 @@ def test_muon_steps_along_the_singular_vectors_alone():
 
 def test_final_weights_are_the_best_ones_unless_told(words_folder, tmp_path):
     model = train_on(words_folder, tmp_path, "--nbepochs", "1", "--validate_every", "1")
-    best, final = ([weight.tobytes() for weight in weights_of(model, name)] for name in utils.WEIGHTS.values())
+    best, final = ([weight.tobytes() for weight in weights_of(model, name)] for name in WEIGHTS.values())
     assert best == final
     losses = [float(row["val_loss"]) for row in history(model)]
     config = json.loads((model / "config.json").read_text())
@@ -280,16 +286,16 @@ def test_the_history_of_a_fine_tuning_begins_with_what_it_went_on_from(words_fol
     rows = history(tmp_path / "b" / "cased")  # a new last layer has read nothing yet
     assert [row["batch"] for row in rows] == ["2", "4", "0", "3", "4", "3", "4"]
     assert rows[0]["cased_cer"] == "" != rows[-1]["cased_cer"]
-    with pytest.raises(utils.UserError, match="--nbepochs 0: another alphabet has a last layer to train"):
+    with pytest.raises(UserError, match="--nbepochs 0: another alphabet has a last layer to train"):
         train.main([*options, "--nbepochs", "0", "--model_name", "third", "--pretrained_path", str(new),
                     "--alphabet", "ascii"])
     (new / "history.csv").write_text("epoch,loss\n1,2.5\n")
-    with pytest.raises(utils.UserError, match="history.csv: not train.py's .KeyError: 'batch'.; mend it or move it away"):
+    with pytest.raises(UserError, match="history.csv: not train.py's .KeyError: 'batch'.; mend it or move it away"):
         train.main([*options, "--model_name", "third", "--pretrained_path", str(new)])
 
 
 def weights_of(model, name):
-    config = utils.load_config(model)
+    config = load_config(model)
     network = utils.network_of(config)
     network.load_weights(model / name)
     return network.get_weights()
@@ -308,8 +314,8 @@ def test_a_new_alphabet_restarts_only_the_last_layer(words_folder, tmp_path, cap
 def test_a_label_in_a_table_may_name_its_file_by_an_absolute_path(words_folder, tmp_path):
     with open(tmp_path / "labels.csv", "w", newline="") as file:
         csv.writer(file).writerows([("file", "text"), (words_folder / "0.png", "ab")])
-    words = utils.read_folder(tmp_path)
-    assert not words.missing().any() and utils.read_image(words.path(0)).shape == (48, 64)
+    words = read_folder(tmp_path)
+    assert not words.missing().any() and read_image(words.path(0)).shape == (48, 64)
 
 
 @pytest.mark.parametrize("options", [(), ("--no_stn",), ("--stn",)])
@@ -344,16 +350,16 @@ def test_drop_out_is_for_training_alone(words_folder, tmp_path):
     model = train_on(words_folder, tmp_path, "--nbepochs", "1", "--dropout", "0.3")
     assert "--dropout 0.3" in (model / "report.md").read_text()
     assert utils.load_reader(model).read(np.zeros((32, 100), np.uint8)).text == ""
-    with pytest.raises(utils.UserError, match="--dropout 1.0: must be 0 or more and below 1"):
+    with pytest.raises(UserError, match="--dropout 1.0: must be 0 or more and below 1"):
         train.main(["--path", str(words_folder), "--dropout", "1"])
 
 
 @pytest.mark.parametrize("preset, rnn", [("lite", "GRU"), ("lite", "LSTM"), ("seed", "GRU")])
 def test_a_network_that_grows_does_what_it_did(preset, rnn, tmp_path):
     shape = {"preset": preset, "width": 40, "height": 28, **utils.PRESETS[preset], "rnn": rnn, "n_units": 3}
-    utils.write_json(tmp_path / "config.json", {"alphabet": "abc", "network": shape})
-    small = utils.network_of(utils.load_config(tmp_path))
-    small.save_weights(tmp_path / utils.WEIGHTS["final"])
+    command.write_json(tmp_path / "config.json", {"alphabet": "abc", "network": shape})
+    small = utils.network_of(load_config(tmp_path))
+    small.save_weights(tmp_path / WEIGHTS["final"])
     images = np.random.default_rng(0).random((2, 40, 28, 1), np.float32)
     args = train.parse_args(["--path", "words", "--pretrained_path", str(tmp_path), "--n_units", "5"])
     config = train.start_config(args)
@@ -365,7 +371,7 @@ def test_a_network_that_grows_does_what_it_did(preset, rnn, tmp_path):
         grown.train_on_batch(images, np.array([[1, 2], [3, 0]]))
     kernel = grown.layers[-1].get_weights()[0].reshape(2, 5, 4)
     assert abs(kernel[:, 3:]).min() > 0  # the new units have begun to be read
-    with pytest.raises(utils.UserError, match="has n_units 3, not 2; leave that option out, or give more"):
+    with pytest.raises(UserError, match="has n_units 3, not 2; leave that option out, or give more"):
         train.start_config(train.parse_args(["--path", "words", "--pretrained_path", str(tmp_path), "--n_units", "2"]))
 
 
@@ -383,9 +389,9 @@ def test_a_report_names_each_step_once_and_after_what_came_of_it():
 def test_the_mean_of_two_models(words_folder, tmp_path):
     import h5py
     a, b = (train_on(words_folder, tmp_path / seed, "--nbepochs", "1", "--stn", "--random_state", seed) for seed in "12")
-    older = utils.load_config(b)
+    older = load_config(b)
     del older["network"]["stn"], older["network"]["blocks"]  # as in the folders made before the presets had them
-    utils.write_json(b / "config.json", older)
+    command.write_json(b / "config.json", older)
     options = ["--path", str(words_folder), "--save_path", str(tmp_path), "--pretrained_path", str(a), "--pretrained_path"]
     train.main([*options, str(b), "--model_name", "mean", "--nbepochs", "0", "--workers", "1"])
 
@@ -400,25 +406,25 @@ def test_the_mean_of_two_models(words_folder, tmp_path):
     for name, weight in mean.items():
         np.testing.assert_allclose(weight, (of_a[name].astype(float) + of_b[name]) / 2, rtol=1e-5, atol=1e-7)
     assert [(row["model"], row["batch"]) for row in history(tmp_path / "mean")] == [("m", "4"), ("mean", "0")]
-    trained = utils.load_config(tmp_path / "mean")["trained"]
+    trained = load_config(tmp_path / "mean")["trained"]
     assert trained["words"] == 0 and trained["before"][0]["words"] == 32
     report = (tmp_path / "mean" / "report.md").read_text()
     assert "hours, no training, from the mean of 2 models' weights:" in report and report.count("hours, 32 words of ") == 2
     assert report.index("--nbepochs 0") < report.index("--random_state 1") < report.index("--random_state 2")
     other = train_on(words_folder, tmp_path / "other", "--nbepochs", "1", "--GRU")
-    with pytest.raises(utils.UserError, match="has another network or alphabet than .*; a mean takes models of the same"):
+    with pytest.raises(UserError, match="has another network or alphabet than .*; a mean takes models of the same"):
         train.main([*options, str(other), "--model_name", "third"])
-    with pytest.raises(utils.UserError, match="--nbepochs 0: trains nothing; that takes a --pretrained_path"):
+    with pytest.raises(UserError, match="--nbepochs 0: trains nothing; that takes a --pretrained_path"):
         train.main(["--path", str(words_folder), "--nbepochs", "0"])
 
 
 def test_options_that_contradict_the_pretrained_model_are_refused(words_folder, tmp_path):
     old = train_on(words_folder, tmp_path, "--nbepochs", "1")
-    with pytest.raises(utils.UserError, match="has time_dense_size 16, not 99"):
+    with pytest.raises(UserError, match="has time_dense_size 16, not 99"):
         train.main(["--path", str(words_folder), "--time_dense_size", "99", "--pretrained_path", str(old)])
-    with pytest.raises(utils.UserError, match="has stn False, not True"):
+    with pytest.raises(UserError, match="has stn False, not True"):
         train.main(["--path", str(words_folder), "--stn", "--pretrained_path", str(old)])
-    with pytest.raises(utils.UserError, match="is there already; --overwrite"):
+    with pytest.raises(UserError, match="is there already; --overwrite"):
         train_on(words_folder, tmp_path, "--nbepochs", "1")
 
 
@@ -439,7 +445,7 @@ def test_words_none_of_which_can_be_read_are_the_users_to_mend(words_folder, tmp
     for path in words_folder.iterdir():
         keep = path.name == "labels.csv" or int(path.stem) >= 32  # the valid part
         (folder / path.name).write_bytes(path.read_bytes() if keep else b"")
-    with pytest.raises(utils.UserError, match="not one image of a whole batch is readable"):
+    with pytest.raises(UserError, match="not one image of a whole batch is readable"):
         train_on(folder, tmp_path, "--nbepochs", "1")
 
 
@@ -452,7 +458,7 @@ def test_tensorboard_gets_the_validations(words_folder, tmp_path):
 
 def test_tensorboard_that_is_not_installed_is_asked_for(monkeypatch):
     monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
-    with pytest.raises(utils.UserError, match="pip install tensorboard"):
+    with pytest.raises(UserError, match="pip install tensorboard"):
         train.open_board("board")
 
 
@@ -474,7 +480,7 @@ def faces(tmp_path_factory):
 
 def synth_data(faces, *options):
     args = train.parse_args(["--synth", "30", "--fonts", str(faces), "--alphabet", "ascii", *options])
-    return args, train.load_data(args, utils.Alphabet("ascii"), 12)
+    return args, train.load_data(args, Alphabet("ascii"), 12)
 
 
 def test_drawn_words_are_new_in_every_epoch_and_the_same_in_every_run(faces):
@@ -495,9 +501,9 @@ def test_drawn_words_are_new_in_every_epoch_and_the_same_in_every_run(faces):
 
 def test_drawn_words_can_be_written_by_the_network(faces):
     _, data = synth_data(faces)
-    alphabet = utils.Alphabet("ascii")
+    alphabet = Alphabet("ascii")
     texts = [alphabet.decode(label[label > 0]) for label in (data.draw(i, 3)[1] for i in range(300))]
-    assert max(map(utils.steps_needed, texts)) <= 12 and min(map(len, texts)) > 0
+    assert max(map(steps_needed, texts)) <= 12 and min(map(len, texts)) > 0
     assert any(c.isupper() for text in texts for c in text)
 
 
@@ -525,15 +531,15 @@ def test_training_on_drawn_words_alone_and_beside_real_ones(faces, words_folder,
     train.main([*options, "--model_name", "beside", "--path", str(words_folder)])
     [row] = history(tmp_path / "beside")
     assert int(row["batch"]) == (32 + 24) // 8 and int(row["words"]) == 8  # the real words to validate on
-    with pytest.raises(utils.UserError, match="no words to train on: give --path DIR, or --synth N"):
+    with pytest.raises(UserError, match="no words to train on: give --path DIR, or --synth N"):
         train.main(["--save_path", str(tmp_path)])
-    with pytest.raises(utils.UserError, match="--augment 1.5: must lie between 0 and 1"):
+    with pytest.raises(UserError, match="--augment 1.5: must lie between 0 and 1"):
         train.main([*options, "--augment", "1.5"])
 
 
 def test_show_batch_draws_and_stops(words_folder, tmp_path):
     train_on(words_folder, tmp_path, "--show_batch", str(tmp_path / "batch.png"))
-    assert utils.read_image(tmp_path / "batch.png").shape[0] > 500
+    assert read_image(tmp_path / "batch.png").shape[0] > 500
     assert not (tmp_path / "m").exists()
 
 

@@ -13,9 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import ctc
+from words import ctc
+import command
+from command import UserError
+from words.alphabet import Alphabet, steps_needed
+from words.calibration import fit_decoding
+from words.images import prepare, random_placement, random_stroke, read_image, write_image
+from words.lexicon import Lexicon, load_lexicon
+from words.lists import join, read_folder, read_listings, text_of_name, WordList
+from words.metrics import calibration, has_doubled, letters_and_digits, score
+from words.models import find_model, load_config
+from words.reader import DECODING, Reader, settle, squeeze
+from words.sheets import contact_sheet
 import utils
-from utils import Alphabet, UserError, WordList, keras
+from utils import keras
 
 ROOT = Path(__file__).parent.parent
 SIZE = (100, 32)  # width, height
@@ -62,20 +73,20 @@ def test_run_turns_what_the_user_can_mend_into_status_2_and_one_line(error, said
         raise error
 
     with pytest.raises(SystemExit) as end:
-        utils.run(main)
+        command.run(main)
     assert end.value.code == 2
     assert capsys.readouterr() == ("", f"train.py: {said}\n")
 
 
 def test_run_lets_success_and_bugs_pass():
-    assert utils.run(lambda: None) is None
+    assert command.run(lambda: None) is None
     with pytest.raises(ZeroDivisionError):
-        utils.run(lambda: 1 / 0)
+        command.run(lambda: 1 / 0)
 
 
 def test_written_whole_replaces_at_the_end_only(tmp_path):
     path = write(tmp_path / "a.weights.h5", "old")
-    with utils.written_whole(path) as beside:
+    with command.written_whole(path) as beside:
         assert beside.parent == tmp_path and beside.name.endswith(".weights.h5") and beside != path
         beside.write_text("new")
         assert path.read_text() == "old"
@@ -84,7 +95,7 @@ def test_written_whole_replaces_at_the_end_only(tmp_path):
 
 def test_written_whole_keeps_the_old_content_and_leaves_nothing_when_it_fails(tmp_path):
     path = write(tmp_path / "a.csv", "old")
-    with pytest.raises(KeyboardInterrupt), utils.written_whole(path) as beside:
+    with pytest.raises(KeyboardInterrupt), command.written_whole(path) as beside:
         beside.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.csv"]
@@ -140,12 +151,12 @@ def test_steps_needed_is_the_length_of_the_shortest_path():
         writable = {collapse(path) for path in itertools.product(range(3), repeat=steps)}
         for length in range(6):
             for label in itertools.product((1, 2), repeat=length):
-                assert (label in writable) == (utils.steps_needed("".join("-ab"[c] for c in label)) <= steps)
+                assert (label in writable) == (steps_needed("".join("-ab"[c] for c in label)) <= steps)
 
 
 @pytest.mark.parametrize("text", ["a", "letter", "book", "aazz", "zzzz"])
 def test_keras_loss_is_finite_in_exactly_the_steps_needed(text):
-    alphabet, steps = Alphabet("seed"), utils.steps_needed(text)
+    alphabet, steps = Alphabet("seed"), steps_needed(text)
     loss = keras.losses.CTC()(np.array([alphabet.encode(text)], np.int32), np.zeros((1, steps, 38), np.float32))
     assert float(loss) == pytest.approx(steps * math.log(38), rel=1e-4)  # one path, each step 1 / 38
 
@@ -188,22 +199,22 @@ def test_missing_tells_which_files_are_not_there(tmp_path):
 @pytest.mark.parametrize("name, text", [("12/3/45_Word_678.jpg", "Word"), ("_it's_a01-000u-00-00.png", "it's"),
                                         ("a_b/c_d/1_x_2.jpg", "x"), ("plain.png", ""), ("two_parts.png", "")])
 def test_text_of_name(name, text):
-    assert utils.text_of_name(name) == text
+    assert text_of_name(name) == text
 
 
 def test_listings_are_read_in_mjsynths_format(tmp_path):
     write(tmp_path / "t.txt", "./1/2/3_Word_4.jpg 4\n./1/2/5_naïve_6.jpg 6\r\n\n")
     write(tmp_path / "v.txt", "7/8_WORD_9.jpg 9")
-    words = utils.read_listings(tmp_path, train="t.txt", valid="v.txt")
+    words = read_listings(tmp_path, train="t.txt", valid="v.txt")
     assert rows(words) == [("1/2/3_Word_4.jpg", "Word"), ("1/2/5_naïve_6.jpg", "naïve"), ("7/8_WORD_9.jpg", "WORD")]
     assert [words.splits[k] for k in words.split_ids] == ["train", "train", "valid"]
     with pytest.raises(UserError, match="none.txt"):
-        utils.read_listings(tmp_path, train="none.txt")
+        read_listings(tmp_path, train="none.txt")
 
 
 def test_labels_csv_is_read_with_its_quotes_writers_and_splits(tmp_path):
     write(tmp_path / "labels.csv", 'text,file,form,split\n"say ""hi"", é",a.png,f1,train\nb,sub/b.png,f2,valid\n')
-    words = utils.read_folder(tmp_path)
+    words = read_folder(tmp_path)
     assert rows(words) == [("a.png", 'say "hi", é'), ("sub/b.png", "b")]
     assert words.groups.tolist() == [0, 1] and words.splits == ["train", "valid"]
 
@@ -212,7 +223,7 @@ def test_labels_tsv_is_read_with_bare_quotes_and_names_without_suffix(tmp_path):
     write_images(tmp_path, "a01-1.png", "sub/a01-2.webp")
     write(tmp_path / "labels.tsv", 'word_id\tsplit\twriter\ttext\n'
                                    'a01-1\ttrain\t7\t"\nsub/a01-2\ttrain\t\t"Hi\ngone\t\t7\tx\n')
-    words = utils.read_folder(tmp_path)
+    words = read_folder(tmp_path)
     assert rows(words) == [("a01-1.png", '"'), ("sub/a01-2.webp", '"Hi'), ("gone", "x")]
     assert words.groups.tolist() == [0, -1, 0] and words.split_ids.tolist() == [0, 0, -1]
     assert words.missing().tolist() == [False, False, True]
@@ -223,25 +234,25 @@ def test_a_folder_without_table_is_read_by_its_file_names(tmp_path):
     write(tmp_path / ".hidden/_no_1.png", "")
     write(tmp_path / "._no_1.png", "")
     write(tmp_path / "notes_on_it.txt", "")
-    assert rows(utils.read_folder(str(tmp_path))) == [
+    assert rows(read_folder(str(tmp_path))) == [
         ("_été_1.png", "été"), ("deep/er/_don't_2.JPG", "don't"), ("x_Word_3.webp", "Word")]
 
 
 def test_folders_that_hold_no_words_are_the_users_to_mend(tmp_path):
     with pytest.raises(UserError, match="no such folder"):
-        utils.read_folder(tmp_path / "none")
+        read_folder(tmp_path / "none")
     with pytest.raises(UserError, match="neither"):
-        utils.read_folder(tmp_path)
+        read_folder(tmp_path)
     write(tmp_path / "labels.csv", "name,label\na.png,a\n")
     with pytest.raises(UserError, match="columns"):
-        utils.read_folder(tmp_path)
+        read_folder(tmp_path)
 
 
 def test_joined_lists_keep_everything_and_their_writers_apart(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     one = WordList("one", [("d/a.png", "A", "w", "train"), ("b.png", "B", "", ""), ("c.png", "A", "w", "")])
     two = WordList(tmp_path / "two", [("a.png", "A", "w", "valid"), ("b.png", "C", "v", "train")])
-    words = utils.join([one, two])
+    words = join([one, two])
     assert [(words.path(i), words.text(i)) for i in range(5)] == [(str(tmp_path / name), text) for name, text in (
         ("one/d/a.png", "A"), ("one/b.png", "B"), ("one/c.png", "A"), ("two/a.png", "A"), ("two/b.png", "C"))]
     first, none, again, other, third = words.groups.tolist()
@@ -251,7 +262,7 @@ def test_joined_lists_keep_everything_and_their_writers_apart(tmp_path, monkeypa
 
 def test_a_list_given_twice_keeps_each_word_and_its_copy_in_one_group(tmp_path):
     rows = [("a.png", "A", "w", ""), ("b.png", "B", "", ""), ("c.png", "C", "", "")]
-    groups = utils.join([WordList(tmp_path, rows), WordList(tmp_path, rows)]).groups
+    groups = join([WordList(tmp_path, rows), WordList(tmp_path, rows)]).groups
     assert groups[:3].tolist() == groups[3:].tolist() and len(set(groups.tolist())) == 3
 
 
@@ -259,12 +270,12 @@ def test_a_list_given_twice_keeps_each_word_and_its_copy_in_one_group(tmp_path):
 def test_label_tables_that_cannot_be_read_are_the_users_to_mend(tmp_path, content):
     (tmp_path / "labels.csv").write_bytes(content)
     with pytest.raises(UserError, match="labels.csv: .*; save it as plain CSV in UTF-8"):
-        utils.read_folder(tmp_path)
+        read_folder(tmp_path)
 
 
 def test_label_tables_may_have_short_lines_and_a_byte_order_mark(tmp_path):
     (tmp_path / "labels.csv").write_bytes("\ufefftext,file\nA,a.png\nB\n".encode())
-    words = utils.read_folder(tmp_path)
+    words = read_folder(tmp_path)
     assert [(words.name(i), words.text(i)) for i in range(2)] == [("a.png", "A"), ("", "B")]
 
 
@@ -279,7 +290,7 @@ def test_photos_are_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to see it upright
     Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
-    np.testing.assert_array_equal(utils.read_image(tmp_path / "a.png"), np.rot90(GREY, -1))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.rot90(GREY, -1))
 
 
 @pytest.mark.parametrize("pixels, name", [
@@ -287,7 +298,7 @@ def test_photos_are_turned_upright(tmp_path):
     (GREY * np.uint16(273), "a.png"), (GREY * np.uint16(273), "a.tif"), (COLOUR, "a.webp"), (ALPHA, "a.webp")])
 def test_lossless_images_are_read_as_they_were_written(tmp_path, pixels, name):
     Image.fromarray(pixels).save(tmp_path / name, **({"lossless": True, "exact": True} if name == "a.webp" else {}))
-    read = utils.read_image(tmp_path / name)
+    read = read_image(tmp_path / name)
     assert read.dtype == pixels.dtype
     np.testing.assert_array_equal(read, pixels)
 
@@ -296,7 +307,7 @@ def test_lossless_images_are_read_as_they_were_written(tmp_path, pixels, name):
 def test_lossy_images_are_read_nearly_as_they_were_written(tmp_path, pixels, name):
     pixels = cv2.resize(pixels, (80, 48))
     Image.fromarray(pixels).save(tmp_path / name, quality=95)
-    read = utils.read_image(tmp_path / name)
+    read = read_image(tmp_path / name)
     assert read.dtype == np.uint8 and read.shape == pixels.shape
     assert np.abs(read.astype(int) - pixels).mean() < 6
 
@@ -308,14 +319,14 @@ def test_palettes_become_colours_and_keep_their_see_through_entry(tmp_path):
     image.save(tmp_path / "plain.png")
     image.save(tmp_path / "clear.png", transparency=0)
     colours = [[[255, 0, 0], [0, 0, 255]], [[0, 0, 255], [0, 255, 0]]]
-    assert utils.read_image(tmp_path / "plain.png").tolist() == colours
-    read = utils.read_image(tmp_path / "clear.png")
+    assert read_image(tmp_path / "plain.png").tolist() == colours
+    read = read_image(tmp_path / "clear.png")
     assert read[..., 3].tolist() == [[0, 255], [255, 255]] and read[..., :3].tolist() == colours
 
 
 def test_1_bit_images_are_black_and_white(tmp_path):
     Image.fromarray(GREY > 99).save(tmp_path / "a.png")
-    read = utils.read_image(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png")
     assert read.dtype == np.uint8 and (read == np.where(GREY > 99, 255, 0)[..., np.newaxis]).all()
 
 
@@ -330,7 +341,7 @@ def test_files_that_are_no_image_are_refused_with_a_short_reason(tmp_path):
     for name, reason in (("none.png", "no such file"), ("empty.png", "empty"), ("text.png", damaged),
                          ("half.png", damaged), ("half.jpg", damaged), ("", damaged)):
         with pytest.raises(ValueError, match=reason) as refusal:
-            utils.read_image(tmp_path / name)
+            read_image(tmp_path / name)
         assert len(str(refusal.value)) < 60 and "\n" not in str(refusal.value)
 
 
@@ -353,48 +364,48 @@ def test_any_image_becomes_what_the_network_takes(dtype):
             pixels = pixels / dtype(999)
             pixels[rng.random(shape) < 0.1] = np.nan
         before = pixels.copy()
-        assert_network_input(utils.prepare(pixels))
-        assert_network_input(utils.prepare(pixels, rng=rng))
-        assert_network_input(utils.prepare(pixels, (128, 48), rng), (128, 48))
+        assert_network_input(prepare(pixels))
+        assert_network_input(prepare(pixels, rng=rng))
+        assert_network_input(prepare(pixels, (128, 48), rng), (128, 48))
         np.testing.assert_array_equal(pixels, before)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, bool])
 def test_one_flat_shade_has_no_ink(dtype):
     for level in (0, 1, 128, 255):
-        assert not utils.prepare(np.full((30, 80), level, dtype)).any()
+        assert not prepare(np.full((30, 80), level, dtype)).any()
 
 
 def test_the_grain_of_blank_paper_is_not_taken_for_ink():
     grain = np.random.default_rng(0).integers(240, 243, (60, 220), np.uint8)
-    assert utils.prepare(grain).max() < 0.2
+    assert prepare(grain).max() < 0.2
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (5,), (), (5, 5, 5), (5, 5, 0), (1, 5, 5, 3)])
 def test_what_is_no_image_is_refused(shape):
     with pytest.raises(ValueError, match="shape"):
-        utils.prepare(np.zeros(shape, np.uint8))
+        prepare(np.zeros(shape, np.uint8))
 
 
 def test_20_megapixels_show_the_same_word():
     pixels, _ = draw()
     large = cv2.resize(pixels, (220 * 38, 60 * 38), interpolation=cv2.INTER_CUBIC)
     assert large.size > 19e6
-    assert np.abs(utils.prepare(large) - utils.prepare(pixels)).mean() < 0.01
+    assert np.abs(prepare(large) - prepare(pixels)).mean() < 0.01
 
 
 def test_ink_is_bright_and_paper_dark_whatever_the_polarity():
     pixels, strokes = draw()
-    image = utils.prepare(pixels)
-    place = utils.prepare(np.where(strokes, 0, 255).astype(np.uint8))
+    image = prepare(pixels)
+    place = prepare(np.where(strokes, 0, 255).astype(np.uint8))
     assert image[place > 0.9].mean() > 0.9 and image[place < 0.1].mean() < 0.03
-    assert np.abs(image - utils.prepare(255 - pixels)).mean() < 0.005
+    assert np.abs(image - prepare(255 - pixels)).mean() < 0.005
 
 
 @pytest.mark.parametrize("paper, ink", [(255, 0), (225, 60), (160, 110), (90, 200), (20, 60)])
 def test_shade_of_paper_and_pen_makes_no_difference(paper, ink):
-    image = utils.prepare(draw(paper=paper, ink=ink, noise=0)[0])
-    assert np.abs(image - utils.prepare(draw(paper=255, ink=0, noise=0)[0])).mean() < 0.02
+    image = prepare(draw(paper=paper, ink=ink, noise=0)[0])
+    assert np.abs(image - prepare(draw(paper=255, ink=0, noise=0)[0])).mean() < 0.02
 
 
 @pytest.mark.parametrize("paper", [250, 235, 215])
@@ -404,14 +415,14 @@ def test_white_patches_in_the_background_as_iam_has_them_change_little(paper):
     half, left, around = (np.zeros_like(strokes) for _ in range(3))
     half[:30], left[:, :70], around[:] = True, True, True
     for patch in (half, left, around):
-        assert np.abs(utils.prepare(np.where(patch & free, 255, pixels)) - utils.prepare(pixels)).mean() < 0.05
+        assert np.abs(prepare(np.where(patch & free, 255, pixels)) - prepare(pixels)).mean() < 0.05
 
 
 def test_what_differs_from_the_paper_the_other_way_is_seen_but_not_as_ink():
     pixels = np.full((32, 184), 130, np.uint8)
     for left, level in ((10, 30), (46, 30), (82, 230), (118, 160), (154, 180)):  # ink, ink, far lighter, a little, more
         pixels[8:24, left:left + 16] = level
-    image = utils.prepare(pixels)[..., 0]  # at half the size, 4 px to the right and 8 px lower
+    image = prepare(pixels)[..., 0]  # at half the size, 4 px to the right and 8 px lower
     assert image[11:15, 14:18] == pytest.approx(1, abs=0.02) and not image[37:42].any() and not image[:, :8].any()
     assert image[47:51, 14:18] == pytest.approx(-1 + 1 / 3, abs=0.02)  # as far from the paper as the ink, less a third
     assert image[65:69, 14:18] == pytest.approx(0, abs=0.02)  # 0.3 of the ink's contrast is paper's still
@@ -420,21 +431,21 @@ def test_what_differs_from_the_paper_the_other_way_is_seen_but_not_as_ink():
 
 def test_the_kind_of_array_makes_no_difference():
     grey = draw(paper=255, ink=0, noise=0)[0]
-    expected = utils.prepare(grey)
+    expected = prepare(grey)
     opaque, black = np.full_like(grey, 255), np.zeros_like(grey)
     for same in (grey[..., np.newaxis], np.asfortranarray(grey), np.repeat(grey, 2, axis=1)[:, ::2],
                  np.dstack([grey] * 3), np.dstack([grey, grey, grey, opaque]), np.dstack([grey, opaque]),
                  grey.astype(np.uint16) * 257, grey.astype(np.int32), grey.astype(np.float32) / 255,
                  np.dstack([black, black, black, 255 - grey]),  # ink by its alpha alone: see-through is paper
                  np.dstack([black, 255 - grey])):
-        np.testing.assert_allclose(utils.prepare(same), expected, atol=0.02)
-    np.testing.assert_allclose(utils.prepare(grey > 127), utils.prepare(np.uint8(255) * (grey > 127)), atol=1e-6)
+        np.testing.assert_allclose(prepare(same), expected, atol=0.02)
+    np.testing.assert_allclose(prepare(grey > 127), prepare(np.uint8(255) * (grey > 127)), atol=1e-6)
 
 
 def test_colours_are_in_rgb_order():
     pixels = np.full((32, 100, 3), 255, np.uint8)
     pixels[4:28, 20:28], pixels[4:28, 60:68] = (255, 0, 0), (0, 0, 255)  # a red stroke, then a blue one: darker
-    image = utils.prepare(pixels)
+    image = prepare(pixels)
     assert image[58:62, 8:24].min() > 0.95
     assert image[23:27, 8:24].mean() == pytest.approx((255 - 76) / (255 - 29), abs=0.03)
 
@@ -445,7 +456,7 @@ def test_a_square_stays_a_square_as_large_as_fits_and_starts_at_the_left_margin(
     pixels, side = np.full(shape, 255, np.uint8), min(shape) // 2
     top = (height - side) // 2
     pixels[top:top + side, :side] = 0
-    ink = utils.prepare(pixels)[..., 0] > 0.5
+    ink = prepare(pixels)[..., 0] > 0.5
     columns, lines = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     expected = side * min(92 / width, 28 / height)  # of 100 x 32, 4 and 2 are free on either side
     assert len(columns) == pytest.approx(expected, abs=1) and len(lines) == pytest.approx(expected, abs=1)
@@ -454,17 +465,17 @@ def test_a_square_stays_a_square_as_large_as_fits_and_starts_at_the_left_margin(
 
 def test_augmentation_depends_on_its_generator_alone():
     pixels, _ = draw()
-    plain = utils.prepare(pixels)
-    first, again, other = (utils.prepare(pixels, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    plain = prepare(pixels)
+    first, again, other = (prepare(pixels, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).mean() > 0.02 and np.abs(first - plain).mean() > 0.02
 
 
 def test_augmentation_neither_rubs_a_thin_pen_out_nor_fills_the_image():
     pixels = cv2.putText(np.full((60, 220), 230, np.uint8), "thin", (10, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 60, 1)
-    plain = utils.prepare(pixels)
+    plain = prepare(pixels)
     for seed in range(100):
-        image = utils.prepare(pixels, rng=np.random.default_rng(seed))
+        image = prepare(pixels, rng=np.random.default_rng(seed))
         assert_network_input(image)
         assert image.max() > 0.3 * plain.max() and image.mean() < 0.4
 
@@ -474,7 +485,7 @@ def test_pens_become_thicker_and_thinner_but_a_stroke_of_one_pixel_stays():
     canvas[20, 30:170] = 255
     inks = []
     for seed in range(60):
-        drawn = utils.random_stroke(canvas.copy(), np.random.default_rng(seed))
+        drawn = random_stroke(canvas.copy(), np.random.default_rng(seed))
         assert drawn[20, 40:160].min() >= 70 and drawn.dtype == np.uint8
         inks.append(drawn.sum() / canvas.sum())
     assert min(inks) < 0.9 and max(inks) > 1.5 and inks.count(1) > 30
@@ -485,7 +496,7 @@ def test_augmentation_keeps_the_whole_word_in_the_box(shape):
     corners = np.array([[0, shape[1], 0, shape[1]], [0, 0, shape[0], shape[0]], [1, 1, 1, 1]])
     linears = []
     for seed in range(100):
-        matrix = utils.random_placement(shape, (200, 64), np.random.default_rng(seed))
+        matrix = random_placement(shape, (200, 64), np.random.default_rng(seed))
         x, y = matrix @ corners
         assert x.min() > -1e-6 and x.max() < 200 + 1e-6 and y.min() > -1e-6 and y.max() < 64 + 1e-6
         linears.append(matrix[:, :2] / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
@@ -633,7 +644,7 @@ def start(tmp_path_factory):
     folder = tmp_path_factory.mktemp("start")
     network = utils.build_network(5, stn=True)
     network.save_weights(folder / "start.weights.h5")
-    images = np.stack([utils.prepare(draw(text)[0]) for text in ("ab", "bb")])
+    images = np.stack([prepare(draw(text)[0]) for text in ("ab", "bb")])
     np.savez(folder / "given.npz", images=images, labels=np.array([[1, 2], [2, 2]], np.int32))
     return folder, to_numpy(network(images, training=False))
 
@@ -657,7 +668,7 @@ def test_each_backend_computes_the_same_and_learns(backend, start):
 def seven(tmp_path):
     """WordList of seven images, each with its own text; labels with the text's number + 1 as their one class."""
     write_images(tmp_path, *(f"_{text}_{i}.png" for i, text in enumerate(("ab", "cd", "ef", "gh", "ij", "kl", "mn"))))
-    words = utils.read_folder(tmp_path)
+    words = read_folder(tmp_path)
     return words, np.arange(1, 8, dtype=np.int32)[:, np.newaxis]
 
 
@@ -678,13 +689,13 @@ def test_every_batch_is_full_and_each_image_has_its_label(seven):
         assert images.shape == (3, *SIZE, 1) and images.dtype == np.float32
         assert labels.shape == (3, 1) and labels.dtype == np.int32
         for image, label in zip(images, labels):
-            np.testing.assert_array_equal(image, utils.prepare(utils.read_image(seven[0].path(label[0] - 1))))
+            np.testing.assert_array_equal(image, prepare(read_image(seven[0].path(label[0] - 1))))
 
 
 @pytest.mark.parametrize("share, least, most", [(0.0, 0, 0), (0.3, 45, 84), (1.0, 210, 210)])  # 63 +- 3 standard deviations
 def test_a_share_of_the_words_is_augmented(seven, share, least, most):
     reading = batches(seven, batch_size=30, augment=share)
-    plain = [utils.prepare(utils.read_image(seven[0].path(i))) for i in range(7)]
+    plain = [prepare(read_image(seven[0].path(i))) for i in range(7)]
     changed = sum(not np.array_equal(image, plain[label[0] - 1]) for k in range(7) for image, label in zip(*reading[k]))
     assert least <= changed <= most
 
@@ -732,16 +743,16 @@ def test_an_unreadable_image_is_remembered_and_replaced(seven):
 def test_contact_sheet_has_a_tile_for_each_row(tmp_path):
     image = np.zeros((*SIZE, 1), np.float32)
     image[:50] = 1  # ink in the left half
-    sheet = utils.contact_sheet([([image], "été")] * 7, columns=6, scale=2)
+    sheet = contact_sheet([([image], "été")] * 7, columns=6, scale=2)
     assert sheet.dtype == np.uint8 and sheet.shape == (2 * (64 + 4 + 20), 6 * (200 + 4))
     assert (sheet[2:66, 2:102] == 0).all() and (sheet[2:66, 102:202] == 205).all()  # shown dark on light grey
     assert (sheet[88:, 204:] == 255).all() and (sheet[68:88, :204] < 128).any()  # five empty tiles; a caption
-    assert utils.contact_sheet([([image, image], "")], columns=1, scale=1).shape == (2 * 36 + 20, 104)
+    assert contact_sheet([([image, image], "")], columns=1, scale=1).shape == (2 * 36 + 20, 104)
 
 
 @pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
 def test_a_written_picture_reads_back(tmp_path, pixels):
-    utils.write_image(tmp_path / "a.png", pixels)
+    write_image(tmp_path / "a.png", pixels)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
     assert os.listdir(tmp_path) == ["a.png"]
 
@@ -749,19 +760,19 @@ def test_a_written_picture_reads_back(tmp_path, pixels):
 # --- Metrics --------------------------------------------------------------------------------------------------
 
 def test_score_worked_by_hand():
-    assert utils.score(["letter", "bok", "", "dog"], ["letter", "book", "a", "dig"]) == pytest.approx({
+    assert score(["letter", "bok", "", "dog"], ["letter", "book", "a", "dig"]) == pytest.approx({
         "words": 4, "mean_edit_distance": 3 / 4, "normalised_edit_distance": (0 + 1 / 4 + 1 + 1 / 3) / 4, "cer": 3 / 14,
         "word_accuracy": 1 / 4, "doubled_words": 2, "doubled_mean_edit_distance": 1 / 2,  # of letter and book
         "doubled_normalised_edit_distance": 1 / 8, "doubled_cer": 1 / 10, "doubled_word_accuracy": 1 / 2})
-    assert utils.score(["xyz"], [""])["normalised_edit_distance"] == 3
+    assert score(["xyz"], [""])["normalised_edit_distance"] == 3
     with pytest.raises(ValueError):
-        utils.score(["a"], ["a", "b"])
+        score(["a"], ["a", "b"])
 
 
 def test_score_of_no_words_is_not_a_number():
-    nothing = utils.score([], [])
+    nothing = score([], [])
     assert nothing.pop("words") == nothing.pop("doubled_words") == 0 and all(math.isnan(v) for v in nothing.values())
-    assert math.isnan(utils.score(["a"], ["a"])["doubled_word_accuracy"])
+    assert math.isnan(score(["a"], ["a"])["doubled_word_accuracy"])
 
 
 def test_edit_distance_is_levenshteins():
@@ -775,17 +786,17 @@ def test_edit_distance_is_levenshteins():
 
     rng = np.random.default_rng(0)
     pairs = [["".join(rng.choice(list("abc"), rng.integers(1, 9))) for _ in range(2)] for _ in range(200)]
-    assert [utils.score([a], [b])["mean_edit_distance"] for a, b in pairs] == [distance(a, b) for a, b in pairs]
+    assert [score([a], [b])["mean_edit_distance"] for a, b in pairs] == [distance(a, b) for a, b in pairs]
 
 
 @pytest.mark.parametrize("text, kept", [("Don't", "dont"), ("R2-D2", "r2d2"), ("É à la carte", "éàlacarte"), ("O.K. 42!", "ok42")])
 def test_letters_and_digits(text, kept):
-    assert utils.letters_and_digits(text) == kept
+    assert letters_and_digits(text) == kept
 
 
 @pytest.mark.parametrize("text, doubled", [("letter", True), ("aab", True), ("abab", False), ("a", False), ("", False)])
 def test_has_doubled(text, doubled):
-    assert utils.has_doubled(text) is doubled
+    assert has_doubled(text) is doubled
 
 
 # --- Model folders and reading --------------------------------------------------------------------------------
@@ -796,18 +807,18 @@ def test_a_model_is_found_by_folder_file_or_the_names_of_2018(tmp_path):
     final, checkpoint = tmp_path / "final.weights.h5", tmp_path / "checkpoint.weights.h5"
     for given, weights in ((tmp_path, final), (final, final), (tmp_path / "final_weights.h5", final),
                            (checkpoint, checkpoint), (str(tmp_path / "checkpoint_weights.h5"), checkpoint)):
-        assert utils.find_model(given) == (tmp_path, weights)
+        assert find_model(given) == (tmp_path, weights)
 
 
 def test_models_that_are_not_there_or_broken_are_the_users_to_mend(tmp_path):
     with pytest.raises(UserError, match="no config.json"):
-        utils.find_model(tmp_path)
+        find_model(tmp_path)
     for content in ("", "[]", "{}", '{"network": 3, "alphabet": "ab"}', '{"network": {}}'):
         write(tmp_path / "config.json", content)
         with pytest.raises(UserError, match="config.json"):
-            utils.load_config(tmp_path)
+            load_config(tmp_path)
     with pytest.raises(UserError, match="no such file"):
-        utils.find_model(tmp_path)
+        find_model(tmp_path)
     write(tmp_path / "final.weights.h5", "no HDF5")
     with pytest.raises(UserError, match="not weights of this network"):
         utils.load_weights(keras.Sequential([keras.Input((2,)), keras.layers.Dense(2)]), tmp_path / "final.weights.h5")
@@ -827,14 +838,14 @@ class Brightness:
 
 def test_a_reader_reads_paths_and_arrays_in_their_order(tmp_path):
     blank, (word, _) = np.full((20, 50), 255, np.uint8), draw()
-    utils.write_image(tmp_path / "word.png", word)
-    reader = utils.Reader(Brightness(), Alphabet("ab"))
+    write_image(tmp_path / "word.png", word)
+    reader = Reader(Brightness(), Alphabet("ab"))
     images = [blank, tmp_path / "word.png", word, str(tmp_path / "word.png"), np.dstack([blank] * 3)]
     readings = reader.read(images)
     assert [reading.text for reading in readings] == ["", "bb", "bb", "bb", ""]  # where no ink is, nothing is read
     assert [reading.confidence for reading in readings] == pytest.approx([0, 1, 1, 1, 0])
-    faint = utils.prepare(word) * np.float32(0.4)
-    prepared = np.stack([faint, utils.prepare(word)] * 70)  # three batches, the last filled up
+    faint = prepare(word) * np.float32(0.4)
+    prepared = np.stack([faint, prepare(word)] * 70)  # three batches, the last filled up
     for reader.beam_width in (0, 1, 10):
         assert [best[0].text for best in reader.read_prepared(prepared)] == ["aa", "bb"] * 70
     assert reader.read([]) == []
@@ -872,13 +883,13 @@ BAR[:2, 4:60, 6:26] = 1
 
 def test_squeezed_words_begin_where_they_did_and_stay_in_the_middle():
     for width, height in ((0.5, 1), (1, 0.5), (0.75, 0.75)):
-        squeezed = utils.squeeze(BAR, width, height)
+        squeezed = squeeze(BAR, width, height)
         assert squeezed.shape == BAR.shape and squeezed.dtype == np.float32 and not squeezed[2].any()
         columns, rows = squeezed[0, ..., 0].sum(axis=1), squeezed[0, ..., 0].sum(axis=0)
         assert np.average(np.arange(100), weights=columns) + 0.5 == pytest.approx(4 + 28 * width, abs=0.1)  # of 4 to 60
         assert np.average(np.arange(32), weights=rows) + 0.5 == pytest.approx(16, abs=0.05)
         assert columns.sum() == pytest.approx(56 * 20 * width * height, rel=0.02)
-    assert np.array_equal(utils.squeeze(BAR, 1, 1), BAR)
+    assert np.array_equal(squeeze(BAR, 1, 1), BAR)
 
 
 @pytest.mark.parametrize("sure, text, chance, looks", [
@@ -887,18 +898,18 @@ def test_squeezed_words_begin_where_they_did_and_stay_in_the_middle():
 def test_a_doubtful_word_is_looked_at_again_and_the_surest_look_counts(sure, text, chance, looks):
     for beam_width in (0, 10):
         network = Width(**dict(zip("abc", sure)))
-        reader = utils.Reader(network, SEED, beam_width=beam_width)
+        reader = Reader(network, SEED, beam_width=beam_width)
         assert reader.read_prepared(BAR) == [[(text, pytest.approx(chance))]] * 2 + [[("", 0)]]
         assert (network.seen, network.calls) == (looks, 1 + (looks > 2))  # the further looks go through it together
-        reader = utils.Reader(network, SEED, beam_width=beam_width, squeezes=())
+        reader = Reader(network, SEED, beam_width=beam_width, squeezes=())
         assert reader.read_prepared(BAR)[0] == [("a", pytest.approx(sure[0]))]
 
 
 def test_with_a_lexicon_the_look_of_the_best_score_counts():
-    reader = utils.Reader(Width(a=0.45, b=0.7, c=0.9), SEED)
-    reader.lexicon = ctc.Lexicon(["b"], SEED.characters, margin=1)
+    reader = Reader(Width(a=0.45, b=0.7, c=0.9), SEED)
+    reader.lexicon = Lexicon(["b"], SEED.characters, margin=1)
     assert reader.read_prepared(BAR)[0][0].text == "b"  # .7 of the lexicon is more than .9 / e
-    reader.lexicon = ctc.Lexicon(["b"], SEED.characters, margin=0.1)
+    reader.lexicon = Lexicon(["b"], SEED.characters, margin=0.1)
     assert reader.read_prepared(BAR)[0][0].text == "c"
 
 
@@ -909,10 +920,10 @@ def test_the_texts_of_all_looks_at_a_doubtful_word_stand_together():
     first = found([((1,), 0.5), ((2,), 0.4)], [((1,), 0.3), ((2,), 0.2)], [((), 0.1), ((3,), 0.05)])
     asked = []
     again = [found([((2,), 0.6), ((4, 4), 0.1)], [((), 0.3), ((3,), 0.2)]), found([((1,), 0.4), ((5,), 0.3)], [((6,), 0.01)])]
-    settled = utils.settle(first, lambda which: asked.append(which.tolist()) or again)
+    settled = settle(first, lambda which: asked.append(which.tolist()) or again)
     assert asked == [[1, 2]] and settled[0] == first[0]  # sure enough
     assert settled[1:] == found([((2,), 0.6), ((1,), 0.4)], [((), 0.3), ((3,), 0.2)])
-    assert utils.settle(first, lambda which: []) == first  # no further looks
+    assert settle(first, lambda which: []) == first  # no further looks
 
 
 class Known:
@@ -932,7 +943,7 @@ def test_further_looks_count_where_decoding_is_fitted():
     """The words are "aa"; a first look reads "bb", doubtfully, a second surely "aa" or "bb"."""
     alphabet, logits = Alphabet("ab0"), np.tile(np.log([[1e-9, .4, .45, .15], [1, 1e-30, 1e-30, 1e-30], [1e-9, .4, .45, .15]]),
                                                 (200, 1, 1))
-    by_one, right, wrong = (utils.fit_decoding(Known(alphabet, again), logits, ["aa"] * 200)["temperature"]
+    by_one, right, wrong = (fit_decoding(Known(alphabet, again), logits, ["aa"] * 200)["temperature"]
                             for again in (None, 1, 2))
     assert right > 5 and max(by_one, wrong) < 0.5  # surer where it is always right, less sure where always wrong
 
@@ -940,7 +951,7 @@ def test_further_looks_count_where_decoding_is_fitted():
 def test_confidence_is_the_string_probability_at_the_fitted_temperature():
     logits = np.log([[[.5, .3, .2], [.6, .3, .1]]])  # "a": .5 * .3 + .3 * .6 + .3 * .3 = .42, the rest less
     for temperature, expected in ((1, .42), (2, .42 ** .5), (9, .42 ** (1 / 9))):
-        reader = utils.Reader(Brightness(), Alphabet("ab"), {"temperature": temperature})
+        reader = Reader(Brightness(), Alphabet("ab"), {"temperature": temperature})
         [[reading]] = reader.readings(reader.search(logits))
         assert reading == ("a", pytest.approx(expected, rel=1e-4))
     reader.beam_width = 0  # greedy: the empty text, .3, to the power of 1/9
@@ -951,8 +962,8 @@ def test_with_a_lexicon_the_texts_share_the_confidence():
     logits = np.log([[[.5, .3, .2], [.6, .3, .1]]])
     # texts: "" .3, a .42, b .05 + .12 + .02 = .19, ab .03, ba .06; "b" is the lexicon's, others cost a factor of 1 / e
     weights = {"b": .19, "a": .42 / np.e, "": .3 / np.e, "ba": .06 / np.e, "ab": .03 / np.e}
-    reader = utils.Reader(Brightness(), Alphabet("ab"), {"lexicon_temperature": 2})
-    reader.lexicon = ctc.Lexicon(["b"], "ab", margin=1)
+    reader = Reader(Brightness(), Alphabet("ab"), {"lexicon_temperature": 2})
+    reader.lexicon = Lexicon(["b"], "ab", margin=1)
     total = sum(weight ** .5 for weight in weights.values())
     [readings] = reader.readings(reader.search(logits, 2), 2)
     assert readings == [("b", pytest.approx(.19 ** .5 / total, rel=1e-4)),
@@ -961,11 +972,11 @@ def test_with_a_lexicon_the_texts_share_the_confidence():
 
 def test_calibration_by_hand():
     # bins of a quarter: 0.1, 0.2 (one right of two), 0.6 (right), 0.9, 1.0 (one of two)
-    error, rows = utils.calibration([0.1, 0.2, 0.6, 0.9, 1.0], [True, False, True, True, False], bins=4)
+    error, rows = calibration([0.1, 0.2, 0.6, 0.9, 1.0], [True, False, True, True, False], bins=4)
     assert rows == [(2, pytest.approx(0.15), 0.5), (1, 0.6, 1.0), (2, pytest.approx(0.95), 0.5)]
     assert error == pytest.approx((2 * 0.35 + 1 * 0.4 + 2 * 0.45) / 5)
-    assert utils.calibration([0.5] * 4, [True, False] * 2)[0] == 0
-    assert np.isnan(utils.calibration([], [])[0])
+    assert calibration([0.5] * 4, [True, False] * 2)[0] == 0
+    assert np.isnan(calibration([], [])[0])
 
 
 def test_decoding_is_fitted_to_what_was_right():
@@ -981,12 +992,12 @@ def test_decoding_is_fitted_to_what_was_right():
             logits[k, 2 * i, right if wrong and i == 1 else other] += 8  # where it is wrong, the truth comes next
             logits[k, 2 * i + 1, 0] = 12
         logits[k, 2 * len(word):, 0] = 12
-    decoding = utils.fit_decoding(Known(alphabet), logits, words)
+    decoding = fit_decoding(Known(alphabet), logits, words)
     assert decoding["temperature"] < 0.5  # confidences of 0.9 become about 0.5
     assert decoding["lexicon_margin"] >= 4  # a wrong letter costs four nats
     right = {}
     for name, lexicon in (("free", None), ("lexicon", "en")):
-        reader = utils.Reader(Brightness(), alphabet, decoding, lexicon=lexicon)
+        reader = Reader(Brightness(), alphabet, decoding, lexicon=lexicon)
         readings = [best[0] for best in reader.readings(reader.search(logits))]
         right[name] = np.array([reading.text == word for reading, word in zip(readings, words)])
         if name == "free":
@@ -1004,7 +1015,7 @@ def test_a_word_outside_the_lexicon_counts_as_three(names, kept):
     logits[:, range(0, 8, 2), alphabet.encode("iqea")] = 12
     logits[:, 1::2, 0] = 12
     logits[:, 2, alphabet.encode("d")[0]] = 9  # 3 nats behind the q
-    reader = utils.Reader(Brightness(), alphabet, utils.fit_decoding(Known(alphabet), logits, words), lexicon="en")
+    reader = Reader(Brightness(), alphabet, fit_decoding(Known(alphabet), logits, words), lexicon="en")
     assert {best[0].text for best in reader.readings(reader.search(logits))} == {"iqea" if kept else "idea"}
 
 
@@ -1015,20 +1026,20 @@ def test_an_alphabet_that_cannot_write_english_gets_its_temperature_only():
     for k, text in enumerate(texts):
         logits[k, 1::2, 0] = 9
         logits[k, [0, 2, 4], alphabet.encode(text)] = 9
-    decoding = utils.fit_decoding(Known(alphabet), logits, texts)
-    assert {**decoding, "temperature": 1.0} == utils.DECODING and decoding["temperature"] > 2  # all were right
-    assert utils.fit_decoding(Known(alphabet), logits[:99], texts[:99]) is None
-    assert utils.fit_decoding(Known(alphabet), logits, [text[0] for text in texts]) is None  # words of one letter
+    decoding = fit_decoding(Known(alphabet), logits, texts)
+    assert {**decoding, "temperature": 1.0} == DECODING and decoding["temperature"] > 2  # all were right
+    assert fit_decoding(Known(alphabet), logits[:99], texts[:99]) is None
+    assert fit_decoding(Known(alphabet), logits, [text[0] for text in texts]) is None  # words of one letter
 
 
 def test_a_lexicon_that_cannot_be_read_is_named(tmp_path):
     alphabet = Alphabet("seed")
     with pytest.raises(UserError, match="--lexicon none: no such file; give one with a word a line, or en"):
-        utils.load_lexicon("none", alphabet, utils.DECODING)
+        load_lexicon("none", alphabet, DECODING)
     for content in (b"", b"# only a remark\n", b"\xff\xfe\x00", b"one two three\n"):
         (tmp_path / "words.txt").write_bytes(content)
         with pytest.raises(UserError, match="words.txt: "):
-            utils.load_lexicon(tmp_path / "words.txt", alphabet, utils.DECODING)
+            load_lexicon(tmp_path / "words.txt", alphabet, DECODING)
     (tmp_path / "words.txt").write_text("board 3\nflipchart")
-    lexicon = utils.load_lexicon(str(tmp_path / "words.txt"), alphabet, {"lexicon_weight": 0.25, "lexicon_margin": 4})
+    lexicon = load_lexicon(str(tmp_path / "words.txt"), alphabet, {"lexicon_weight": 0.25, "lexicon_margin": 4})
     assert (len(lexicon), lexicon.weight, lexicon.margin) == (2, 0.25, 4)

@@ -1,0 +1,178 @@
+"""Lists of labelled word images: folders with a labels.csv or labels.tsv, file names, mjsynth's listings.
+
+    >>> words = read_folder("imgs/words")
+    >>> words.path(0), words.text(0)
+"""
+import array
+import csv
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from command import UserError
+
+
+class WordList:
+    """Labelled word images, packed so that mjsynth's 8.9 million fit into 500 MB and load in seconds.
+
+    Each different folder and text is kept once; a word is a few integers that point to them.
+
+    words.path(i), words.text(i): word i's file and exact text.
+    words.texts: list of the different texts; words.text_ids: int32 [N] into it.
+    words.groups: int32 [N], equal for words of one writer or form; -1 where neither is known.
+    words.splits: list of the splits' names; words.split_ids: int32 [N] into it; -1 where none is given.
+    words.columns, words.cells(i): what names word i in a table.
+    """
+    columns = ("file",)
+
+    def __init__(self, root, rows):
+        """`rows`: (file name relative to `root`, text, group or "", split or "") a word, all str."""
+        self.root = str(root)
+        folders, texts, groups, splits = {}, {}, {"": -1}, {"": -1}
+        folder_ids, text_ids, group_ids, split_ids = (array.array("i") for _ in range(4))
+        names, ends = bytearray(), array.array("q")
+        for name, text, group, split in rows:
+            folder, slash, base = name.rpartition("/")
+            folder_ids.append(folders.setdefault(folder or slash, len(folders)))
+            names += os.fsencode(base)
+            ends.append(len(names))
+            text_ids.append(texts.setdefault(text, len(texts)))
+            group_ids.append(groups.setdefault(group, len(groups) - 1))
+            split_ids.append(splits.setdefault(split, len(splits) - 1))
+        self.folders, self.texts, self.splits = list(folders), list(texts), list(splits)[1:]
+        self._names, self._ends = bytes(names), np.frombuffer(ends, np.int64)
+        self.folder_ids, self.text_ids, self.groups, self.split_ids = (
+            np.frombuffer(ids, np.int32) for ids in (folder_ids, text_ids, group_ids, split_ids))
+
+    def __len__(self):
+        return len(self._ends)
+
+    def name(self, i):
+        """Word i's file name relative to the root."""
+        base = os.fsdecode(self._names[self._ends[i - 1] if i else 0:self._ends[i]])
+        folder = self.folders[self.folder_ids[i]]
+        return f"{folder.rstrip('/')}/{base}" if folder else base
+
+    def cells(self, i):
+        return [self.name(i)]
+
+    def path(self, i):
+        return os.path.join(self.root, self.name(i))
+
+    def text(self, i):
+        return self.texts[self.text_ids[i]]
+
+    def missing(self):
+        """bool [N]: which files are not there. Lists each folder once instead of asking for each file."""
+        absent = np.zeros(len(self), bool)
+        order = np.argsort(self.folder_ids, kind="stable")
+        firsts = np.searchsorted(self.folder_ids[order], np.arange(len(self.folders) + 1))
+        for folder, first, last in zip(self.folders, firsts, firsts[1:]):
+            try:
+                present = set(os.listdir(os.fsencode(os.path.join(self.root, folder))))
+            except OSError:
+                present = ()
+            for i in order[first:last].tolist():
+                start = self._ends[i - 1] if i else 0
+                absent[i] = self._names[start:self._ends[i]] not in present
+        return absent
+
+
+def join(lists):
+    """One WordList of several. Writers of different folders are different; a folder given twice keeps its words' groups,
+    so that no split puts a word here and its copy there."""
+    if len(lists) == 1:
+        return lists[0]
+    roots = [os.path.realpath(words.root) for words in lists]
+
+    def rows():
+        for words, root in zip(lists, roots):
+            for i in range(len(words)):
+                group = words.groups[i] if words.groups[i] >= 0 else f"word {i}" if roots.count(root) > 1 else ""
+                split = words.splits[words.split_ids[i]] if words.split_ids[i] >= 0 else ""
+                name = os.path.join(root, words.name(i)).replace(os.sep, "/")
+                yield name, words.text(i), f"{roots.index(root)}: {group}" if group != "" else "", split
+
+    return WordList("", rows())
+
+
+VALID_NAMES = ("valid", "val", "validation", "test")  # splits to score on, the first there is
+
+
+def text_of_name(name):
+    """The label in a file name of mjsynth's or the 2018 kind: "12/3/45_Word_678.jpg", "_word_id.png" -> "word"."""
+    parts = name.rpartition("/")[2].split("_")
+    return parts[1] if len(parts) > 2 else ""
+
+
+def form_of_name(name):
+    """The IAM form in a file name such as "_word_a01-000u-00-00.png", a01-000u: words of one writer; else ""."""
+    match = re.search(r"_([a-z]\d\d-\d{3}[a-z]?)-\d\d-\d\d\b", name)
+    return match[1] if match else ""
+
+
+def read_listings(root, **listings):
+    """The WordList of mjsynth's annotation files, `read_listings(root, train="annotation_train.txt", valid=...)`.
+
+    A line a word, "./12/3/45_Word_678.jpg 678"; the names of the arguments become the words' split.
+    """
+    return WordList(root, (row for split, name in listings.items() for row in _listing_rows(Path(root) / name, split)))
+
+
+def _listing_rows(path, split):
+    try:
+        with open(path, encoding="utf8", errors="surrogateescape") as lines:
+            for line in lines:
+                name, _, number = line.rstrip().removeprefix("./").rpartition(" ")
+                name = name or number  # a name alone will do
+                if name:
+                    yield name, text_of_name(name), "", split
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; name a listing such as annotation_train.txt") from None
+
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+
+
+def image_names(folder):
+    """Names of the images in `folder` and below it, relative to it, sorted."""
+    names = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        prefix = os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
+        names += [prefix.removeprefix("./") + name for name in files
+                  if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
+    return sorted(names)
+
+
+def read_folder(root):
+    """The WordList of a folder: of its labels.csv or labels.tsv if it has one, else of its `_text_id.png` names.
+
+    The table's columns: `file` (or `word_id`, a name without suffix), `text`, optionally `split`, `writer`, `form`.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise UserError(f"{root}: no such folder")
+    for table, dialect in (("labels.csv", {}), ("labels.tsv", dict(delimiter="\t", quoting=csv.QUOTE_NONE))):
+        if (root / table).is_file():
+            with open(root / table, encoding="utf-8-sig", newline="") as lines:  # -sig: as Excel saves it, too
+                return WordList(root, _table_rows(root / table, csv.DictReader(lines, **dialect)))
+    words = WordList(root, ((name, text_of_name(name), form_of_name(name), "") for name in image_names(root)))
+    if not len(words):
+        raise UserError(f"{root}: neither labels.csv, labels.tsv nor an image in it")
+    return words
+
+
+def _table_rows(table, rows):
+    try:
+        columns = rows.fieldnames or ()
+        if "text" not in columns or not {"file", "word_id"} & set(columns):
+            raise UserError(f"{table}: its first line must name the columns file (or word_id) and text")
+        named = {} if "file" in columns else {os.path.splitext(name)[0]: name for name in image_names(table.parent)}
+        for row in rows:
+            name = row["file"] if "file" in columns else named.get(row["word_id"], row["word_id"])
+            yield name or "", row["text"] or "", row.get("writer") or row.get("form") or "", row.get("split") or ""
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{table}: {error}; save it as plain CSV in UTF-8") from None

@@ -1,0 +1,63 @@
+"""How well words are read: edit distance, word accuracy, and how true confidences are."""
+import numpy as np
+from rapidfuzz.distance import Levenshtein
+
+
+def letters_and_digits(text):
+    """What is scored by default: lower case, letters and digits only, as the field and the 2018 repository do."""
+    return "".join(character for character in text.lower() if character.isalnum())
+
+
+def worth_scoring(pairs):
+    """Of (prediction, truth) pairs of `letters_and_digits`, which to score: bool a pair, with two or more in the truth.
+
+    Where no truth has two, as in single digits, those with one.
+    """
+    least = 2 if any(len(truth) > 1 for _, truth in pairs) else 1
+    return [len(truth) >= least for _, truth in pairs]
+
+
+def has_doubled(text):
+    """Whether two neighbouring characters are equal, as in "letter": what CTC needs a blank for."""
+    return any(a == b for a, b in zip(text, text[1:]))
+
+
+def score(predictions, truths):
+    """Metrics of predicted against true texts, two lists of str of the same length. Returns a dict:
+
+    words; mean_edit_distance: Levenshtein distance a word; normalised_edit_distance: mean of distance / length of
+    the truth; cer: sum of distances / sum of lengths; word_accuracy: part read without any error; and the same with
+    `doubled_` before it, over words with doubled letters. NaN where there is no word.
+    """
+    doubled = [has_doubled(truth) for truth in truths]
+    pairs = list(zip(predictions, truths, strict=True))
+    return {**_score(pairs), **{f"doubled_{name}": value for name, value in
+                                _score([pair for pair, twice in zip(pairs, doubled) if twice]).items()}}
+
+
+def _score(pairs):
+    distances = np.array([Levenshtein.distance(*pair) for pair in pairs], float)
+    lengths = np.array([max(len(truth), 1) for _, truth in pairs], float)
+    mean = np.mean if pairs else lambda values: np.nan
+    return {
+        "words": len(pairs),
+        "mean_edit_distance": float(mean(distances)),
+        "normalised_edit_distance": float(mean(distances / lengths)),
+        "cer": float(distances.sum() / lengths.sum()) if pairs else float("nan"),
+        "word_accuracy": float(mean(distances == 0)),
+    }
+
+
+def calibration(confidences, correct, bins=15):
+    """How far confidences are from how often they are right, over `bins` equally wide bins of 0 to 1 (Guo et al., 2017).
+
+    confidences: float [N] in 0..1; correct: bool [N]. Returns the expected calibration error, the mean over words of
+    |accuracy - mean confidence| of their bin (NaN without words), and the bins with words: rows (words, mean confidence,
+    accuracy).
+    """
+    confidences, correct = np.asarray(confidences, float), np.asarray(correct, bool)
+    place = np.minimum((confidences * bins).astype(int), bins - 1)
+    rows = [(int(part.sum()), float(confidences[part].mean()), float(correct[part].mean()))
+            for part in (place == k for k in range(bins)) if part.any()]
+    error = sum(words * abs(accuracy - confidence) for words, confidence, accuracy in rows)
+    return error / len(confidences) if rows else float("nan"), rows
