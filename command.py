@@ -1,38 +1,25 @@
 """What every script does on the command line and with files: options, one-line errors, files that appear whole or not at all.
 
-    >>> import command
-    >>> if __name__ == "__main__":
-    ...     command.run(main)
+    import command
+    import_later = command.later("utils")  # a module that is slow to load: loaded when it is first used
+
+    if __name__ == "__main__":
+        command.run(main)
 """
 import argparse
 import contextlib
 import csv
+import importlib.util
 import json
 import os
 import sys
 from pathlib import Path
 
 
+# --- Errors -----------------------------------------------------------------------------------------------------
+
 class UserError(Exception):
     """Something the user can mend. Its text is one line: what is wrong, and what to do about it."""
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse's parser with one-line errors; shows a script's docstring as its help."""
-
-    def __init__(self, description):
-        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-
-    def error(self, message):
-        raise UserError(f"{message}; --help lists the options")
-
-
-def new_picture(path, overwrite):
-    """UserError unless `path` may become a new picture; None, for no picture, may."""
-    if path and path.suffix.lower() not in (".png", ".jpg", ".jpeg", ".webp"):
-        raise UserError(f"{path}: name a picture that ends in .png, .jpg or .webp")
-    if path and path.exists() and not overwrite:
-        raise UserError(f"{path}: is there already; --overwrite replaces it")
 
 
 def run(main):
@@ -57,6 +44,89 @@ def _complain(message, status):
     return status
 
 
+def later(name):
+    """The module `name`, loaded when it is first used, so that --help and wrong options answer at once.
+
+    (importlib.util.LazyLoader; a module that is loaded already is returned as it is.)
+    """
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.find_spec(name)
+    spec.loader = importlib.util.LazyLoader(spec.loader)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# --- Options ----------------------------------------------------------------------------------------------------
+
+class Parser(argparse.ArgumentParser):
+    """argparse's parser with one-line errors; shows a script's docstring as its help."""
+
+    def __init__(self, description):
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+
+    def error(self, message):
+        raise UserError(f"{message}; --help lists the options")
+
+
+def whole(least, most=2 ** 31 - 1):
+    """An argparse type: a whole number from `least` to `most`."""
+    return _number(int, "a whole number", least, most)
+
+
+def number(least, most):
+    """An argparse type: a number from `least` to `most`."""
+    return _number(float, "a number", least, most)
+
+
+def _number(kind, name, least, most):
+    def parse(text):
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value <= most:  # not a number compares as false
+            raise argparse.ArgumentTypeError(f"{text}: must be {name} from {least} to {most}")
+        return value
+    return parse
+
+
+# --- Files ------------------------------------------------------------------------------------------------------
+
+PICTURES = ".png", ".jpg", ".jpeg", ".webp"
+
+
+def new_file(path, overwrite):
+    """UserError if something is at `path` already and may not be replaced; None, for no file, is fine."""
+    if path and os.path.lexists(path) and not overwrite:
+        raise UserError(f"{path}: is there already; --overwrite replaces it")
+
+
+def new_picture(path, overwrite):
+    """`new_file` for a picture, whose name must say its format."""
+    if path and path.suffix.lower() not in PICTURES:
+        raise UserError(f"{path}: name a picture that ends in {', '.join(PICTURES)}")
+    new_file(path, overwrite)
+
+
+@contextlib.contextmanager
+def locked(folder):
+    """Keeps `folder` for this process; UserError if another one works in it. The lock goes with the process, however it ends."""
+    import filelock
+    folder = Path(folder)
+    lock = filelock.FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise UserError(f"{folder}: another run works in it; wait for that, or name another folder") from None
+    try:
+        yield
+    finally:
+        (folder / ".lock").unlink(missing_ok=True)  # while it is held: filelock refuses a file that is gone
+        lock.release()
+
+
 @contextlib.contextmanager
 def written_whole(path):
     """A path beside `path` to write to; it takes the name `path` at the end, and is removed if anything fails.
@@ -79,5 +149,6 @@ def write_csv(path, rows):
 
 
 def write_json(path, content):
+    """Write what JSON can hold to a file, UTF-8, whole."""
     with written_whole(path) as beside:
         beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
