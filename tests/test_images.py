@@ -1,0 +1,240 @@
+"""words/images.py against files written by other libraries, and words drawn here."""
+import os
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from samples import draw, write, write_images
+from words.images import prepare, random_placement, random_stroke, read_image, write_image
+
+SIZE = (100, 32)  # width, height
+
+GREY = np.arange(240, dtype=np.uint8).reshape(12, 20)
+COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
+ALPHA = np.dstack([COLOUR, GREY])
+
+
+def test_photos_are_turned_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was turned: rotate by 90 degrees clockwise to see it upright
+    Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), np.rot90(GREY, -1))
+
+
+@pytest.mark.parametrize("pixels, name", [
+    (GREY, "a.png"), (COLOUR, "a.png"), (ALPHA, "a.png"), (COLOUR[..., [0, 2]], "a.png"), (GREY, "a.bmp"),
+    (GREY * np.uint16(273), "a.png"), (GREY * np.uint16(273), "a.tif"), (COLOUR, "a.webp"), (ALPHA, "a.webp")])
+def test_lossless_images_are_read_as_they_were_written(tmp_path, pixels, name):
+    Image.fromarray(pixels).save(tmp_path / name, **({"lossless": True, "exact": True} if name == "a.webp" else {}))
+    read = read_image(tmp_path / name)
+    assert read.dtype == pixels.dtype
+    np.testing.assert_array_equal(read, pixels)
+
+
+@pytest.mark.parametrize("pixels, name", [(GREY, "a.jpg"), (COLOUR, "a.jpg"), (COLOUR, "a.webp")])
+def test_lossy_images_are_read_nearly_as_they_were_written(tmp_path, pixels, name):
+    pixels = cv2.resize(pixels, (80, 48))
+    Image.fromarray(pixels).save(tmp_path / name, quality=95)
+    read = read_image(tmp_path / name)
+    assert read.dtype == np.uint8 and read.shape == pixels.shape
+    assert np.abs(read.astype(int) - pixels).mean() < 6
+
+
+def test_palettes_become_colours_and_keep_their_see_through_entry(tmp_path):
+    image = Image.new("P", (2, 2))
+    image.putpalette([255, 0, 0, 0, 0, 255, 0, 255, 0])
+    image.putdata([0, 1, 1, 2])
+    image.save(tmp_path / "plain.png")
+    image.save(tmp_path / "clear.png", transparency=0)
+    colours = [[[255, 0, 0], [0, 0, 255]], [[0, 0, 255], [0, 255, 0]]]
+    assert read_image(tmp_path / "plain.png").tolist() == colours
+    read = read_image(tmp_path / "clear.png")
+    assert read[..., 3].tolist() == [[0, 255], [255, 255]] and read[..., :3].tolist() == colours
+
+
+def test_1_bit_images_are_black_and_white(tmp_path):
+    Image.fromarray(GREY > 99).save(tmp_path / "a.png")
+    read = read_image(tmp_path / "a.png")
+    assert read.dtype == np.uint8 and (read == np.where(GREY > 99, 255, 0)[..., np.newaxis]).all()
+
+
+def test_files_that_are_no_image_are_refused_with_a_short_reason(tmp_path):
+    write_images(tmp_path, "whole.png", "whole.jpg")
+    for name in ("whole.png", "whole.jpg"):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name.replace("whole", "half")).write_bytes(content[:len(content) // 2])
+    write(tmp_path / "empty.png", "")
+    write(tmp_path / "text.png", "This is no picture.\n" * 20)
+    damaged = "not a readable image"
+    for name, reason in (("none.png", "no such file"), ("empty.png", "empty"), ("text.png", damaged),
+                         ("half.png", damaged), ("half.jpg", damaged), ("", damaged)):
+        with pytest.raises(ValueError, match=reason) as refusal:
+            read_image(tmp_path / name)
+        assert len(str(refusal.value)) < 60 and "\n" not in str(refusal.value)
+
+
+def assert_network_input(image, size=SIZE):
+    assert image.shape == (*size, 1) and image.dtype == np.float32 and image.flags.c_contiguous
+    assert np.isfinite(image).all() and image.min() >= -1 and image.max() <= 1
+
+
+SHAPES = [(1, 1), (1, 2), (2, 1), (1, 5000), (5000, 1), (32, 100), (37, 211), (300, 7),
+          (64, 64, 1), (40, 90, 2), (9, 90, 3), (40, 9, 4), (1, 1, 4)]
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, bool, np.float32, np.float64])
+def test_any_image_becomes_what_the_network_takes(dtype):
+    rng = np.random.default_rng(0)
+    for shape in SHAPES:
+        pixels = rng.integers(0, 2 if dtype is bool else 65536, shape).astype(dtype)
+        if dtype in (np.float32, np.float64):
+            pixels = pixels / dtype(999)
+            pixels[rng.random(shape) < 0.1] = np.nan
+        before = pixels.copy()
+        assert_network_input(prepare(pixels))
+        assert_network_input(prepare(pixels, rng=rng))
+        assert_network_input(prepare(pixels, (128, 48), rng), (128, 48))
+        np.testing.assert_array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, bool])
+def test_one_flat_shade_has_no_ink(dtype):
+    for level in (0, 1, 128, 255):
+        assert not prepare(np.full((30, 80), level, dtype)).any()
+
+
+def test_the_grain_of_blank_paper_is_not_taken_for_ink():
+    grain = np.random.default_rng(0).integers(240, 243, (60, 220), np.uint8)
+    assert prepare(grain).max() < 0.2
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (5,), (), (5, 5, 5), (5, 5, 0), (1, 5, 5, 3)])
+def test_what_is_no_image_is_refused(shape):
+    with pytest.raises(ValueError, match="shape"):
+        prepare(np.zeros(shape, np.uint8))
+
+
+def test_20_megapixels_show_the_same_word():
+    pixels, _ = draw()
+    large = cv2.resize(pixels, (220 * 38, 60 * 38), interpolation=cv2.INTER_CUBIC)
+    assert large.size > 19e6
+    assert np.abs(prepare(large) - prepare(pixels)).mean() < 0.01
+
+
+def test_ink_is_bright_and_paper_dark_whatever_the_polarity():
+    pixels, strokes = draw()
+    image = prepare(pixels)
+    place = prepare(np.where(strokes, 0, 255).astype(np.uint8))
+    assert image[place > 0.9].mean() > 0.9 and image[place < 0.1].mean() < 0.03
+    assert np.abs(image - prepare(255 - pixels)).mean() < 0.005
+
+
+@pytest.mark.parametrize("paper, ink", [(255, 0), (225, 60), (160, 110), (90, 200), (20, 60)])
+def test_shade_of_paper_and_pen_makes_no_difference(paper, ink):
+    image = prepare(draw(paper=paper, ink=ink, noise=0)[0])
+    assert np.abs(image - prepare(draw(paper=255, ink=0, noise=0)[0])).mean() < 0.02
+
+
+@pytest.mark.parametrize("paper", [250, 235, 215])
+def test_white_patches_in_the_background_as_iam_has_them_change_little(paper):
+    pixels, strokes = draw(paper=paper, ink=80)
+    free = cv2.dilate(strokes.astype(np.uint8), np.ones((9, 9))) == 0
+    half, left, around = (np.zeros_like(strokes) for _ in range(3))
+    half[:30], left[:, :70], around[:] = True, True, True
+    for patch in (half, left, around):
+        assert np.abs(prepare(np.where(patch & free, 255, pixels)) - prepare(pixels)).mean() < 0.05
+
+
+def test_what_differs_from_the_paper_the_other_way_is_seen_but_not_as_ink():
+    pixels = np.full((32, 184), 130, np.uint8)
+    for left, level in ((10, 30), (46, 30), (82, 230), (118, 160), (154, 180)):  # ink, ink, far lighter, a little, more
+        pixels[8:24, left:left + 16] = level
+    image = prepare(pixels)[..., 0]  # at half the size, 4 px to the right and 8 px lower
+    assert image[11:15, 14:18] == pytest.approx(1, abs=0.02) and not image[37:42].any() and not image[:, :8].any()
+    assert image[47:51, 14:18] == pytest.approx(-1 + 1 / 3, abs=0.02)  # as far from the paper as the ink, less a third
+    assert image[65:69, 14:18] == pytest.approx(0, abs=0.02)  # 0.3 of the ink's contrast is paper's still
+    assert image[83:87, 14:18] == pytest.approx(-0.5 + 1 / 3, abs=0.02)
+
+
+def test_the_kind_of_array_makes_no_difference():
+    grey = draw(paper=255, ink=0, noise=0)[0]
+    expected = prepare(grey)
+    opaque, black = np.full_like(grey, 255), np.zeros_like(grey)
+    for same in (grey[..., np.newaxis], np.asfortranarray(grey), np.repeat(grey, 2, axis=1)[:, ::2],
+                 np.dstack([grey] * 3), np.dstack([grey, grey, grey, opaque]), np.dstack([grey, opaque]),
+                 grey.astype(np.uint16) * 257, grey.astype(np.int32), grey.astype(np.float32) / 255,
+                 np.dstack([black, black, black, 255 - grey]),  # ink by its alpha alone: see-through is paper
+                 np.dstack([black, 255 - grey])):
+        np.testing.assert_allclose(prepare(same), expected, atol=0.02)
+    np.testing.assert_allclose(prepare(grey > 127), prepare(np.uint8(255) * (grey > 127)), atol=1e-6)
+
+
+def test_colours_are_in_rgb_order():
+    pixels = np.full((32, 100, 3), 255, np.uint8)
+    pixels[4:28, 20:28], pixels[4:28, 60:68] = (255, 0, 0), (0, 0, 255)  # a red stroke, then a blue one: darker
+    image = prepare(pixels)
+    assert image[58:62, 8:24].min() > 0.95
+    assert image[23:27, 8:24].mean() == pytest.approx((255 - 76) / (255 - 29), abs=0.03)
+
+
+@pytest.mark.parametrize("shape", [(40, 100), (40, 200), (90, 90), (24, 40)])
+def test_a_square_stays_a_square_as_large_as_fits_and_starts_at_the_left_margin(shape):
+    height, width = shape
+    pixels, side = np.full(shape, 255, np.uint8), min(shape) // 2
+    top = (height - side) // 2
+    pixels[top:top + side, :side] = 0
+    ink = prepare(pixels)[..., 0] > 0.5
+    columns, lines = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
+    expected = side * min(92 / width, 28 / height)  # of 100 x 32, 4 and 2 are free on either side
+    assert len(columns) == pytest.approx(expected, abs=1) and len(lines) == pytest.approx(expected, abs=1)
+    assert columns[0] == 4 and (lines[0] + lines[-1]) / 2 == pytest.approx((SIZE[1] - 1) / 2, abs=1)
+
+
+def test_augmentation_depends_on_its_generator_alone():
+    pixels, _ = draw()
+    plain = prepare(pixels)
+    first, again, other = (prepare(pixels, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(first - other).mean() > 0.02 and np.abs(first - plain).mean() > 0.02
+
+
+def test_augmentation_neither_rubs_a_thin_pen_out_nor_fills_the_image():
+    pixels = cv2.putText(np.full((60, 220), 230, np.uint8), "thin", (10, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 60, 1)
+    plain = prepare(pixels)
+    for seed in range(100):
+        image = prepare(pixels, rng=np.random.default_rng(seed))
+        assert_network_input(image)
+        assert image.max() > 0.3 * plain.max() and image.mean() < 0.4
+
+
+def test_pens_become_thicker_and_thinner_but_a_stroke_of_one_pixel_stays():
+    canvas = np.zeros((64, 200), np.uint8)
+    canvas[20, 30:170] = 255
+    inks = []
+    for seed in range(60):
+        drawn = random_stroke(canvas.copy(), np.random.default_rng(seed))
+        assert drawn[20, 40:160].min() >= 70 and drawn.dtype == np.uint8
+        inks.append(drawn.sum() / canvas.sum())
+    assert min(inks) < 0.9 and max(inks) > 1.5 and inks.count(1) > 30
+
+
+@pytest.mark.parametrize("shape", [(30, 100), (60, 60), (20, 300), (1, 1), (100, 10)])
+def test_augmentation_keeps_the_whole_word_in_the_box(shape):
+    corners = np.array([[0, shape[1], 0, shape[1]], [0, 0, shape[0], shape[0]], [1, 1, 1, 1]])
+    linears = []
+    for seed in range(100):
+        matrix = random_placement(shape, (200, 64), np.random.default_rng(seed))
+        x, y = matrix @ corners
+        assert x.min() > -1e-6 and x.max() < 200 + 1e-6 and y.min() > -1e-6 and y.max() < 64 + 1e-6
+        linears.append(matrix[:, :2] / np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+    assert np.std(linears, axis=0).min() > 0.02  # slant, rotation and stretch all vary
+
+
+@pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
+def test_a_written_picture_reads_back(tmp_path, pixels):
+    write_image(tmp_path / "a.png", pixels)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
+    assert os.listdir(tmp_path) == ["a.png"]
