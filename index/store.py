@@ -1,0 +1,276 @@
+"""The SQLite file behind an index: photos, their files, words, and which strings stand where.
+
+    >>> store = Store("photos.index")
+    >>> store.add(photo, words)
+    >>> store.places([store.string("budget")])
+
+All SQL is here, and nothing is scored here: another database needs the methods of `Store` alone. One file, in SQLite's WAL
+mode: readers and a writer do not wait for each other, and a transaction is there whole or not at all, however the process
+ends. Each thread has a connection of its own.
+
+What a photo is: its content (`hash`), under one file name or several. A word's number is its photo's number * 65,536 + its
+place in reading order.
+"""
+import contextlib
+import os
+import sqlite3
+import threading
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from command import UserError
+
+APPLICATION = 0x43524E4E  # SQLite's application_id of our files: "CRNN"
+VERSION = 1  # of the schema, SQLite's user_version
+PLACES = 1 << 16  # word numbers a photo
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS photos (                 -- what is known of a photo's content
+    id INTEGER PRIMARY KEY,
+    hash BLOB NOT NULL UNIQUE,
+    width INTEGER NOT NULL, height INTEGER NOT NULL,  -- of the upright photo as it was read, 0 if it was not
+    orientation INTEGER NOT NULL,     -- the EXIF orientation it was read with
+    taken TEXT,                       -- EXIF's date, as 2026-11-25T17:00:00
+    error TEXT NOT NULL);             -- why it could not be read, or empty
+CREATE TABLE IF NOT EXISTS files (                  -- where photos are
+    path BLOB PRIMARY KEY,            -- any bytes; from the index's folder, if it is in there
+    photo INTEGER NOT NULL REFERENCES photos,
+    size INTEGER NOT NULL, modified INTEGER NOT NULL,  -- bytes; nanoseconds, compared with the file's and nothing else
+    orientation INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS files_photo ON files (photo);
+CREATE TABLE IF NOT EXISTS words (
+    id INTEGER PRIMARY KEY,           -- photo * 65536 + place in reading order
+    line INTEGER NOT NULL,
+    polygon BLOB NOT NULL,            -- x and y of four corners, int16
+    texts TEXT NOT NULL,              -- the likeliest ones, best first, a line each
+    confidences BLOB NOT NULL,        -- of each text, a byte, 255 is certain
+    posterior BLOB NOT NULL);         -- see index/posteriors.py
+CREATE TABLE IF NOT EXISTS strings (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);  -- folded texts and their tokens, each once
+CREATE TABLE IF NOT EXISTS postings (               -- which words may be which strings
+    string INTEGER NOT NULL, word INTEGER NOT NULL,
+    chance INTEGER NOT NULL,          -- that it is this string, in parts of 255
+    rest INTEGER NOT NULL,            -- that it is none of the word's strings, in parts of 255, rounded up
+    PRIMARY KEY (string, word)) WITHOUT ROWID;
+INSERT OR IGNORE INTO meta VALUES ('letters', ''), ('changes', 0);
+"""
+
+
+class Store:
+    """An index file. With `create`, one that is not there is made; else it is opened for reading alone.
+
+    UserError, one line: no such file, no index, damaged, of a newer version, or not to be written to.
+    """
+
+    def __init__(self, path, create=False):
+        self.path, self.writable = Path(path), create
+        self._local = threading.local()
+        self._opened = []  # connections, to be closed together
+        if not create and not self.path.is_file():
+            raise UserError(f"{path}: no such index; `python search.py index PHOTOS` makes one")
+        with self._errors():
+            self._migrate()
+
+    # --- Connections ------------------------------------------------------------------------------------------
+
+    @property
+    def _db(self):
+        if not hasattr(self._local, "connection"):
+            self._local.connection = self._connect()
+        return self._local.connection
+
+    def _connect(self):
+        if self.writable:
+            connection = sqlite3.connect(self.path, timeout=60, isolation_level=None, check_same_thread=False)
+        else:
+            # Where nothing can be written, SQLite must be told that nothing changes, as it cannot keep its own notes there
+            fixed = "" if os.access(self.path.parent, os.W_OK) and os.access(self.path, os.W_OK) else "&immutable=1"
+            uri = f"file:{quote(os.fsencode(self.path.absolute()))}?mode=ro{fixed}"
+            connection = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None, check_same_thread=False)
+        self._opened.append(connection)
+        connection.execute("PRAGMA mmap_size = 1073741824")
+        return connection
+
+    def close(self):
+        for connection in self._opened:
+            connection.close()
+
+    @contextlib.contextmanager
+    def _errors(self):
+        """SQLite's errors in one line that says what to do."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            reason = {sqlite3.SQLITE_FULL: "the disk is full; make room and run the same command again",
+                      sqlite3.SQLITE_READONLY: "cannot be written to; name another index with --index",
+                      sqlite3.SQLITE_CANTOPEN: "cannot be opened; check the folder and its permissions",
+                      sqlite3.SQLITE_BUSY: "another run has been writing for a minute; try again when it is done"}
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            raise UserError(f"{self.path}: {reason.get(code, error)}") from None
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"{self.path}: not an index, or a damaged one ({error}); move it away and index again") from None
+
+    @contextlib.contextmanager
+    def _transaction(self):
+        with self._errors():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _migrate(self):
+        """Make the schema in a new file; refuse what is no index of ours, or of a version that is not known here."""
+        application, = self._db.execute("PRAGMA application_id").fetchone()
+        version, = self._db.execute("PRAGMA user_version").fetchone()
+        tables, = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if application == APPLICATION and version > VERSION:
+            raise UserError(f"{self.path}: an index of version {version}, this program knows up to {VERSION}; update it")
+        if application != APPLICATION and (tables or not self.writable):
+            raise UserError(f"{self.path}: not an index of photos; name another file with --index")
+        if not self.writable:
+            return
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        if application != APPLICATION:  # another run may do the same at the same time
+            self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION}; "
+                                   f"PRAGMA user_version = {VERSION}; COMMIT")
+
+    # --- Writing ----------------------------------------------------------------------------------------------
+
+    def learn(self, letters):
+        """Add letters that the index lacks behind those it has, str, and return all."""
+        with self._transaction() as db:
+            known = self._meta("letters")
+            known += "".join(letter for letter in dict.fromkeys(letters) if letter not in known)
+            db.execute("UPDATE meta SET value = ? WHERE name = 'letters'", (known,))
+        return known
+
+    def add(self, photo, words, replace=False):
+        """Add a photo's content with its words, in reading order; its number. One that is there already stays as it is,
+        but is replaced with `replace` if it had an error.
+
+        photo: dict of hash, width, height, orientation, taken and error, see SCHEMA. words: list of dict of line, polygon
+        (float [4, 2]), texts, confidences (of each text, 0..1), posterior and strings: (string, chance, rest), see SCHEMA.
+        """
+        with self._transaction() as db:
+            known = db.execute("SELECT id, error FROM photos WHERE hash = ?", (photo["hash"],)).fetchone()
+            if known and not (replace and known[1]):
+                return known[0]
+            number = known[0] if known else db.execute("SELECT ifnull(max(id), 0) + 1 FROM photos").fetchone()[0]
+            db.execute("INSERT OR REPLACE INTO photos VALUES (?, :hash, :width, :height, :orientation, :taken, :error)"
+                       .replace("?", str(number)), photo)
+            rows, postings = [], []
+            for place, word in enumerate(words[:PLACES]):
+                identity = number * PLACES + place
+                corners = np.clip(np.round(word["polygon"]), -32768, 32767).astype("<i2").tobytes()
+                confidences = bytes(round(255 * confidence) for confidence in word["confidences"])
+                rows.append((identity, word["line"], corners, "\n".join(word["texts"]), confidences, word["posterior"]))
+                postings += [(string, identity, chance, rest) for string, chance, rest in word["strings"]]
+            db.executemany("INSERT INTO words VALUES (?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT OR IGNORE INTO strings (text) VALUES (?)", {(string,) for string, *_ in postings})
+            db.executemany("INSERT INTO postings SELECT id, ?2, ?3, ?4 FROM strings WHERE text = ?1", postings)
+            self._changed(db)
+        return number
+
+    def put_file(self, path, photo, size, modified, orientation):
+        """Say that the file `path` (bytes) holds a photo."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (path, photo, size, modified, orientation))
+            self._changed(db)
+
+    def drop_files(self, paths):
+        """Forget files; what is known of their photos stays, should they come back."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
+            self._changed(db)
+
+    @staticmethod
+    def _changed(db):
+        db.execute("UPDATE meta SET value = value + 1 WHERE name = 'changes'")
+
+    # --- Reading ----------------------------------------------------------------------------------------------
+
+    def _all(self, query, values=()):
+        with self._errors():
+            return self._db.execute(query, values).fetchall()
+
+    def _meta(self, name):
+        return self._all("SELECT value FROM meta WHERE name = ?", (name,))[0][0]
+
+    @property
+    def letters(self):
+        return self._meta("letters")
+
+    @property
+    def changes(self):
+        """A number that another process's or thread's writing changes."""
+        return self._meta("changes")
+
+    def files(self):
+        """{path: (photo, size, modified)} of all files."""
+        return {path: values for path, *values in self._all("SELECT path, photo, size, modified FROM files")}
+
+    def find_photo(self, content):
+        """(number, error, orientation) of the photo of a hash, or None."""
+        found = self._all("SELECT id, error, orientation FROM photos WHERE hash = ?", (content,))
+        return found[0] if found else None
+
+    def photos(self):
+        """(number, taken) of each photo that has a file and could be read, by number."""
+        return self._all("SELECT id, taken FROM photos WHERE error = '' AND id IN (SELECT photo FROM files) ORDER BY id")
+
+    def photo(self, number):
+        """A photo as a dict of id, width, height, orientation, taken, error and files: (path, orientation) of each, by
+        path; None if there is none, or it has no file any more."""
+        rows = self._all("SELECT id, width, height, orientation, taken, error FROM photos WHERE id = ?", (number,))
+        files = self._all("SELECT path, orientation FROM files WHERE photo = ? ORDER BY path", (number,))
+        names = "id", "width", "height", "orientation", "taken", "error"
+        return {**dict(zip(names, rows[0])), "files": files} if rows and files else None
+
+    def strings(self, after=0):
+        """(number, text) of the strings that are numbered above `after`, by number."""
+        return self._all("SELECT id, text FROM strings WHERE id > ? ORDER BY id", (after,))
+
+    def places(self, strings, rest=0):
+        """Where strings (numbers) stand: int64 [n, 4] of string, word, chance, rest; only words of at least that rest."""
+        found = []
+        for string in strings:
+            found += self._all("SELECT string, word, chance, rest FROM postings WHERE string = ? AND rest >= ?", (string, rest))
+        return np.array(found, np.int64).reshape(-1, 4)
+
+    def posteriors(self, words):
+        """The packed posteriors of words (numbers), a list of bytes in their order."""
+        return [posterior for posterior, in self._each("SELECT posterior FROM words WHERE id = ?", words)]
+
+    def words(self, numbers):
+        """Words as dicts of id, line, polygon (int [4, 2]), texts and confidences (0..1), in the order of their numbers."""
+        return [_word(*row) for row in self._each(f"SELECT {COLUMNS} FROM words WHERE id = ?", numbers)]
+
+    def page(self, photo):
+        """All words of a photo, in reading order, as `words` gives them."""
+        return [_word(*row) for row in self._all(f"SELECT {COLUMNS} FROM words WHERE id >= ? AND id < ? ORDER BY id",
+                                                 (photo * PLACES, (photo + 1) * PLACES))]
+
+    def _each(self, query, numbers):
+        with self._errors():
+            return [self._db.execute(query, (int(number),)).fetchone() for number in numbers]
+
+    def counts(self):
+        """A dict of how much there is: files, photos, failed (photos that could not be read), words, strings."""
+        queries = {"files": "FROM files", "photos": "FROM photos", "failed": "FROM photos WHERE error <> ''",
+                   "words": "FROM words", "strings": "FROM strings"}
+        return {name: self._all(f"SELECT count(*) {query}")[0][0] for name, query in queries.items()}
+
+
+COLUMNS = "id, line, polygon, texts, confidences"
+
+
+def _word(number, line, polygon, texts, confidences):
+    return {"id": number, "line": line, "polygon": np.frombuffer(polygon, "<i2").reshape(4, 2).tolist(),
+            "texts": texts.split("\n"), "confidences": [confidence / 255 for confidence in confidences]}
