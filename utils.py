@@ -1,44 +1,24 @@
-"""The word recogniser as the trainings share it: network, batches of words, weights (Keras).
+"""The word recogniser as its training shares it: the network, its weights, batches of words, their validation (Keras).
 
     >>> network = utils.build_network(classes=38)
-"""
-import concurrent.futures.process
-import contextlib
-import multiprocessing
-import multiprocessing.connection
-import os
-import platform
-import signal
-import sys
-import threading
+    >>> network.compile("adam", keras.losses.CTC())  # blank 0
 
+A network gives logits; `words.ctc` turns them into text. Reading with a trained one is words.reader's, without Keras.
+"""
 import numpy as np
 
 from command import UserError
-from words.alphabet import Alphabet
+from fitting.backend import choose_gpus, gpus, hardware, keras  # noqa: F401
+from fitting.batches import Batches
+from fitting.folder import load_weights
+from words import ctc
 from words.images import prepare, read_image
-from words.models import find_model, load_config
-from words.reader import Reader
+from words.metrics import letters_and_digits, score, worth_scoring
 
-@contextlib.contextmanager
-def no_stderr():
-    """Nothing that is written to stderr, by C++ too, is seen; exceptions pass."""
-    sys.stderr.flush()
-    kept, nothing = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)
+layers, ops = keras.layers, keras.ops
 
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # only TensorFlow's errors are for users; and as it heeds that
-with no_stderr():                                  # badly while it loads (tensorflow issue 100442), none then
-    import keras
-    from keras import layers, ops
-
+# --- Network --------------------------------------------------------------------------------------------------
 
 @keras.saving.register_keras_serializable(package="crnn_ocr_lite")
 class SpatialTransformer(layers.Layer):
@@ -184,156 +164,136 @@ def network_of(config, **changes):
     return build_network(len(config["alphabet"]) + 1, size=(shape.pop("width"), shape.pop("height")), **shape, **changes)
 
 
-def load_weights(network, weights):
-    try:
-        keras.Model(network.inputs, network.outputs).load_weights(weights)  # whatever optimizer the network has
-    except Exception as error:  # h5py and Keras raise many kinds
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{weights}: not weights of this network ({reason})") from None
+# --- Weights --------------------------------------------------------------------------------------------------
 
+def load_mean(network, files):
+    """Give the network the mean of the weights in `files`, of models that were fine-tuned from the same one.
 
-def load_reader(path, **decoding):
-    """The Reader of a model folder, or of a weights file in one.
-
-    decoding: as of Reader, beam_width, lexicon ("en", or the path of a word list), threads and squeezes.
+    Wortsman et al.: Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
+    inference time, ICML 2022.
     """
-    folder, weights = find_model(path)
-    config = load_config(folder)
-    network = network_of(config)
-    load_weights(network, weights)
-    return Reader(network, Alphabet(config["alphabet"]), config.get("decoding"), **decoding)
+    models = []
+    for file in files:
+        load_weights(network, file)
+        models.append(network.get_weights())
+    network.set_weights([np.mean(weights, axis=0) for weights in zip(*models)])
 
 
-class Batches(keras.utils.PyDataset):
-    """A whole training as one row of full batches: (images float32 [B, W, H, 1], labels int32 [B, L]).
+def copy_weights(pretrained, network, last_layer=True):
+    """Give `network` the weights of `pretrained`, its last layer's too or not.
 
-    Epoch after epoch in a new order; a batch may reach over an epoch's end, so that none is half filled. Batch k
-    depends on (`words`, `seed`, k) alone: a training that goes on at batch `first` sees what it would have seen.
-    Unreadable images are replaced by the batch's other words, and remembered in `unreadable` {index: reason}.
-
-    With `workers` > 1, on Linux, so many processes read ahead (threads would wait for each other at Python's lock);
-    `close` ends them.
+    `network` may have more recurrent units. The new ones start at random and are read with weight 0, so that it does what
+    `pretrained` does, the aim of Net2Net (Chen, Goodfellow, Shlens, ICLR 2016), which makes them copies of old ones instead.
     """
+    units, old_units = (each.get_layer("recurrent2").forward_layer.units for each in (network, pretrained))
+    layers, old_layers = ([layer for layer in each.layers[:-1] if layer.weights] for each in (network, pretrained))
+    for layer, old_layer in zip(layers, old_layers, strict=True):
+        weights = old_layer.get_weights()
+        if layer.name.startswith("recurrent"):
+            weights = [wider(*pair, units, old_units) for pair in zip(layer.get_weights(), weights)]
+        layer.set_weights(weights)
+    if last_layer:
+        kernel, bias = pretrained.layers[-1].get_weights()  # the kernel's rows: forward units, then backward ones
+        unread = np.zeros((len(bias), 2 * units))
+        network.layers[-1].set_weights([wider(unread, kernel.T, units, old_units).T, bias])
 
-    def __init__(self, words, chosen, labels, size, batch_size, batches, first=0, seed=0, augment=1.0, workers=1,
-                 draw=None):
+
+def wider(fresh, weights, units, old_units):
+    """A layer's weights with more units, float [..., blocks * units], from `weights`, float [..., blocks * old_units].
+
+    A block is a gate or a direction; in each the old units come first, with their weights. The old units do not read the
+    new ones (0 in the further rows); the new ones are as in `fresh`.
+    """
+    result = fresh.reshape(-1, fresh.shape[-1] // units, units).copy()
+    weights = weights.reshape(-1, result.shape[1], old_units)
+    result[:len(weights), :, :old_units] = weights
+    result[len(weights):, :, :old_units] = 0
+    return result.reshape(fresh.shape)
+
+
+# --- Words to train and to validate on ------------------------------------------------------------------------
+
+class WordBatches(Batches):
+    """Batches of words: (images float32 [B, W, H, 1], labels int32 [B, L], 0 behind their end)."""
+
+    def __init__(self, words, chosen, labels, size, batch_size, last, first=0, seed=0, augment=1.0, workers=1, draw=None):
         """`chosen`: int [n], the words to read; `labels`: int32 [texts, L], the classes of each of `words.texts`.
 
         `augment`: the share of the words that is changed at random, see `prepare`; the others are shown as they are.
         `draw`, a function (i, epoch) -> (pixels, label int32 [L]), makes the words from number len(words) on.
         """
-        super().__init__(workers=1)
-        self.words, self.chosen, self.labels, self.size, self.draw = words, chosen, labels, size, draw
-        self.batch_size, self.first, self.last = batch_size, first, batches
-        self.seed, self.augment, self.unreadable = seed, augment, {}
-        self.failure = None  # a UserError, which Keras would wrap in errors of its own
-        self._orders, self._pool, self._futures, self._ahead = {}, None, {}, 3 * workers
-        if workers > 1 and sys.platform == "linux":
-            # fork: each process has the words at once, and no second TensorFlow. Elsewhere it is missing, or unsafe.
-            self._pool = concurrent.futures.ProcessPoolExecutor(
-                workers, multiprocessing.get_context("fork"), initializer=_begin_reading, initargs=(self,))
-            self._read_ahead(0)
+        self.words, self.labels, self.size, self.augment, self.draw = words, labels, size, augment, draw
+        super().__init__(chosen, batch_size, last, first, seed, workers)
 
-    def __len__(self):
-        return self.last - self.first
+    def read(self, i, epoch, rng):
+        if i >= len(self.words):
+            pixels, label = self.draw(i, epoch)
+        else:
+            pixels, label = read_image(self.words.path(i)), self.labels[self.words.text_ids[i]]
+        return prepare(pixels, self.size, rng if rng.random() < self.augment else None), label
 
-    def __getitem__(self, k):
-        try:
-            if self._pool:
-                self._read_ahead(k)
-                images, labels, unreadable = self._futures.pop(k).result()
-            else:
-                images, labels, unreadable = self.read_batch(k)
-        except concurrent.futures.process.BrokenProcessPool:
-            self.failure = UserError("a process that reads images was ended from outside, maybe for want of memory; "
-                                     "go on with --resume and fewer --workers")
-            raise self.failure from None
-        except UserError as error:
-            self.failure = error
-            raise
-        self.unreadable.update(unreadable)
-        return images, labels
 
-    def _read_ahead(self, k):
-        for later in range(k, min(k + self._ahead, len(self))):
-            if later not in self._futures:
-                self._futures[later] = self._pool.submit(_read_batch, later)
+class Validation:
+    """Scores a network on words, whose images are kept: images float32 [N, W, H, 1], labels int32 [N, L], truths N str."""
 
-    def close(self):
-        if self._pool:
-            self._pool.shutdown(cancel_futures=True)
+    def __init__(self, images, labels, truths, alphabet, batch_size=64):
+        self.images, self.labels, self.truths = images, labels, truths
+        self.alphabet, self.batch_size = alphabet, batch_size
 
-    def read_batch(self, k):
-        """Batch k: images, labels, and {index: reason} of the words that could not be read."""
-        places = np.arange(self.batch_size) + (self.first + k) * self.batch_size
-        rng = np.random.default_rng((self.seed, self.first + k))
-        images, labels, unreadable = [], [], {}
-        for epoch, offset in zip(*(part.tolist() for part in np.divmod(places, len(self.chosen)))):
-            i = self._order(epoch)[offset]
+    @classmethod
+    def of_words(cls, words, chosen, labels, size, alphabet):
+        """The Validation of the words `chosen`, int [n], and {index: reason} of those that cannot be read."""
+        images, kept, unreadable = [], [], {}
+        for i in chosen:
             try:
-                pixels, label = self._word(i, epoch)
-                images.append(prepare(pixels, self.size, rng if rng.random() < self.augment else None))
-                labels.append(label)
+                images.append(prepare(read_image(words.path(i)), size))
+                kept.append(i)
             except ValueError as error:
                 unreadable[int(i)] = str(error)
-        if not images:
-            raise UserError("not one image of a whole batch is readable; the paths in the word list seem to be wrong")
-        filled = [j % len(images) for j in range(self.batch_size)]
-        return np.stack([images[j] for j in filled]), np.stack([labels[j] for j in filled]), unreadable
+        if not kept:
+            raise UserError("none of the images to validate on can be read; check --path")
+        truths = [words.text(i) for i in kept]
+        return cls(np.stack(images), labels[words.text_ids[kept]], truths, alphabet), unreadable
 
-    def _word(self, i, epoch):
-        if i >= len(self.words):
-            return self.draw(int(i), epoch)
-        return read_image(self.words.path(i)), self.labels[self.words.text_ids[i]]
+    @classmethod
+    def of_drawn(cls, draw, count, size, alphabet):
+        """The Validation of `count` words that are drawn once, with other fonts and writers than those to train on."""
+        pixels, labels = zip(*(draw(i, 0, "valid") for i in range(count)))
+        truths = [alphabet.decode(label[label > 0]) for label in labels]
+        return cls(np.stack([prepare(each, size) for each in pixels]), np.stack(labels), truths, alphabet)
 
-    def _order(self, epoch):
-        if epoch not in self._orders:
-            self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}  # a batch may need two
-            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.chosen))
-            self._orders[epoch] = self.chosen[order]
-        return self._orders[epoch]
-
-
-_batches = None  # in a reading process: what it reads
-
-
-def _begin_reading(batches):
-    global _batches
-    _batches = batches
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the training's to answer
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def end_with_parent():
-    """A reading process must not outlive a training that was killed."""
-    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    def __call__(self, network):
+        """(val_loss and metrics as a dict, a remark with some (prediction, truth) pairs, wrong ones first)."""
+        logits = network.predict(self.images, self.batch_size, verbose=0)
+        if not np.isfinite(logits).all():
+            raise UserError("the network writes no finite numbers any more; lower --lr")
+        losses = keras.losses.CTC(reduction="none")(self.labels, logits)  # a mean would be a device's share of it
+        texts = [self.alphabet.decode(classes) for classes, _ in ctc.greedy(logits)]
+        pairs = [(letters_and_digits(text), letters_and_digits(truth)) for text, truth in zip(texts, self.truths)]
+        which = worth_scoring(pairs)
+        scored = [pair for pair, worth in zip(pairs, which) if worth]
+        metrics = {"val_loss": float(np.mean(ops.convert_to_numpy(losses))), **score(*columns(scored))}
+        if self.alphabet.has_case:
+            cased = [(text, self.alphabet.spell(truth)[0]) for text, truth, worth in zip(texts, self.truths, which) if worth]
+            metrics.update({f"cased_{name}": value for name, value in score(*columns(cased)).items()})
+        examples = sorted(dict.fromkeys(scored), key=lambda pair: pair[0] == pair[1])
+        return metrics, (f"word accuracy {metrics['word_accuracy']:.4f}, CER {metrics['cer']:.4f}, edit distance "
+                         f"{metrics['mean_edit_distance']:.3f}, normalised {metrics['normalised_edit_distance']:.4f}; "
+                         + ", ".join(f"{truth} -> {text or '(nothing)'}" for text, truth in examples[:3] + examples[-2:]))
 
 
-def _read_batch(k):
-    return _batches.read_batch(k)
+def columns(pairs):
+    """Two lists of a list of pairs."""
+    return [a for a, _ in pairs], [b for _, b in pairs]
 
 
-def choose_gpus(ids):
-    """Let this process see the GPUs of --G only, "0" or "0,1", or none ("-1"). Without --G, the first that the
-    environment's CUDA_VISIBLE_DEVICES allows. Works before the backend first looks for devices."""
-    if ids is None:
-        ids = os.environ.get("CUDA_VISIBLE_DEVICES", "0").split(",")[0]
-    os.environ["CUDA_VISIBLE_DEVICES"] = ids
-
-
-def gpus():
-    """Names of the GPUs that tf.distribute can use together; with other backends none are joined."""
-    if keras.backend.backend() != "tensorflow":
-        return []
-    import tensorflow as tf
-    return [device.name for device in tf.config.list_logical_devices("GPU")]
-
-
-def hardware():
-    """The processor and the GPUs in a few words, for reports."""
-    name = platform.processor()
-    if os.path.exists("/proc/cpuinfo"):
-        models = [line.split(":", 1)[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")]
-        name = models[0] if models else name
-    return f"{os.cpu_count()} cores of {name or platform.machine()}" + "".join(f", {gpu}" for gpu in gpus())
+def load_reader(path, **decoding):
+    """The Reader of a model folder, or of a weights file in one, by Keras."""
+    from words.alphabet import Alphabet
+    from words.models import find_model, load_config
+    from words.reader import Reader
+    folder, weights = find_model(path)
+    config = load_config(folder)
+    network = network_of(config)
+    load_weights(network, weights)
+    return Reader(network, Alphabet(config["alphabet"]), config.get("decoding"), **decoding)

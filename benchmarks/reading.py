@@ -86,7 +86,7 @@ def reading_table(paths, words, rounds):
     network = utils.build_network(len(alphabet) + 1)
     listed = train.load_words(train.parse_args([part for path in paths for part in ("--path", path)]))
     data = train.check_words(*listed, alphabet, network.output_shape[1], show=lambda line: None)
-    batches = {kind: functools.partial(utils.Batches, data.words, data.train, data.labels, network.input_shape[1:3],
+    batches = {kind: functools.partial(utils.WordBatches, data.words, data.train, data.labels, network.input_shape[1:3],
                                        BATCH_SIZE, max(2, words // BATCH_SIZE), augment=kind == "augmented")
                for kind in ("plain", "augmented")}
     speeds = {(kind, workers): [] for kind in batches for workers in sorted({1, os.cpu_count() or 1})}

@@ -430,7 +430,7 @@ def seven(tmp_path):
 
 def batches(seven, chosen=range(7), batch_size=3, count=7, **options):
     words, labels = seven
-    return utils.Batches(words, np.array(chosen), labels, SIZE, batch_size, count, **options)
+    return utils.WordBatches(words, np.array(chosen), labels, SIZE, batch_size, count, **options)
 
 
 def seen(reading):
