@@ -42,12 +42,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+import processes
 import render
 import command
 from command import UserError
 from words.alphabet import Alphabet
 from words.images import write_image
-import utils
 
 FOLDER, FOLDERS = 300, 7  # words a folder, and folders in a folder, about as in mjsynth
 TASK = 50  # words that a process draws at a time
@@ -121,7 +121,7 @@ def _begin_drawing(drawer):
     global _drawer
     _drawer = drawer
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the script's to answer
-    threading.Thread(target=utils.end_with_parent, daemon=True).start()
+    threading.Thread(target=processes.end_with_parent, daemon=True).start()
 
 
 def _draw(numbers):

@@ -32,6 +32,7 @@ import command
 from command import UserError
 from words.alphabet import Alphabet
 import utils
+from fitting import backend
 from utils import keras
 
 NETWORKS = {"seed": {"preset": "seed"}, "lite": {"preset": "lite"}, "lite as shipped": {"preset": "lite", "stn": True, "n_units": 224}}
@@ -93,7 +94,7 @@ def time_in_turns(steps, rounds):
     """Median seconds of each function of `steps`, a dict, as a dict of the same keys."""
     # TensorFlow's graph optimizer says "error" of two networks in one process that differ in T. Both are as fast as
     # each alone in its process, so that is kept from the terminal
-    with utils.no_stderr():
+    with backend.no_stderr():
         for step in steps.values():
             for _ in range(WARM_UP):
                 step()
