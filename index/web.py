@@ -1,0 +1,344 @@
+"""The search page: a box to type into, photos that hold the words, and one photo large with all that was read on it.
+
+    python search.py serve                                                       # http://127.0.0.1:8000, for this machine alone
+    python search.py serve --host 0.0.0.0 --password-file password.txt           # for others, who need the password
+
+It only reads: the index, and the photos that the index names by number. It asks nothing of any other machine, and needs no
+script to search. index/guard.py says whom it answers, index/pictures.py makes the pictures.
+"""
+import dataclasses
+import datetime
+import functools
+import os
+import re
+import secrets
+import socket
+from pathlib import Path
+
+import flask
+import numpy as np
+import waitress
+from flask import current_app, request, session
+from werkzeug.exceptions import HTTPException
+
+import index
+from command import UserError
+from index import guard
+from index.pictures import Pictures, version, widened
+
+LIMIT, MOST, LONGEST = 20, 200, 500  # photos shown at first, at most, characters of a query
+LOOPBACK = "localhost", "127.0.0.1", "::1"
+pages = flask.Blueprint("pages", __name__)
+
+
+# --- The application --------------------------------------------------------------------------------------------
+
+def create_app(found, password: str | None = None, allowed_hosts: tuple[str, ...] = LOOPBACK) -> flask.Flask:
+    """The Flask application for an open index.
+
+    allowed_hosts: the names, in lower case, by which browsers may call it, beside any IP address; with a password nothing but
+    the page that asks for it is to be had without.
+    """
+    app = flask.Flask(__name__)
+    app.config.update(
+        INDEX=found, PICTURES=Pictures(), PASSWORD=password, ALLOWED_HOSTS=tuple(allowed_hosts), ATTEMPTS=guard.Attempts(),
+        SECRET_KEY=secrets.token_bytes(32),  # so a restart signs everybody out, as a new password should
+        SESSION_COOKIE_NAME="search", SESSION_COOKIE_SAMESITE="Lax", PERMANENT_SESSION_LIFETIME=datetime.timedelta(days=30),
+        SESSION_REFRESH_EACH_REQUEST=False, MAX_CONTENT_LENGTH=4096, SEND_FILE_MAX_AGE_DEFAULT=31536000)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(asset=asset)
+    app.jinja_env.filters["shown"] = shown
+    app.url_map.merge_slashes = False  # nothing is found by another name than its own
+    app.register_blueprint(pages)
+    app.before_request(check)
+    app.after_request(protect)
+    app.register_error_handler(HTTPException, explain)
+    app.register_error_handler(UserError, lambda error: (flask.render_template("error.html", title="Not so", why=error), 400))
+    return app
+
+
+def check():
+    """Refuse a request that does not name us, comes from another site, or lacks the password."""
+    if not guard.right_host(request.headers.get("Host", ""), current_app.config["ALLOWED_HOSTS"]):
+        return "This server goes by another name.\n", 421, {"Content-Type": "text/plain"}
+    if guard.from_another_site(request.headers):
+        return "Not for other sites.\n", 403, {"Content-Type": "text/plain"}
+    if current_app.config["PASSWORD"] and not session.get("known") and request.endpoint not in ("static", "pages.login"):
+        if request.endpoint in ("pages.home", "pages.photo"):
+            return flask.redirect(flask.url_for("pages.login", next=request.full_path.rstrip("?")))
+        flask.abort(401)
+
+
+def protect(response):
+    response.headers.update(guard.HEADERS)
+    response.headers.setdefault("Cache-Control", "private, no-cache")
+    return response
+
+
+def explain(error):
+    """An error as a page of one sentence."""
+    why = {401: "Sign in first.", 404: "There is nothing here.", 413: "That is too much.", 500: "Something broke. The terminal "
+           "where the server runs says what."}.get(error.code, error.description)
+    return flask.render_template("error.html", title=error.name, why=why), error.code
+
+
+@functools.cache
+def asset(name: str) -> str:
+    """The address of a file in static/, with its version."""
+    return flask.url_for("static", filename=name, v=version(str(Path(current_app.static_folder, name))))
+
+
+def shown(name: object) -> str:
+    """A file's name as text: bytes that are no UTF-8 as the replacement character."""
+    return os.fsencode(str(name)).decode("utf8", "replace")
+
+
+# --- Signing in -------------------------------------------------------------------------------------------------
+
+@pages.route("/login", methods=["GET", "POST"])
+def login():
+    after = request.values.get("next", "")
+    after = after if re.fullmatch(r"/(?![/\\])[^\s\\]*", after) else flask.url_for("pages.home")  # a page of ours
+    if not current_app.config["PASSWORD"]:
+        return flask.redirect(after)
+    if request.method == "GET":
+        return flask.render_template("login.html", after=after)
+    attempts, address = current_app.config["ATTEMPTS"], request.remote_addr or "0.0.0.0"
+    if not attempts.allow(address):
+        wait = "Too many wrong passwords. Wait ten minutes and try again."
+        return flask.render_template("login.html", after=after, why=wait), 429, {"Retry-After": str(round(attempts.period))}
+    if not guard.same_password(request.form.get("password", ""), current_app.config["PASSWORD"]):
+        return flask.render_template("login.html", after=after, why="That is not the password."), 401
+    attempts.forget(address)
+    session.permanent = session["known"] = True
+    return flask.redirect(after)
+
+
+@pages.post("/logout")
+def logout():
+    session.clear()
+    return flask.redirect(flask.url_for("pages.login"))
+
+
+# --- Searching --------------------------------------------------------------------------------------------------
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """What a search asks, as in the address of its page."""
+    text: str = ""
+    every: bool = False  # every word must match
+    since: str = ""  # dates, YYYY-MM-DD
+    until: str = ""
+    limit: int = LIMIT
+
+    @classmethod
+    def asked(cls):
+        """The question in the request's address. UserError for one that is too long or a date that is none."""
+        given = request.args
+        text = " ".join(given.get("q", "").split())
+        if len(text) > LONGEST:
+            raise UserError(f"Ask with at most {LONGEST} characters; these are {len(text):,}.")
+        for day in (given.get("since", ""), given.get("until", "")):
+            try:
+                day and datetime.date.fromisoformat(day)
+            except ValueError:
+                raise UserError("Give dates as year-month-day, such as 2026-11-25.") from None
+        limit = given.get("limit", LIMIT, type=int)
+        return cls(text, bool(given.get("all")), given.get("since", ""), given.get("until", ""), min(max(limit, 1), MOST))
+
+    def address(self, limit=None):
+        """What stands for it in an address, for url_for."""
+        limit = limit or self.limit
+        parts = {"q": self.text, "all": "1" if self.every else "", "since": self.since, "until": self.until,
+                 "limit": limit if limit != LIMIT else ""}
+        return {key: value for key, value in parts.items() if value}
+
+    def answered(self, limit):
+        """The index's results, the best first."""
+        if not self.text:
+            return []
+        return current_app.config["INDEX"].find(self.text, limit=limit, all_words=self.every, since=self.since or None,
+                                                until=self.until or None)
+
+
+@pages.get("/")
+def home():
+    return found("search.html")
+
+
+@pages.get("/results")
+def results():
+    """The part of the page below the box, which the script fetches as one types."""
+    return found("results.html")
+
+
+def found(template):
+    """A page of the photos that answer the question in the request's address, or of why there are none."""
+    stats = current_app.config["INDEX"].stats()
+    try:
+        question = Question.asked()
+        results = question.answered(question.limit + 1)
+    except UserError as error:
+        question = Question(request.args.get("q", "")[:LONGEST])
+        return flask.render_template(template, question=question, stats=stats, summary="Not searched.", why=str(error)), 400
+    cards = [card(result) for result in results[:question.limit]]
+    more = len(results) > len(cards)
+    summary = f"{'The best ' if more else ''}{len(cards) or 'No'} photo{'' if len(cards) == 1 else 's'}" if question.text else ""
+    further = question.address(min(question.limit + 2 * LIMIT, MOST)) if more and question.limit < MOST else None
+    return flask.render_template(template, question=question, stats=stats, summary=summary, cards=cards, more=further)
+
+
+def card(result):
+    """What a photo's card shows: the part of the photo around the best match, marked, and the matches cut out."""
+    photo = current_app.config["INDEX"].photo(result.id)
+    marks = [mark(match) for match in result.matches]
+    return {"id": result.id, "name": Path(result.file).name, "file": result.file, "photo": photo,
+            "version": state_of(photo), "window": window(photo.width, photo.height, result.matches), "marks": marks, "pieces": different(marks)[:3]}
+
+
+def different(marks):
+    """The marks with one of each text first."""
+    texts = [each["text"].lower() for each in marks]
+    return sorted(marks, key=lambda each: texts.index(each["text"].lower()) != marks.index(each))
+
+
+def mark(match):
+    polygon = np.array(match.polygon, float)
+    return {"text": match.text, "percent": round(100 * match.probability), "points": points(polygon),
+            "at": ",".join(f"{number:.0f}" for number in widened(polygon).ravel())}
+
+
+def points(polygon):
+    """A polygon as SVG writes it."""
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in polygon)
+
+
+def window(width, height, matches):
+    """The part of a photo, three high and four wide, that is as large as can be and has the best match in its middle, or near:
+    x, y, width, height in whole pixels."""
+    size = np.array([min(width, height * 4 / 3), min(height, width * 3 / 4)])
+    middle = np.mean(matches[0].polygon, axis=0) if matches else np.array([width, height]) / 2
+    first = np.clip(middle - size / 2, 0, np.array([width, height]) - size)
+    return [round(number) for number in (*first, *size)]
+
+
+def state_of(photo):
+    """The version of a photo's file, "" if the file is gone."""
+    try:
+        return version(photo.path)
+    except OSError:
+        return ""
+
+
+# --- One photo --------------------------------------------------------------------------------------------------
+
+NUMBER = "<int(max=2147483647):number>"
+
+
+def the_photo(number):
+    photo = current_app.config["INDEX"].photo(number)
+    return photo or flask.abort(404)
+
+
+@pages.get(f"/photo/{NUMBER}")
+def photo(number):
+    """One photo large, its words as text, and the way to the other photos found."""
+    question, found = Question.asked(), the_photo(number)
+    order = question.answered(MOST)
+    place = next((i for i, result in enumerate(order) if result.id == number), None)
+    marks, ways = [], {}
+    if place is not None:
+        marks = [mark(match) for match in order[place].matches]
+        ways = {"place": place + 1, "count": len(order), "before": order[place - 1].id if place else None,
+                "after": order[place + 1].id if place + 1 < len(order) else None}
+    page = current_app.config["INDEX"].page(number)
+    matched = {each["points"] for each in marks}
+    return flask.render_template("photo.html", question=question, number=number, photo=found, name=Path(page.file).name,
+                                 file=page.file, version=state_of(found), marks=marks,
+                                 paragraphs=paragraphs(page.words, matched), **ways)
+
+
+def paragraphs(words, matched):
+    """Words in reading order as paragraphs of lines of words, each as dict: what the photo's page shows of it."""
+    whole = []
+    last = None
+    for i, word in enumerate(words):
+        if not whole or word.paragraph != last.paragraph:
+            whole.append([[]])
+        elif word.line != last.line:
+            whole[-1].append([])
+        whole[-1][-1].append(placed(i, word, matched))
+        last = word
+    return whole
+
+
+def placed(i, word, matched):
+    """A word for the layer of text over a photo: where its line begins, how long, high and steep it is."""
+    polygon = np.array(word.polygon, float)
+    (x, y), (right, top) = polygon[3], polygon[2]
+    return {"i": i, "text": word.text, "points": points(polygon), "matched": points(polygon) in matched,
+            "x": round(x, 1), "y": round(y, 1), "length": round(np.hypot(right - x, top - y), 1),
+            "height": round(np.linalg.norm(polygon[3] - polygon[0]), 1),
+            "angle": round(float(np.degrees(np.arctan2(top - y, right - x))), 1)}
+
+
+@pages.get(f"/photo/{NUMBER}/<any(small,large):size>.jpg")
+def picture(number, size):
+    pictures = current_app.config["PICTURES"]
+    return jpeg(the_photo(number).path, getattr(pictures, size), size)
+
+
+@pages.get(f"/photo/{NUMBER}/piece.jpg")
+def piece(number):
+    """What is in the polygon `at`: eight whole numbers, x and y of its corners."""
+    at = request.args.get("at", "")
+    if not re.fullmatch(r"-?\d{1,6}(,-?\d{1,6}){7}", at, re.ASCII):
+        flask.abort(404)
+    polygon = tuple(zip(*[map(int, at.split(","))] * 2))
+    return jpeg(the_photo(number).path, lambda path: current_app.config["PICTURES"].piece(path, polygon), at)
+
+
+def jpeg(path, make, name):
+    """A picture of the photo at `path` as an answer that a browser may keep; 304, without making it, if it has it already."""
+    try:
+        state = version(path)
+        response = flask.Response(mimetype="image/jpeg")
+        response.set_etag(f"{state}-{name}")
+        response.cache_control.private = True
+        if request.args.get("v") == state:  # the address of this very version
+            response.cache_control.max_age, response.cache_control.immutable = 31536000, True
+        else:
+            response.cache_control.no_cache = True
+        if not request.if_none_match.contains(response.get_etag()[0]):
+            response.data = make(path)
+    except (OSError, ValueError):
+        flask.abort(404)
+    return response.make_conditional(request)
+
+
+# --- Serving ----------------------------------------------------------------------------------------------------
+
+def serve(index_path, host: str = "127.0.0.1", port: int = 8000, password_file=None, names: tuple[str, ...] = ()) -> None:
+    """Serve the page until Ctrl-C. `names`: what else browsers may call this machine, beside its own name and addresses."""
+    password = guard.read_password(password_file) if password_file else None
+    if not password and not guard.is_loopback(host):
+        raise UserError(f"--host {host or '(all)'}: others could look at the photos; --password-file FILE asks them for a password")
+    own = socket.gethostname().lower()
+    app = create_app(index.open(index_path), password, (*LOOPBACK, own, f"{own}.local", *(name.lower() for name in names)))
+    server = create_server(app, host, port)
+    print(f"http://{'localhost' if host in ('', '0.0.0.0', '::') else host}:{server.effective_port}  (Ctrl-C stops it)",
+          flush=True)
+    try:
+        server.run()
+    finally:
+        server.close()
+
+
+def create_server(app, host: str, port: int, patience: int = 30):
+    """waitress for an application. A connection that says nothing for `patience` seconds is closed, a long head refused."""
+    try:
+        return waitress.create_server(
+            app, host=host, port=port, threads=8, connection_limit=500, channel_timeout=patience, cleanup_interval=5,
+            max_request_header_size=65536, max_request_body_size=65536, asyncore_use_poll=True, ident=None)
+    except OSError as error:
+        raise UserError(f"port {port} of {host}: {error.strerror}; --port and --host name another") from None
