@@ -33,7 +33,7 @@ def read_password(path: Path | str) -> str:
     try:
         lines = Path(path).read_text(encoding="utf8").splitlines()
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: no readable password ({type(error).__name__}); write one into it, on its first line") from None
+        raise UserError(f"{path}: not readable ({type(error).__name__}); write a password on its first line") from None
     password = lines[0] if lines else ""
     if len(password) < LEAST_PASSWORD:
         raise UserError(f"{path}: the password on its first line needs at least {LEAST_PASSWORD} characters")
@@ -42,7 +42,8 @@ def read_password(path: Path | str) -> str:
 
 def same_password(given: str, password: str) -> bool:
     """Whether two passwords are the same, in a time that does not depend on where they differ."""
-    return hmac.compare_digest(*(hashlib.sha256(text.encode("utf8", "surrogatepass")).digest() for text in (given, password)))
+    digests = [hashlib.sha256(text.encode("utf8", "surrogatepass")).digest() for text in (given, password)]
+    return hmac.compare_digest(*digests)
 
 
 class Attempts:
@@ -99,8 +100,8 @@ def from_another_site(headers) -> bool:
 
 
 HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-                               "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+                               "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",

@@ -35,7 +35,7 @@ class Pictures:
     """
 
     def __init__(self, pixels: int = 256 << 20, jpegs: int = 64 << 20):
-        decoding = threading.Semaphore(os.cpu_count() or 1)  # a photo of 50 megapixels takes 150 MB: not eight of them at once
+        decoding = threading.Semaphore(os.cpu_count() or 1)  # 50 megapixels take 150 MB: not eight of them at once
 
         def kept(most, size):
             return cached(LRUCache(most, getsizeof=size), condition=threading.Condition())
@@ -67,7 +67,7 @@ class Pictures:
         return self._scaled(path, version(path), LARGE)
 
     def piece(self, path: str, polygon: tuple[tuple[float, float], ...]) -> bytes:
-        """What is in a polygon (four corners, clockwise from the text's top-left, pixels of the upright photo), made upright."""
+        """What is in a polygon, made upright. Four corners, clockwise from the text's top-left, in pixels of the photo."""
         return self._piece(path, version(path), polygon)
 
 

@@ -1,7 +1,7 @@
 """The search page: a box to type into, photos that hold the words, and one photo large with all that was read on it.
 
-    python search.py serve                                                       # http://127.0.0.1:8000, for this machine alone
-    python search.py serve --host 0.0.0.0 --password-file password.txt           # for others, who need the password
+    python search.py serve                                                # http://127.0.0.1:8000, for this machine alone
+    python search.py serve --host 0.0.0.0 --password-file password.txt    # for others, who need the password
 
 It only reads: the index, and the photos that the index names by number. It asks nothing of any other machine, and needs no
 script to search. index/guard.py says whom it answers, index/pictures.py makes the pictures.
@@ -9,6 +9,7 @@ script to search. index/guard.py says whom it answers, index/pictures.py makes t
 import dataclasses
 import datetime
 import functools
+import itertools
 import os
 import re
 import secrets
@@ -36,8 +37,8 @@ pages = flask.Blueprint("pages", __name__)
 def create_app(found, password: str | None = None, allowed_hosts: tuple[str, ...] = LOOPBACK) -> flask.Flask:
     """The Flask application for an open index.
 
-    allowed_hosts: the names, in lower case, by which browsers may call it, beside any IP address; with a password nothing but
-    the page that asks for it is to be had without.
+    allowed_hosts: the names, in lower case, by which browsers may call it, beside any IP address. With a password, only the
+    page that asks for it is to be had without.
     """
     app = flask.Flask(__name__)
     app.config.update(
@@ -47,13 +48,13 @@ def create_app(found, password: str | None = None, allowed_hosts: tuple[str, ...
         SESSION_REFRESH_EACH_REQUEST=False, MAX_CONTENT_LENGTH=4096, SEND_FILE_MAX_AGE_DEFAULT=31536000)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(asset=asset)
-    app.jinja_env.filters["shown"] = shown
+    app.jinja_env.filters.update(shown=shown, name=lambda path: Path(path).name)
     app.url_map.merge_slashes = False  # nothing is found by another name than its own
     app.register_blueprint(pages)
     app.before_request(check)
     app.after_request(protect)
     app.register_error_handler(HTTPException, explain)
-    app.register_error_handler(UserError, lambda error: (flask.render_template("error.html", title="Not so", why=error), 400))
+    app.register_error_handler(UserError, lambda error: (flask.render_template("error.html", title="Sorry", why=error), 400))
     return app
 
 
@@ -77,8 +78,8 @@ def protect(response):
 
 def explain(error):
     """An error as a page of one sentence."""
-    why = {401: "Sign in first.", 404: "There is nothing here.", 413: "That is too much.", 500: "Something broke. The terminal "
-           "where the server runs says what."}.get(error.code, error.description)
+    why = {401: "Sign in first.", 404: "There is nothing here.", 413: "That is too much.",
+           500: "Something broke; the terminal where the server runs says what."}.get(error.code, error.description)
     return flask.render_template("error.html", title=error.name, why=why), error.code
 
 
@@ -89,8 +90,8 @@ def asset(name: str) -> str:
 
 
 def shown(name: object) -> str:
-    """A file's name as text: bytes that are no UTF-8 as the replacement character."""
-    return os.fsencode(str(name)).decode("utf8", "replace")
+    """A file's path as text: bytes that are no UTF-8 as the replacement character."""
+    return os.fsencode(name).decode("utf8", "replace")
 
 
 # --- Signing in -------------------------------------------------------------------------------------------------
@@ -174,26 +175,28 @@ def results():
 
 def found(template):
     """A page of the photos that answer the question in the request's address, or of why there are none."""
-    stats = current_app.config["INDEX"].stats()
     try:
         question = Question.asked()
         results = question.answered(question.limit + 1)
     except UserError as error:
         question = Question(request.args.get("q", "")[:LONGEST])
-        return flask.render_template(template, question=question, stats=stats, summary="Not searched.", why=str(error)), 400
+        return flask.render_template(template, question=question, summary="Not searched.", why=str(error)), 400
     cards = [card(result) for result in results[:question.limit]]
+    if not cards:  # says why
+        return flask.render_template(template, question=question, summary="No photos" if question.text else "",
+                                     stats=current_app.config["INDEX"].stats())
     more = len(results) > len(cards)
-    summary = f"{'The best ' if more else ''}{len(cards) or 'No'} photo{'' if len(cards) == 1 else 's'}" if question.text else ""
+    summary = f"{'The best ' if more else ''}{len(cards)} photo{'' if len(cards) == 1 else 's'}"
     further = question.address(min(question.limit + 2 * LIMIT, MOST)) if more and question.limit < MOST else None
-    return flask.render_template(template, question=question, stats=stats, summary=summary, cards=cards, more=further)
+    return flask.render_template(template, question=question, summary=summary, cards=cards, more=further)
 
 
 def card(result):
     """What a photo's card shows: the part of the photo around the best match, marked, and the matches cut out."""
-    photo = current_app.config["INDEX"].photo(result.id)
+    photo = current_app.config["INDEX"].photo(result.photo)
     marks = [mark(match) for match in result.matches]
-    return {"id": result.id, "name": Path(result.file).name, "file": result.file, "photo": photo,
-            "version": state_of(photo), "window": window(photo.width, photo.height, result.matches), "marks": marks, "pieces": different(marks)[:3]}
+    return {"photo": photo, "version": state_of(photo), "window": window(photo.width, photo.height, result.matches),
+            "marks": marks, "pieces": different(marks)[:3]}
 
 
 def different(marks):
@@ -214,7 +217,7 @@ def points(polygon):
 
 
 def window(width, height, matches):
-    """The part of a photo, three high and four wide, that is as large as can be and has the best match in its middle, or near:
+    """The part of a photo, four wide, three high and as large as can be, that has the best match in or near its middle:
     x, y, width, height in whole pixels."""
     size = np.array([min(width, height * 4 / 3), min(height, width * 3 / 4)])
     middle = np.mean(matches[0].polygon, axis=0) if matches else np.array([width, height]) / 2
@@ -225,7 +228,7 @@ def window(width, height, matches):
 def state_of(photo):
     """The version of a photo's file, "" if the file is gone."""
     try:
-        return version(photo.path)
+        return version(photo.file)
     except OSError:
         return ""
 
@@ -245,38 +248,24 @@ def photo(number):
     """One photo large, its words as text, and the way to the other photos found."""
     question, found = Question.asked(), the_photo(number)
     order = question.answered(MOST)
-    place = next((i for i, result in enumerate(order) if result.id == number), None)
+    place = next((i for i, result in enumerate(order) if result.photo == number), None)
     marks, ways = [], {}
     if place is not None:
         marks = [mark(match) for match in order[place].matches]
-        ways = {"place": place + 1, "count": len(order), "before": order[place - 1].id if place else None,
-                "after": order[place + 1].id if place + 1 < len(order) else None}
-    page = current_app.config["INDEX"].page(number)
+        ways = {"place": place + 1, "count": len(order), "before": order[place - 1].photo if place else None,
+                "after": order[place + 1].photo if place + 1 < len(order) else None}
     matched = {each["points"] for each in marks}
-    return flask.render_template("photo.html", question=question, number=number, photo=found, name=Path(page.file).name,
-                                 file=page.file, version=state_of(found), marks=marks,
-                                 paragraphs=paragraphs(page.words, matched), **ways)
-
-
-def paragraphs(words, matched):
-    """Words in reading order as paragraphs of lines of words, each as dict: what the photo's page shows of it."""
-    whole = []
-    last = None
-    for i, word in enumerate(words):
-        if not whole or word.paragraph != last.paragraph:
-            whole.append([[]])
-        elif word.line != last.line:
-            whole[-1].append([])
-        whole[-1][-1].append(placed(i, word, matched))
-        last = word
-    return whole
+    words = [(word.line, placed(i, word, matched)) for i, word in enumerate(current_app.config["INDEX"].page(number))]
+    lines = [[word for _, word in line] for _, line in itertools.groupby(words, lambda each: each[0])]
+    return flask.render_template("photo.html", question=question, photo=found, version=state_of(found), marks=marks,
+                                 lines=lines, **ways)
 
 
 def placed(i, word, matched):
     """A word for the layer of text over a photo: where its line begins, how long, high and steep it is."""
     polygon = np.array(word.polygon, float)
     (x, y), (right, top) = polygon[3], polygon[2]
-    return {"i": i, "text": word.text, "points": points(polygon), "matched": points(polygon) in matched,
+    return {"i": i, "text": word.text, "points": points(polygon), "tag": "mark" if points(polygon) in matched else "span",
             "x": round(x, 1), "y": round(y, 1), "length": round(np.hypot(right - x, top - y), 1),
             "height": round(np.linalg.norm(polygon[3] - polygon[0]), 1),
             "angle": round(float(np.degrees(np.arctan2(top - y, right - x))), 1)}
@@ -285,7 +274,7 @@ def placed(i, word, matched):
 @pages.get(f"/photo/{NUMBER}/<any(small,large):size>.jpg")
 def picture(number, size):
     pictures = current_app.config["PICTURES"]
-    return jpeg(the_photo(number).path, getattr(pictures, size), size)
+    return jpeg(the_photo(number).file, getattr(pictures, size), size)
 
 
 @pages.get(f"/photo/{NUMBER}/piece.jpg")
@@ -294,12 +283,13 @@ def piece(number):
     at = request.args.get("at", "")
     if not re.fullmatch(r"-?\d{1,6}(,-?\d{1,6}){7}", at, re.ASCII):
         flask.abort(404)
-    polygon = tuple(zip(*[map(int, at.split(","))] * 2))
-    return jpeg(the_photo(number).path, lambda path: current_app.config["PICTURES"].piece(path, polygon), at)
+    numbers = [int(number) for number in at.split(",")]
+    polygon = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+    return jpeg(the_photo(number).file, lambda path: current_app.config["PICTURES"].piece(path, polygon), at)
 
 
 def jpeg(path, make, name):
-    """A picture of the photo at `path` as an answer that a browser may keep; 304, without making it, if it has it already."""
+    """A picture of the photo at `path`, for a browser to keep; 304, without making it, where it has it already."""
     try:
         state = version(path)
         response = flask.Response(mimetype="image/jpeg")
@@ -322,7 +312,7 @@ def serve(index_path, host: str = "127.0.0.1", port: int = 8000, password_file=N
     """Serve the page until Ctrl-C. `names`: what else browsers may call this machine, beside its own name and addresses."""
     password = guard.read_password(password_file) if password_file else None
     if not password and not guard.is_loopback(host):
-        raise UserError(f"--host {host or '(all)'}: others could look at the photos; --password-file FILE asks them for a password")
+        raise UserError(f"--host {host}: others could see the photos; --password-file FILE asks them for a password")
     own = socket.gethostname().lower()
     app = create_app(index.open(index_path), password, (*LOOPBACK, own, f"{own}.local", *(name.lower() for name in names)))
     server = create_server(app, host, port)

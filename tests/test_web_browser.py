@@ -1,0 +1,117 @@
+"""The search page in a real browser, chromium without a window."""
+import shutil
+import time
+
+import pytest
+
+from index import web
+from photo_index import start, three_photos
+
+
+@pytest.fixture
+def port(tmp_path):
+    server = start(web.create_app(three_photos(tmp_path)))
+    yield server.effective_port
+    server.close()
+
+
+@pytest.fixture
+def browser():
+    """Debian's chromium without a window; skips where it is not installed."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="the browser test needs selenium: pip install selenium")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        pytest.skip("the browser test needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1200,900"):
+        options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    chrome.implicitly_wait(20)
+    yield chrome
+    errors = chrome.get_log("browser")
+    chrome.quit()
+    assert not errors  # of scripts, of pictures that did not come, of what the policy forbids
+
+
+def until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+def place_of(browser, selector):
+    return browser.execute_script("return document.querySelector(arguments[0]).getBoundingClientRect().toJSON()", selector)
+
+
+def test_searching_opening_and_going_back_in_a_browser(browser, port):
+    def one(selector):
+        return browser.find_element("css selector", selector)
+
+    def focus():
+        return browser.switch_to.active_element
+
+    def press(*keys):
+        browser.switch_to.active_element.send_keys(*keys)
+
+    home = f"http://127.0.0.1:{port}/"
+    browser.get(home)
+    assert focus().get_attribute("id") == "q"
+    press("sprint budget")  # results come as one types, and the address says what is asked
+    until(lambda: browser.current_url == f"{home}?q=sprint+budget")
+    assert one("#status").text == "3 photos" and one("#status").get_attribute("role") == "status"
+    loaded = "return [...document.querySelectorAll('.piece img')].every(image => image.complete && image.naturalWidth > 0)"
+    until(lambda: browser.execute_script(loaded))
+
+    press("\ue015")  # down, to the first photo
+    assert focus().get_attribute("id") == "photo-1"
+    press("\ue014")  # right
+    assert focus().get_attribute("id") == "photo-2"
+    press("\ue012", "\ue007")  # left, Enter
+    until(lambda: "/photo/1?" in browser.current_url)
+    assert "sprint" in one("#transcript").text and one(".looking nav span").text == "1 of 3"
+
+    whole = place_of(browser, "#match-1")  # a photo of 1,600 x 900: the match lies where the word was drawn
+    sheet = browser.execute_script("const m = document.querySelector('#sheet').getScreenCTM(); return [m.a, m.e, m.f]")
+    assert abs(whole["x"] + 1 - (sheet[0] * 1000 + sheet[1])) < 3 and abs(whole["y"] + 1 - (sheet[0] * 500 + sheet[2])) < 3
+    one("[data-show='match-1']").click()
+    stage = place_of(browser, "#stage")
+    until(lambda: place_of(browser, "#match-1")["width"] > 1.4 * whole["width"])
+    until(lambda: abs(place_of(browser, "#match-1")["x"] + place_of(browser, "#match-1")["width"] / 2 - stage["x"]
+                      - stage["width"] / 2) < 3)  # in the middle of the stage
+    one("body").send_keys("0")
+    until(lambda: abs(place_of(browser, "#match-1")["width"] - whole["width"]) < 1)
+
+    one("#copy").click()
+    until(lambda: one("#copy").text == "Copied")
+    selected = browser.execute_script("return getSelection().toString()")
+    assert selected.split() == ["sprint", "budget", "tea", "</script><b>", "next"] and "budget\n" in selected.replace(" \n", "\n")
+
+    one("body").send_keys("\ue014")  # right: the next photo
+    until(lambda: "/photo/2?" in browser.current_url)
+    one("body").send_keys("\ue00c")  # Escape: back to what was found
+    until(lambda: browser.current_url == f"{home}?q=sprint+budget#photo-2")
+    assert len(browser.find_elements("css selector", ".card")) == 3 and one("#q").get_attribute("value") == "sprint budget"
+    browser.back()
+    until(lambda: "/photo/2?" in browser.current_url)
+    browser.forward()
+    one("body").send_keys("/")
+    assert focus().get_attribute("id") == "q"
+
+
+def test_the_page_fits_a_phone_and_works_without_its_script(browser, port):
+    size = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+    browser.get(f"http://127.0.0.1:{port}/")
+    browser.find_element("id", "q").send_keys("budget")
+    browser.find_element("css selector", ".box button").click()
+    until(lambda: len(browser.find_elements("css selector", ".card")) == 3)
+    for step in (".card", "#after"):
+        browser.find_element("css selector", step).click()
+        browser.find_element("id", "transcript")
+        layout = browser.execute_cdp_cmd("Page.getLayoutMetrics", {})
+        assert layout["cssContentSize"]["width"] <= 390  # nothing sticks out
+    assert "/photo/2?q=budget" in browser.current_url
