@@ -63,8 +63,8 @@ def later(name):
 class Parser(argparse.ArgumentParser):
     """argparse's parser with one-line errors; shows a script's docstring as its help."""
 
-    def __init__(self, description):
-        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    def __init__(self, description, **options):
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **options)
 
     def error(self, message):
         raise UserError(f"{message}; --help lists the options")

@@ -41,12 +41,14 @@ class Photo:
 
 @dataclasses.dataclass
 class Word:
-    """A word of a photo, as Match; `alternatives`: (text, confidence) of the likeliest texts, best first; line: its number."""
+    """A word of a photo, as Match; `alternatives`: (text, confidence) of the likeliest texts, best first; line,
+    paragraph: their numbers."""
     polygon: list[list[float]]
     text: str
     confidence: float
     alternatives: list[tuple[str, float]]
     line: int
+    paragraph: int
 
 
 def open(path):

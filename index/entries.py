@@ -38,5 +38,5 @@ class Entries:
         strings = [(string, min(255, round(255 * chance)), rest) for string, chance in {**tokens, **wholes}.items()
                    if string and chance >= LIKELY]
         texts, confidences = zip(*alternatives)
-        return {"line": word.line or 0, "polygon": np.asarray(word.polygon), "texts": texts,
+        return {"line": word.line or 0, "paragraph": word.paragraph or 0, "polygon": np.asarray(word.polygon), "texts": texts,
                 "confidences": np.clip(confidences, 0, 1).tolist(), "posterior": packed, "strings": strings}

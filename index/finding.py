@@ -4,14 +4,14 @@ A word of the query is looked for in two steps. The strings of all readings that
 it may be; of those, where the sure readings do not exclude it, the probability of the query itself is computed on what the
 network saw (`posteriors.score`). A photo's chance to hold it is that of one of its best places at least being right.
 """
+import dataclasses
 import os
 import threading
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from index import Match, Photo, posteriors, Result, Word
+from index import Match, Photo, Result, Word, posteriors
 from index.orientation import turned
 from index.query import other_forms, parse
 from index.store import PLACES
@@ -155,27 +155,37 @@ class Index:
     def photo(self, number):
         """The Photo of a number, or None."""
         photo = self.store.photo(number)
-        if photo is None:
-            return None
+        return self._photo(photo) if photo else None
+
+    def _photo(self, photo):
         width, height = photo["width"], photo["height"]
         if (photo["orientation"] > 4) != (photo["files"][0][1] > 4):
             width, height = height, width
-        return Photo(number, self._file(photo), width, height, photo["taken"], photo["error"])
+        return Photo(photo["id"], self._file(photo), width, height, photo["files"][0][2], photo["error"])
 
     def page(self, number):
         """The Words of a photo, in reading order; [] if there is none."""
         photo = self.store.photo(number)
+        return self._page(photo) if photo else []
+
+    def _page(self, photo):
         return [Word(self._polygon(photo, word), word["texts"][0], word["confidences"][0],
-                     list(zip(word["texts"], word["confidences"])), word["line"])
-                for word in self.store.page(number)] if photo else []
+                     list(zip(word["texts"], word["confidences"])), word["line"], word["paragraph"])
+                for word in self.store.page(photo["id"])]
 
     def stats(self):
         """A dict of how much there is: files, photos, failed, words, strings, bytes."""
         return {**self.store.counts(), "bytes": self.store.path.stat().st_size}
 
+    def export(self):
+        """All that is known, a dict for each file, by name: file, width, height, taken, error and words."""
+        for name, (number, *_) in self.store.files().items():
+            photo = self.store.photo(number)
+            photo["files"] = [file for file in photo["files"] if file[0] == name]
+            yield {**dataclasses.asdict(self._photo(photo)), "words": [dataclasses.asdict(word) for word in self._page(photo)]}
+
     def _file(self, photo):
-        return os.fsdecode(Path(os.fsencode(self.store.path.absolute().parent).decode(errors="surrogateescape"),
-                                os.fsdecode(photo["files"][0][0])))
+        return str(self.store.path.absolute().parent / os.fsdecode(photo["files"][0][0]))
 
     def _polygon(self, photo, word):
         """A word's corners in pixels of the photo's file, upright as its EXIF data say."""

@@ -33,17 +33,17 @@ CREATE TABLE IF NOT EXISTS photos (                 -- what is known of a photo'
     hash BLOB NOT NULL UNIQUE,
     width INTEGER NOT NULL, height INTEGER NOT NULL,  -- of the upright photo as it was read, 0 if it was not
     orientation INTEGER NOT NULL,     -- the EXIF orientation it was read with
-    taken TEXT,                       -- EXIF's date, as 2026-11-25T17:00:00
     error TEXT NOT NULL);             -- why it could not be read, or empty
 CREATE TABLE IF NOT EXISTS files (                  -- where photos are
     path BLOB PRIMARY KEY,            -- any bytes; from the index's folder, if it is in there
     photo INTEGER NOT NULL REFERENCES photos,
     size INTEGER NOT NULL, modified INTEGER NOT NULL,  -- bytes; nanoseconds, compared with the file's and nothing else
-    orientation INTEGER NOT NULL) WITHOUT ROWID;
+    orientation INTEGER NOT NULL,     -- what its EXIF data say now
+    taken TEXT) WITHOUT ROWID;        -- EXIF's date, as 2026-11-25T17:00:00
 CREATE INDEX IF NOT EXISTS files_photo ON files (photo);
 CREATE TABLE IF NOT EXISTS words (
     id INTEGER PRIMARY KEY,           -- photo * 65536 + place in reading order
-    line INTEGER NOT NULL,
+    line INTEGER NOT NULL, paragraph INTEGER NOT NULL,
     polygon BLOB NOT NULL,            -- x and y of four corners, int16
     texts TEXT NOT NULL,              -- the likeliest ones, best first, a line each
     confidences BLOB NOT NULL,        -- of each text, a byte, 255 is certain
@@ -141,6 +141,12 @@ class Store:
             self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION}; "
                                    f"PRAGMA user_version = {VERSION}; COMMIT")
 
+    def name(self, path):
+        """What a file (absolute path, bytes) is called here: from the index's folder on, if it is in there, so that both may
+        be moved together."""
+        folder = os.fsencode(self.path.absolute().parent)
+        return os.path.relpath(path, folder) if (path + b"/").startswith(folder.rstrip(b"/") + b"/") else path
+
     # --- Writing ----------------------------------------------------------------------------------------------
 
     def learn(self, letters):
@@ -155,33 +161,34 @@ class Store:
         """Add a photo's content with its words, in reading order; its number. One that is there already stays as it is,
         but is replaced with `replace` if it had an error.
 
-        photo: dict of hash, width, height, orientation, taken and error, see SCHEMA. words: list of dict of line, polygon
-        (float [4, 2]), texts, confidences (of each text, 0..1), posterior and strings: (string, chance, rest), see SCHEMA.
+        photo: dict of hash, width, height, orientation and error, see SCHEMA. words: list of dict of line,
+        paragraph, polygon (float [4, 2]), texts, confidences (of each text, 0..1), posterior and strings: (string, chance, rest), see SCHEMA.
         """
         with self._transaction() as db:
             known = db.execute("SELECT id, error FROM photos WHERE hash = ?", (photo["hash"],)).fetchone()
             if known and not (replace and known[1]):
                 return known[0]
             number = known[0] if known else db.execute("SELECT ifnull(max(id), 0) + 1 FROM photos").fetchone()[0]
-            db.execute("INSERT OR REPLACE INTO photos VALUES (?, :hash, :width, :height, :orientation, :taken, :error)"
+            db.execute("INSERT OR REPLACE INTO photos VALUES (?, :hash, :width, :height, :orientation, :error)"
                        .replace("?", str(number)), photo)
             rows, postings = [], []
             for place, word in enumerate(words[:PLACES]):
                 identity = number * PLACES + place
                 corners = np.clip(np.round(word["polygon"]), -32768, 32767).astype("<i2").tobytes()
                 confidences = bytes(round(255 * confidence) for confidence in word["confidences"])
-                rows.append((identity, word["line"], corners, "\n".join(word["texts"]), confidences, word["posterior"]))
+                rows.append((identity, word["line"], word["paragraph"], corners, "\n".join(word["texts"]), confidences, word["posterior"]))
                 postings += [(string, identity, chance, rest) for string, chance, rest in word["strings"]]
-            db.executemany("INSERT INTO words VALUES (?, ?, ?, ?, ?, ?)", rows)
+            db.executemany("INSERT INTO words VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             db.executemany("INSERT OR IGNORE INTO strings (text) VALUES (?)", {(string,) for string, *_ in postings})
             db.executemany("INSERT INTO postings SELECT id, ?2, ?3, ?4 FROM strings WHERE text = ?1", postings)
             self._changed(db)
         return number
 
-    def put_file(self, path, photo, size, modified, orientation):
+    def put_file(self, path, photo, size, modified, orientation, taken):
         """Say that the file `path` (bytes) holds a photo."""
         with self._transaction() as db:
-            db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", (path, photo, size, modified, orientation))
+            db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?)",
+                       (path, photo, size, modified, orientation, taken))
             self._changed(db)
 
     def drop_files(self, paths):
@@ -213,8 +220,9 @@ class Store:
         return self._meta("changes")
 
     def files(self):
-        """{path: (photo, size, modified)} of all files."""
-        return {path: values for path, *values in self._all("SELECT path, photo, size, modified FROM files")}
+        """{path: (photo, size, modified, error)} of all files, by path; error: the photo's."""
+        return {path: tuple(values) for path, *values in self._all(
+            "SELECT path, photo, size, modified, error FROM files JOIN photos ON photos.id = photo ORDER BY path")}
 
     def find_photo(self, content):
         """(number, error, orientation) of the photo of a hash, or None."""
@@ -223,14 +231,14 @@ class Store:
 
     def photos(self):
         """(number, taken) of each photo that has a file and could be read, by number."""
-        return self._all("SELECT id, taken FROM photos WHERE error = '' AND id IN (SELECT photo FROM files) ORDER BY id")
+        return self._all("SELECT id, max(taken) FROM files JOIN photos ON id = photo WHERE error = '' GROUP BY id ORDER BY id")
 
     def photo(self, number):
-        """A photo as a dict of id, width, height, orientation, taken, error and files: (path, orientation) of each, by
-        path; None if there is none, or it has no file any more."""
-        rows = self._all("SELECT id, width, height, orientation, taken, error FROM photos WHERE id = ?", (number,))
-        files = self._all("SELECT path, orientation FROM files WHERE photo = ? ORDER BY path", (number,))
-        names = "id", "width", "height", "orientation", "taken", "error"
+        """A photo as a dict of id, width, height, orientation, error and files: (path, orientation, taken) of each, by path;
+        None if there is none, or it has no file any more."""
+        rows = self._all("SELECT id, width, height, orientation, error FROM photos WHERE id = ?", (number,))
+        files = self._all("SELECT path, orientation, taken FROM files WHERE photo = ? ORDER BY path", (number,))
+        names = "id", "width", "height", "orientation", "error"
         return {**dict(zip(names, rows[0])), "files": files} if rows and files else None
 
     def strings(self, after=0):
@@ -249,7 +257,7 @@ class Store:
         return [posterior for posterior, in self._each("SELECT posterior FROM words WHERE id = ?", words)]
 
     def words(self, numbers):
-        """Words as dicts of id, line, polygon (int [4, 2]), texts and confidences (0..1), in the order of their numbers."""
+        """Words as dicts of id, line, paragraph, polygon (int [4, 2]), texts and confidences (0..1), as their numbers."""
         return [_word(*row) for row in self._each(f"SELECT {COLUMNS} FROM words WHERE id = ?", numbers)]
 
     def page(self, photo):
@@ -263,14 +271,14 @@ class Store:
 
     def counts(self):
         """A dict of how much there is: files, photos, failed (photos that could not be read), words, strings."""
-        queries = {"files": "FROM files", "photos": "FROM photos", "failed": "FROM photos WHERE error <> ''",
+        queries = {"files": "FROM files", "photos": "FROM photos WHERE id IN (SELECT photo FROM files)", "failed": "FROM photos WHERE error <> '' AND id IN (SELECT photo FROM files)",
                    "words": "FROM words", "strings": "FROM strings"}
         return {name: self._all(f"SELECT count(*) {query}")[0][0] for name, query in queries.items()}
 
 
-COLUMNS = "id, line, polygon, texts, confidences"
+COLUMNS = "id, line, paragraph, polygon, texts, confidences"
 
 
-def _word(number, line, polygon, texts, confidences):
-    return {"id": number, "line": line, "polygon": np.frombuffer(polygon, "<i2").reshape(4, 2).tolist(),
+def _word(number, line, paragraph, polygon, texts, confidences):
+    return {"id": number, "line": line, "paragraph": paragraph, "polygon": np.frombuffer(polygon, "<i2").reshape(4, 2).tolist(),
             "texts": texts.split("\n"), "confidences": [confidence / 255 for confidence in confidences]}

@@ -1,0 +1,86 @@
+"""Photos in a folder: which files there are, and what a file says of its photo without being read.
+
+    >>> for path, size, modified in walk("photos", failed.append): ...
+    >>> content("photos/a.jpg"), facts("photos/a.jpg")
+"""
+import hashlib
+import os
+import re
+
+from PIL import Image
+
+from words.lists import IMAGE_SUFFIXES
+
+SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
+BLOCK = 1 << 20
+ORIENTATION, DATE, DETAILS, DATE_TAKEN = 0x0112, 0x0132, 0x8769, 0x9003  # EXIF's tags
+
+
+def walk(folder, failed):
+    """(path, size, modified) of each image file below a folder, links followed; paths are bytes, as names may be anything.
+
+    modified: nanoseconds. Folders and files whose name begins with a dot are left out. `failed(path)` is called for a folder
+    that cannot be looked into. A folder is looked into once, however many links lead to it.
+    """
+    seen, folders = set(), [os.fsencode(folder)]
+    while folders:
+        folder = folders.pop()
+        try:
+            status = os.stat(folder)
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError:
+            failed(folder)
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            try:
+                if entry.name.startswith(b"."):
+                    continue
+                if entry.is_dir():
+                    folders.append(entry.path)
+                elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
+                    yield entry.path, entry.stat().st_size, entry.stat().st_mtime_ns
+            except OSError:  # gone in this moment, or a link to itself
+                continue
+
+
+def content(path):
+    """What makes a photo the same photo, 32 bytes: a hash of its file, of a JPEG without its metadata, so that a title, a date
+    or an orientation that is changed leaves it the same. OSError if it cannot be read."""
+    with open(path, "rb") as file:
+        digest = hashlib.blake2b(digest_size=32)
+        if file.read(2) == b"\xff\xd8":
+            _hash_tables(file, digest)
+        else:
+            file.seek(0)
+        while block := file.read(BLOCK):
+            digest.update(block)
+    return digest.digest()
+
+
+def _hash_tables(file, digest):
+    """Hash a JPEG's segments before its pixels but those for metadata (APP0 to APP15, comments), up to the first that is
+    something else than a segment."""
+    while True:
+        start = file.tell()
+        marker, length = file.read(2), file.read(2)
+        if len(length) < 2 or marker[0] != 0xFF or marker[1] == 0xDA:  # the pixels follow
+            return file.seek(start)
+        body = file.read(max(int.from_bytes(length, "big") - 2, 0))
+        if not (0xE0 <= marker[1] <= 0xEF or marker[1] == 0xFE):
+            digest.update(marker + length + body)
+
+
+def facts(path):
+    """(orientation 1 to 8, date taken as 2026-11-25T17:00:00 or None), as EXIF says; (1, None) for what is no image."""
+    try:
+        with Image.open(path) as image:
+            exif = image.getexif()
+            orientation = exif.get(ORIENTATION, 1)
+            taken = exif.get_ifd(DETAILS).get(DATE_TAKEN) or exif.get(DATE)
+    except Exception:  # Pillow raises almost anything on damaged files; the reader will say what is wrong
+        return 1, None
+    date = re.match(r"(\d{4}):(\d\d):(\d\d) (\d\d:\d\d:\d\d)", str(taken))
+    return (orientation if orientation in range(1, 9) else 1), "{}-{}-{}T{}".format(*date.groups()) if date else None

@@ -1,0 +1,98 @@
+"""Bring an index up to date with a folder of photos: new and changed ones are read, files that are gone are forgotten.
+
+    >>> update(store, "photos", lambda: photos.load_reader("models/pages", words="models/notes"))
+
+Each photo is written in one transaction, so that a run may end at any moment and the next one goes on. Runs at the same time
+share the work, as each takes the photos in another order and asks before it reads one.
+"""
+import collections
+import hashlib
+import os
+import random
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from command import UserError
+from index import files
+from index.entries import Entries
+
+Counts = collections.namedtuple("Counts", "read known failed gone")
+
+
+def update(store, folder, load_reader, retry=False):
+    """Index the photos below a folder; Counts of photos read, known by their content, failed, and files gone.
+
+    load_reader: called once, if a photo is to be read; returns a photos.reader.PageReader. retry: read photos again that could
+    not be read. UserError if there is no such folder, and as `Store` raises them.
+    """
+    if not Path(folder).is_dir():
+        raise UserError(f"{os.fsdecode(folder)}: no such folder")
+    known = store.files()  # before looking, so that what another run adds meanwhile does not seem gone
+    unseen = []  # folders that could not be looked into: what is below them is not gone
+    found = [(path, size, modified) for path, size, modified in files.walk(os.path.abspath(os.fsencode(folder)), unseen.append)
+             if path != os.fsencode(store.path.absolute())]
+    for path in unseen:
+        print(f"{os.fsdecode(path)}: cannot be looked into", file=sys.stderr)
+    there = {store.name(path) for path, *_ in found}
+    below = store.name(os.path.abspath(os.fsencode(folder)))
+    gone = [name for name in known if name not in there and _inside(name, below)
+            and not any(_inside(name, store.name(path)) for path in unseen)]
+    store.drop_files(gone)
+    changed = [(path, size, modified) for path, size, modified in found
+               if known.get(store.name(path), ())[1:3] != (size, modified) or retry and known[store.name(path)][3]]
+    random.shuffle(changed)
+    reader = _Reader(store, load_reader)
+    results = collections.Counter(reader.add(*photo, retry)
+                                  for photo in tqdm(changed, "photos", unit="photo", file=sys.stderr, disable=not changed))
+    return Counts(results["read"], results["known"], results["failed"], len(gone))
+
+
+def _inside(name, folder):
+    return folder == b"." or name == folder or name.startswith(folder.rstrip(b"/") + b"/")
+
+
+class _Reader:
+    """Reads photos into a store; the networks are loaded when they are first needed."""
+
+    def __init__(self, store, load_reader):
+        self.store, self._load = store, load_reader
+        self._reader = self._entries = None
+
+    def add(self, path, size, modified, retry):
+        """Add a file and, if it is not known, its photo: "read", "known", "failed", or "gone" if the file is not there now."""
+        orientation, taken = files.facts(path)
+        try:
+            content, error = files.content(path), ""
+        except FileNotFoundError:
+            return "gone"
+        except OSError as reason:  # its content is not known: this file, as it is now, stands for it
+            content = hashlib.blake2b(path + b"%d %d" % (size, modified), digest_size=31).digest()
+            error = reason.strerror or str(reason)
+        known, outcome = self.store.find_photo(content), "known"
+        if known is None or retry and known[1]:
+            page, error = (None, error) if error else self._read(path)
+            outcome = "failed" if error else "read"
+            photo = {"hash": content, "width": page.width if page else 0, "height": page.height if page else 0,
+                     "orientation": orientation, "error": error}
+            number = self.store.add(photo, [] if error else [self._entries.entry(word) for word in page.words], retry)
+            if error:
+                tqdm.write(f"{os.fsdecode(path)}: {error}", file=sys.stderr)
+        else:
+            number = known[0]
+        self.store.put_file(self.store.name(path), number, size, modified, orientation, taken)
+        return outcome
+
+    def _read(self, path):
+        """(Page or None, why it could not be read or "")."""
+        if self._reader is None:
+            self._reader = self._load()
+            self._entries = Entries(self.store, self._reader.alphabet.characters)
+        try:
+            page = self._reader.read(os.fsdecode(path))
+        except UserError:
+            raise
+        except Exception as error:  # whatever a strange photo brings about costs that photo, not the run
+            return None, f"{type(error).__name__}: {error}"
+        return page, page.error

@@ -1,0 +1,220 @@
+"""Find your photos by what is written on them.
+
+    python search.py index photos                       # read all photos of a folder; again later: only what is new
+    python search.py find "sprint budget"               # the best photos, which words matched, and how surely
+    python search.py find '"next sprint" review*' --all # a phrase, the beginning of a word; only photos with all of it
+    python search.py serve                              # the same in a browser, http://127.0.0.1:8000
+    python search.py watch photos                       # index photos as they arrive
+    python search.py export --csv words.csv             # all that was read
+    python search.py stats
+
+The index is one file, search.index in the folder of the photos, or where --index says. Without --index, the other commands
+take the one of the current folder, else the one that was made last. Photos are never changed.
+"""
+import dataclasses
+import datetime
+import json
+import os
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+
+import command
+from command import UserError
+import index
+
+NAME = "search.index"
+QUIET = 2  # seconds without news after which `watch` looks
+
+
+# --- Options ----------------------------------------------------------------------------------------------------
+
+def parse_args(argv=None):
+    parser = command.Parser(__doc__)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add_command(name, about):
+        added = commands.add_parser(name, help=about, description=about).add_argument
+        added("--index", type=Path, metavar="FILE", help=f"the index (default: see python {parser.prog} --help)")
+        return added
+
+    for name, about in (("index", "read the new and changed photos of a folder"), ("watch", "index photos as they arrive")):
+        add = add_command(name, about)
+        add("photos", type=Path, metavar="PHOTOS", help="folder of photos")
+        add("--pages", default="models/pages", help="model that finds words on a photo (default models/pages)")
+        add("--words", default="models/notes", help="model that reads words (default models/notes)")
+        add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
+        add("--retry", action="store_true", help="also read photos again that could not be read")
+    add = add_command("find", "photos with these words")
+    add("query", nargs="+", help='words, "quoted phrases", word* for what begins like that')
+    add("--limit", type=command.whole(1, 10000), default=20, help="photos at most (default 20)")
+    add("--all", action="store_true", help="only photos that have every word")
+    add("--since", type=date, metavar="DATE", help="photos taken on that day or later, as 2026-11-25, by their EXIF data")
+    add("--until", type=date, metavar="DATE", help="photos taken on that day or before")
+    add("--json", action="store_true", help="write JSON: file, score, matches (polygon, text, probability) of each photo")
+    add("--open", action="store_true", help="show the best photo")
+    add = add_command("serve", "search in a browser")
+    add("--host", default="127.0.0.1", help="address to serve on (default 127.0.0.1: this machine alone)")
+    add("--port", type=command.whole(1, 65535), default=8000, help="(default 8000)")
+    add("--password-file", type=Path, metavar="FILE", help="file with the password, which any other address needs")
+    add = add_command("export", "write down all that was read")
+    add("--csv", type=Path, metavar="FILE", help="a row a word")
+    add("--json", type=Path, metavar="FILE", help="an entry a photo")
+    add("--overwrite", action="store_true", help="replace the files of an earlier export")
+    add_command("stats", "how much is in the index")
+    return parser.parse_args(argv)
+
+
+def date(text):
+    """An argparse type: a date, as it is written."""
+    try:
+        return datetime.date.fromisoformat(text).isoformat()
+    except ValueError:
+        raise UserError(f"{text}: write a date as 2026-11-25") from None
+
+
+# --- Which index ------------------------------------------------------------------------------------------------
+
+def last_index():
+    """The file that remembers which index was made last."""
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "crnn_ocr_lite", "index")
+
+
+def remember(path):
+    try:
+        last_index().parent.mkdir(parents=True, exist_ok=True)
+        last_index().write_bytes(os.fsencode(path.absolute()))
+    except OSError as error:
+        print(f"{last_index()}: {error.strerror}; name the index with --index when you search", file=sys.stderr)
+
+
+def choose_index(path):
+    """--index, or the index of the current folder, or the one made last; a folder stands for the index in it."""
+    if path:
+        return path / NAME if path.is_dir() else path
+    if Path(NAME).is_file():
+        return Path(NAME)
+    if last_index().is_file():
+        return Path(os.fsdecode(last_index().read_bytes()))
+    raise UserError("no index yet; `python search.py index PHOTOS` makes one, --index names one")
+
+
+# --- Commands ---------------------------------------------------------------------------------------------------
+
+def index_photos(folder, path, models, retry):
+    """Bring the index up to date with a folder of photos."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
+    from index.indexing import update
+    from index.store import Store
+    path = path or folder
+    file = Store(path / NAME if path.is_dir() else path, create=True)
+    counts = update(file, folder, lambda: load_reader(**models), retry)
+    remember(file.path)
+    total = file.counts()
+    file.close()
+    print(f"{file.path}: {total['photos']:,} photos, {total['words']:,} words; now {counts.read:,} read, {counts.known:,} known "
+          f"under another name or date, {counts.gone:,} files gone, {counts.failed:,} failed")
+    if total["failed"]:
+        print(f"{total['failed']:,} photos could not be read; --retry reads them again, export says why")
+
+
+def load_reader(path, words, lexicon):
+    """The photos.reader.PageReader that reads photos; what it takes is slow to load, and not needed where no photo is new."""
+    import photos
+    return photos.load_reader(path, words=words, lexicon=lexicon)
+
+
+def watch(folder, path, models, retry):
+    """Index a folder, and again whenever something in it has changed, until Ctrl-C."""
+    from watchdog.events import FileSystemEventHandler
+    from watchdog.observers import Observer
+    changed = threading.Event()
+
+    class Handler(FileSystemEventHandler):
+        def on_any_event(self, event):
+            names = os.fsdecode(event.src_path), os.fsdecode(event.dest_path or "")
+            if event.event_type not in ("opened", "closed_no_write") and not all(NAME in name for name in names if name):
+                changed.set()
+
+    observer = Observer()
+    index_photos(folder, path, models, retry)
+    observer.schedule(Handler(), str(folder), recursive=True)
+    observer.start()
+    try:
+        index_photos(folder, path, models, False)  # what came between the two
+        while True:
+            changed.wait()
+            while changed.is_set():  # photos are still being copied
+                changed.clear()
+                changed.wait(QUIET)
+            index_photos(folder, path, models, False)
+    finally:
+        observer.stop()
+        observer.join()
+
+
+def find(path, query, as_json, show, **options):
+    results = index.open(path).find(query, **options)
+    if as_json:
+        entries = [{key: value for key, value in dataclasses.asdict(result).items() if key != "photo"} for result in results]
+        print(json.dumps(entries, indent=2))
+    else:
+        for result in results:
+            print(f"{result.score:.2f}  {result.file}")
+            for match in result.matches:
+                x, y = (round(sum(values) / 4) for values in zip(*match.polygon))
+                print(f"      {match.probability:.2f}  {match.text}  at {x}, {y}")
+        if not results:
+            print("no photo found", file=sys.stderr)
+    if show and results:
+        webbrowser.open(Path(results[0].file).as_uri())
+
+
+def export(path, csv_path, json_path, overwrite):
+    if not (csv_path or json_path):
+        raise UserError("say where to: --csv FILE or --json FILE")
+    for target in (csv_path, json_path):
+        command.new_file(target, overwrite)
+    found = index.open(path)
+    if csv_path:
+        command.write_csv(csv_path, rows(found))
+    if json_path:
+        command.write_json(json_path, list(found.export()))
+
+
+def rows(found):
+    """The rows of export's CSV file; a photo without words has one."""
+    yield ["file", "taken", "error", "line", "paragraph", "text", "confidence",
+           *(f"{axis}{k}" for k in range(1, 5) for axis in "xy")]
+    for photo in found.export():
+        facts = [photo["file"], photo["taken"], photo["error"]]
+        for word in photo["words"]:
+            yield [*facts, word["line"], word["paragraph"], word["text"], f"{word['confidence']:.3f}",
+                   *sum(word["polygon"], [])]
+        if not photo["words"]:
+            yield facts
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if args.command in ("index", "watch"):
+        models = {"path": args.pages, "words": args.words, "lexicon": args.lexicon}
+        return (index_photos if args.command == "index" else watch)(args.photos, args.index, models, args.retry)
+    path = choose_index(args.index)
+    if args.command == "find":
+        find(path, " ".join(args.query), args.json, args.open, limit=args.limit, all_words=args.all, since=args.since,
+             until=args.until)
+    elif args.command == "serve":
+        from index.web import serve
+        serve(path, args.host, args.port, args.password_file)
+    elif args.command == "export":
+        export(path, args.csv, args.json, args.overwrite)
+    else:
+        for name, value in index.open(path).stats().items():
+            print(f"{name:<10}{value:>14,}")
+
+
+if __name__ == "__main__":
+    command.run(main)
