@@ -7,9 +7,10 @@
     python azure_ocr.py -p photos -o boxes.json --crops my_words --draw drawn  # word images for train.py, and drawings
 
 Needs Microsoft's client library, `pip install azure-ai-vision-imageanalysis`, and a key of an Azure AI Vision resource.
-Each photo is in boxes.json as soon as it is done: the same command again sends only what is missing. Where nothing is, as
-with a boxes.json by hand, --crops and --draw need neither library nor key. boxes.json: see boxes.py and the README.
+Each photo is kept as soon as it is done: the same command again sends only what is missing. Where nothing is, as
+with a boxes.json by hand, --crops and --draw need neither library nor key. boxes.json: see photos/boxes.py and the README.
 """
+import dataclasses
 import email.utils
 import io
 import math
@@ -23,9 +24,11 @@ from pathlib import Path
 from PIL import Image
 from tqdm import tqdm
 
-import boxes
 import command
 from command import UserError
+from photos import boxes, drawing
+from photos.cutting import cut, load_photo
+from photos.page import Page, Word
 from words.images import write_image
 from words.lists import image_names, IMAGE_SUFFIXES
 
@@ -40,31 +43,27 @@ LONGEST_NAME = 40  # characters of a word's text in a file name
 
 def parse_args(argv=None):
     parser = command.Parser(__doc__)
-    add = parser.add_argument
+    add, number = parser.add_argument, command.number
     add("-p", "--images_path", type=Path, required=True, help="folder of photos, or one photo")
     add("-k", "--subscription_key", help="the resource's key; better in the environment as VISION_KEY, where no list of "
                                          "processes shows it")
     add("--endpoint", help="the resource's address (default: VISION_ENDPOINT of the environment)")
     add("-o", "--output", type=Path, default=Path("boxes.json"), help="file to write, or go on with (default boxes.json)")
-    add("--max_images", type=int, help="send that many photos at most")
-    add("--per_minute", type=float, default=20, help="calls a minute at most (default 20, as the free tier allows)")
-    add("--attempts", type=int, default=5, help="calls for one photo at most, if the service is busy or fails (default 5)")
-    add("--timeout", type=float, default=60, help="seconds to wait for an answer (default 60)")
+    add("--max_images", type=command.whole(1), help="send that many photos at most")
+    add("--per_minute", type=number(0.01, 1e6), default=20, help="calls a minute at most (default 20, as the free tier allows)")
+    add("--attempts", type=command.whole(1), default=5, help="calls for one photo at most, if the service is busy or fails "
+                                                             "(default 5)")
+    add("--timeout", type=number(0.01, 1e6), default=60, help="seconds to wait for an answer (default 60)")
     add("--retry", action="store_true", help="send the photos that failed before once more")
     add("--yes", action="store_true", help="send without asking")
     add("--crops", type=Path, metavar="DIR", help="cut every word upright into DIR, with a labels.csv for train.py")
-    add("--min_confidence", type=float, default=0, help="with --crops: leave out words that the service is less sure of")
+    add("--min_confidence", type=number(0, 1), default=0, help="with --crops: leave out words that the service is less sure of")
     add("--draw", type=Path, metavar="DIR", help="save each photo with its boxes and words, green where sure, red where not")
     add("--overwrite", action="store_true", help="write into a --crops folder that is not empty, and over drawings")
     args, unknown = parser.parse_known_args(argv)
     if unknown:  # without values: one may be a key
         names = ", ".join(word.split("=")[0] for word in unknown if word.startswith("--")) or "a word after no option"
         raise UserError(f"not understood: {names}; --help lists the options")
-    for name, allowed in (("max_images", args.max_images is None or args.max_images >= 1), ("attempts", args.attempts >= 1),
-                          ("per_minute", 0 < args.per_minute < math.inf), ("timeout", 0 < args.timeout < math.inf),
-                          ("min_confidence", 0 <= args.min_confidence <= 1)):
-        if not allowed:
-            raise UserError(f"--{name} {getattr(args, name)}: is out of range")
     return args
 
 
@@ -74,14 +73,14 @@ class PhotoError(Exception):
     """Why the service has no words of a photo; its text goes into boxes.json."""
 
 
-def load_photo(path):
+def to_send(path):
     """(bytes to send, (width, height) of the upright photo, of what is sent). PhotoError if it cannot be sent.
 
     The file as it is, unless it is turned by EXIF data, over the service's limits or in a format that the service may not
     know: then a JPEG of its upright pixels, scaled down as far as the limits ask.
     """
     try:
-        pixels = boxes.load_photo(path.parent, {"file": path.name})
+        pixels = load_photo(path.parent, Page(path.name))
     except ValueError as error:
         raise PhotoError(str(error)) from None
     size = pixels.shape[1::-1]
@@ -123,7 +122,7 @@ class Service:
                                           connection_timeout=min(timeout, 20), read_timeout=timeout)
 
     def read(self, content):
-        """The words on an image, bytes: dicts as in boxes.json, in the pixels of what was sent.
+        """The Words on an image, bytes, in the pixels of what was sent.
 
         Raises PhotoError if the service has none of this photo, UserError if it would have none of any.
         """
@@ -212,45 +211,40 @@ def retry_after(value):
 
 
 def words_of(answer):
-    """The words of the service's answer, dicts as in boxes.json; KeyError, TypeError or ValueError if it makes no sense."""
+    """The Words of the service's answer; KeyError, TypeError or ValueError if it makes no sense."""
     lines = [line for block in answer["readResult"]["blocks"] for line in block["lines"]]
     words = [{"text": word["text"].encode("utf8", "replace").decode(), "confidence": float(word["confidence"]),
               "polygon": [[float(point["x"]), float(point["y"])] for point in word["boundingPolygon"]], "line": number}
              for number, line in enumerate(lines) for word in line["words"]]
-    if not boxes.validator().is_valid({"version": boxes.VERSION, "photos": [{"file": "photo", "words": words}]}):
-        raise ValueError("not four corners a word")
-    return words
+    boxes.validator()({"version": boxes.VERSION, "photos": [{"file": "photo", "words": words}]})  # its errors are ValueErrors
+    return [Word.from_dict(word) for word in words]
 
 
 def scale_back(words, size, sent):
     """The words with polygons in the pixels of the photo, `size` (width, height), from those of what was sent."""
-    return [{**word, "polygon": [[round(x * size[0] / sent[0], 1), round(y * size[1] / sent[1], 1)]
-                                 for x, y in word["polygon"]]} for word in words]
+    return [dataclasses.replace(word, polygon=[[round(x * size[0] / sent[0], 1), round(y * size[1] / sent[1], 1)]
+                                               for x, y in word.polygon]) for word in words]
 
 
 # --- The run --------------------------------------------------------------------------------------------------
 
-def label(args, root, names, photos):
-    """Send the photos `names` in the folder `root`; `photos`, {file: photo}, and the file of --output grow with each."""
-    service = Service(args.endpoint, args.subscription_key, args.attempts, args.per_minute, args.timeout)
-    if not args.yes:
-        ask_first(service.endpoint, len(names))
-    boxes.write(args.output, photos.values())  # fails here, if at all, and not after a call
-    for name in tqdm(names, unit="photo", dynamic_ncols=True):
-        photo = {"file": name, "words": []}
-        try:
-            content, (photo["width"], photo["height"]), sent = load_photo(root / name)
-            photo["words"] = scale_back(service.read(content), (photo["width"], photo["height"]), sent)
-        except PhotoError as error:
-            photo["error"] = str(error)
-            tqdm.write(f"{name}: {error}", file=sys.stderr)
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"stopped; what is done is in {args.output}: the same command goes on") from None
-        photos[name] = photo
-        boxes.write(args.output, photos.values())
-    failed = sum("error" in photos[name] for name in names)
-    words = sum(len(photos[name]["words"]) for name in names)
-    print(f"{args.output}: {len(names) - failed:,} more photos with {words:,} words"
+def label(service, root, names, journal):
+    """Send the photos `names` in the folder `root`; each is in the journal as soon as it is done."""
+    with journal:
+        for name in tqdm(names, unit="photo", dynamic_ncols=True):
+            page = Page(name)
+            try:
+                content, (page.width, page.height), sent = to_send(root / name)
+                page.words = scale_back(service.read(content), (page.width, page.height), sent)
+            except PhotoError as error:
+                page.error = str(error)
+                tqdm.write(f"{name}: {error}", file=sys.stderr)
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(f"stopped; what is done is in {journal.path}: the same command goes on") from None
+            journal.add(page)
+    done = [journal.pages[name] for name in names]
+    failed, words = sum(bool(page.error) for page in done), sum(len(page.words) for page in done)
+    print(f"{journal.path}: {len(names) - failed:,} more photos with {words:,} words"
           + f"; {failed:,} failed, --retry sends them again" * bool(failed))
 
 
@@ -263,68 +257,73 @@ def ask_first(endpoint, calls):
         raise UserError("nothing sent, as you said")
 
 
-def choose(args, names, photos):
-    """The names to send, after saying how many photos and calls there are."""
-    failed = [name for name in names if "error" in photos.get(name, {})]
-    missing = [name for name in names if name not in photos or (args.retry and name in failed)]
-    chosen = missing[:args.max_images]
-    print(f"{len(names):,} photos, {len(names) - len(missing):,} in {args.output} already"
-          + (f" ({len(failed):,} of them failed: --retry)" if failed and not args.retry else "")
+def choose(names, journal, retry, most, per_minute):
+    """The names to send, `most` or fewer, after saying how many photos and calls there are."""
+    failed = [name for name in names if name in journal.pages and journal.pages[name].error]
+    missing = [name for name in names if name not in journal.pages or (retry and name in failed)]
+    chosen = missing[:most]
+    print(f"{len(names):,} photos, {len(names) - len(missing):,} in {journal.path} already"
+          + (f" ({len(failed):,} of them failed: --retry)" if failed and not retry else "")
           + f"; to send now: {len(chosen):,} photos, {len(chosen):,} calls" + (
-              f" (more only where one has to be made again), {math.ceil(len(chosen) / args.per_minute):,} min or more at "
-              f"{args.per_minute:g} a minute" if chosen else ""), flush=True)
+              f" (more only where one has to be made again), {math.ceil(len(chosen) / per_minute):,} min or more at "
+              f"{per_minute:g} a minute" if chosen else ""), flush=True)
     return chosen
 
 
 # --- Crops and drawings ---------------------------------------------------------------------------------------
 
-def crop(folder, number, photo, pixels, min_confidence):
+def crop(folder, number, page, pixels, min_confidence):
     """Cut the words of a photo, the `number`th, into `folder`: rows of labels.csv, and of skipped.csv."""
     labels, skipped = [], []
-    file = photo["file"].encode("utf8", "backslashreplace").decode()  # train.py reads UTF-8 only
-    for box, word in enumerate(photo["words"]):
-        text, confidence = word.get("text", ""), word.get("confidence", 1)
-        letters = "".join(filter(str.isalnum, text))[:LONGEST_NAME]
-        pixels_of_word, reason = boxes.cut(pixels, word["polygon"])
+    file = page.file.encode("utf8", "backslashreplace").decode()  # train.py reads UTF-8 only
+    for box, word in enumerate(page.words):
+        confidence = 1 if word.confidence is None else word.confidence
+        letters = "".join(filter(str.isalnum, word.text))[:LONGEST_NAME]
+        pixels_of_word, reason = cut(pixels, word.polygon)
         if confidence < min_confidence:
             reason = f"less sure than {min_confidence:g}"
         reason = reason or ("" if letters else "no letter or digit in its text")
         if reason:
-            skipped.append([file, box, text, reason])
+            skipped.append([file, box, word.text, reason])
             continue
         name = f"_{letters}_{number:05}-{box:04}.png"
         write_image(folder / name, pixels_of_word)
-        labels.append([name, text, file, box, confidence, file])
+        labels.append([name, word.text, file, box, confidence, file])
     return labels, skipped
 
 
-def finish(args, root, photos):
-    """Write the crops and drawings of photos, as boxes.json has them; each is decoded once."""
+def finish(root, pages, crops, min_confidence, drawings):
+    """Write the crops and drawings of photos, each decoded once, into the folders `crops` and `drawings`, or None."""
     labels, skipped = [], []
-    for number, photo in enumerate(tqdm(photos, unit="photo", dynamic_ncols=True)):
-        if "error" in photo:
+    for number, page in enumerate(tqdm(pages, unit="photo", dynamic_ncols=True)):
+        if page.error:
             continue
         try:
-            pixels = boxes.load_photo(root, photo)
+            pixels = load_photo(root, page)
         except ValueError as error:
-            skipped.append([photo["file"], "", "", str(error)])
-            tqdm.write(f"{photo['file']}: {error}", file=sys.stderr)
+            skipped.append([page.file, "", "", str(error)])
+            tqdm.write(f"{page.file}: {error}", file=sys.stderr)
             continue
-        if args.crops:
-            rows = crop(args.crops, number, photo, pixels, args.min_confidence)
+        if crops:
+            rows = crop(crops, number, page, pixels, min_confidence)
             labels += rows[0]
             skipped += rows[1]
-        if args.draw:
-            boxes.draw(boxes.drawing_path(args.draw, photo["file"]), pixels,
-                       [(word["polygon"], word.get("text", ""), word.get("confidence", 1)) for word in photo["words"]])
-    if args.crops:  # writer: a split by it keeps a photo's words on one side, where there are several photos
-        if len({file for _, _, file, *_ in labels}) < 2:
-            labels = [[*row, ""] for *row, _ in labels]
-        command.write_csv(args.crops / "labels.csv", [["file", "text", "photo", "box", "confidence", "writer"], *labels])
-        command.write_csv(args.crops / "skipped.csv", [["photo", "box", "text", "reason"], *skipped])
-        print(f"{args.crops}: {len(labels):,} words; {len(skipped):,} left out, see skipped.csv")
-    if args.draw:
-        print(f"{args.draw}: the photos with their boxes")
+        if drawings:
+            drawing.draw(drawing.drawing_path(drawings, page.file), pixels, page.words)
+    if crops:
+        write_tables(crops, labels, skipped)
+    if drawings:
+        print(f"{drawings}: the photos with their boxes")
+
+
+def write_tables(folder, labels, skipped):
+    """labels.csv for train.py, and skipped.csv."""
+    # writer: a split by it keeps a photo's words on one side, where there are several photos
+    if len({file for _, _, file, *_ in labels}) < 2:
+        labels = [[*row, ""] for *row, _ in labels]
+    command.write_csv(folder / "labels.csv", [["file", "text", "photo", "box", "confidence", "writer"], *labels])
+    command.write_csv(folder / "skipped.csv", [["photo", "box", "text", "reason"], *skipped])
+    print(f"{folder}: {len(labels):,} words; {len(skipped):,} left out, see skipped.csv")
 
 
 def find_photos(path):
@@ -340,25 +339,35 @@ def find_photos(path):
     return root, names
 
 
+def check_folders(images_path, root, names, crops, drawings, overwrite):
+    """UserError if the folders for crops and drawings hold something already, or are among the photos."""
+    if crops and crops.is_dir() and any(crops.iterdir()) and not overwrite:
+        raise UserError(f"{crops}: the folder is not empty; choose another for --crops, or say --overwrite")
+    if drawings:
+        drawing.new_drawings(drawings, root, names, overwrite)
+    for name, folder in (("crops", crops), ("draw", drawings)):
+        if folder and images_path.is_dir() and folder.resolve().is_relative_to(root.resolve()):
+            raise UserError(f"--{name} {folder}: is among the photos, and the next run would send what is in it; name another")
+
+
 def main(argv=None):
     args = parse_args(argv)
     root, names = find_photos(args.images_path)
-    photos = {photo["file"]: photo for photo in boxes.read(args.output)} if args.output.exists() else {}
-    if args.crops and args.crops.is_dir() and any(args.crops.iterdir()) and not args.overwrite:
-        raise UserError(f"{args.crops}: the folder is not empty; choose another for --crops, or say --overwrite")
-    if args.draw:
-        boxes.new_drawings(args.draw, root, [{"file": name} for name in names], args.overwrite)
-    for name, folder in (("crops", args.crops), ("draw", args.draw)):
-        if folder and args.images_path.is_dir() and folder.resolve().is_relative_to(root.resolve()):
-            raise UserError(f"--{name} {folder}: is among the photos, and the next run would send what is in it; name another")
+    check_folders(args.images_path, root, names, args.crops, args.draw, args.overwrite)
     args.output.parent.mkdir(parents=True, exist_ok=True)
-    chosen = choose(args, names, photos)
-    if chosen:
-        label(args, root, chosen, photos)
-    if args.crops or args.draw:
-        if args.crops:
-            args.crops.mkdir(parents=True, exist_ok=True)
-        finish(args, root, [photos[name] for name in names if name in photos])
+    with command.locked(args.output.parent):
+        journal = boxes.Journal(args.output)
+        chosen = choose(names, journal, args.retry, args.max_images, args.per_minute)
+        if chosen:
+            service = Service(args.endpoint, args.subscription_key, args.attempts, args.per_minute, args.timeout)
+            if not args.yes:
+                ask_first(service.endpoint, len(chosen))
+            label(service, root, chosen, journal)
+        if args.crops or args.draw:
+            if args.crops:
+                args.crops.mkdir(parents=True, exist_ok=True)
+            finish(root, [journal.pages[name] for name in names if name in journal.pages], args.crops, args.min_confidence,
+                   args.draw)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@
     python predict.py --model_path models/iam --image_path imgs/words --lexicon en --top_paths 3 # English, three guesses
     python predict.py --model_path models/iam --image_path photos --boxes boxes.json --result_path results --draw drawn
 
-With --boxes the words are those that boxes.json (see boxes.py and the README) places on photos.
+With --boxes the words are those that boxes.json (see photos/boxes.py and the README) places on photos.
 The model folder knows the alphabet and the image size. Without --result_path, predictions go to stdout.
 """
 import collections
@@ -24,10 +24,11 @@ import numpy as np
 from rapidfuzz.distance import Levenshtein
 from tqdm import tqdm
 
-import boxes
-from words import ctc
 import command
 from command import UserError
+from photos import boxes, drawing
+from photos.page import Word
+from words import ctc
 from words.calibration import fit_decoding, FITTED_ON
 from words.images import prepare, read_image, write_image
 from words.lists import image_names, IMAGE_SUFFIXES, read_folder, read_listings, text_of_name, VALID_NAMES, WordList
@@ -200,11 +201,11 @@ def read_words(reader, words, chosen, workers, top_paths=1):
 
 def read_photos(reader, words, chosen, top_paths, folder):
     """As `read_batches`, of a BoxList, and draws each photo with its readings into `folder` when it has been read."""
-    for photo, pixels, loaded in words.load(chosen, reader.size):
+    for page, pixels, loaded in words.load(chosen, reader.size):
         reads = list(read_batches(reader, in_batches(loaded), top_paths))
         if pixels is not None:
-            boxes.draw(boxes.drawing_path(folder, photo["file"]), pixels,
-                       [(words.word(read.index)["polygon"], *(read.readings or [("", 0)])[0]) for read in reads])
+            drawing.draw(drawing.drawing_path(folder, page.file), pixels,
+                         [Word(words.word(read.index).polygon, *(read.readings or [("", 0)])[0]) for read in reads])
         yield from reads
 
 
@@ -401,7 +402,7 @@ def main(argv=None):
     for name in ("reliability.png", "edit_distances.png") if args.plots else ():
         command.new_picture(args.plots / name, args.overwrite)
     if args.draw:
-        boxes.new_drawings(args.draw, words.root, words.photos, args.overwrite)
+        drawing.new_drawings(args.draw, words.root, [page.file for page in words.pages], args.overwrite)
     if args.calibrate:
         calibrate(args, reader, words, chosen)
         reader = load_reader(args)

@@ -24,3 +24,35 @@ def write_images(folder, *names):
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw(Path(name).stem[:4])[0]).save(folder / name)
+
+
+def word_image(text="Hello", size=(240, 80)):
+    """uint8 [H, W, 3], a word on light paper that differs in every corner, so that a turned or mirrored one shows."""
+    pixels = np.full((size[1], size[0], 3), 230, np.uint8)
+    cv2.putText(pixels, text, (15, 58), cv2.FONT_HERSHEY_SIMPLEX, 1.9, (20, 40, 160), 5, cv2.LINE_AA)
+    pixels[4:16, 4:30] = 90, 160, 90
+    return cv2.GaussianBlur(pixels, (5, 5), 0)
+
+
+def put_on_photo(word, polygon, size):
+    """A photo, uint8 [H, W, 3], with a word warped onto the polygon: by Pillow, with the matrix solved here."""
+    rows, values = [], []
+    height, width = word.shape[:2]
+    for (x, y), (u, v) in zip(polygon, ((0, 0), (width, 0), (width, height), (0, height))):
+        rows += [[x, y, 1, 0, 0, 0, -u * x, -u * y], [0, 0, 0, x, y, 1, -v * x, -v * y]]
+        values += [u, v]
+    coefficients = np.linalg.solve(rows, values)  # of the map from the photo to the word
+    photo = Image.new("RGB", size, tuple(int(part) for part in np.median(word, axis=(0, 1))))
+    flat, inside = (Image.fromarray(pixels).transform(size, Image.Transform.PERSPECTIVE, coefficients.tolist(),
+                                                      Image.Resampling.BICUBIC)
+                    for pixels in (word, np.full(word.shape[:2], 255, np.uint8)))
+    photo.paste(flat, mask=inside)
+    return np.array(photo)
+
+
+def turned(angle, centre=(300, 300), size=(240, 80), bend=0.0):
+    """The corners of a box turned by degrees, its far end `bend` narrower."""
+    width, height = size
+    flat = np.array([[-width, -height], [width, -height * (1 - bend)], [width, height * (1 - bend)], [-width, height]]) / 2
+    a = np.radians(angle)
+    return flat @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) + centre

@@ -22,8 +22,9 @@ import pytest
 from PIL import Image
 
 import azure_ocr
-import boxes
 from command import UserError
+from photos import boxes
+from photos.page import Page, Word
 from words.images import read_image, write_image
 from words.lists import read_folder, text_of_name
 
@@ -143,7 +144,7 @@ def run(*options):
 
 
 def found():
-    return {entry["file"]: entry for entry in boxes.read("boxes.json")} if Path("boxes.json").exists() else {}
+    return {page.file: page for page in boxes.read("boxes.json")} if Path("boxes.json").exists() else {}
 
 
 # --- Answers --------------------------------------------------------------------------------------------------
@@ -161,13 +162,10 @@ def test_photos_are_sent_as_documented_and_kept_as_the_format_says(server, photo
     assert headers["Ocp-Apim-Subscription-Key"] == KEY and content == (photos / "a.png").read_bytes()
     entries = found()
     assert list(entries) == ["a.png", "b.png", "c.png", "sub/blank.png"]
-    assert entries["a.png"]["words"] == [
-        {"text": "Žluť", "confidence": 0.9, "polygon": BOX, "line": 0},
-        {"text": "two", "confidence": 0.5, "polygon": BOX, "line": 0},
-        {"text": "three", "confidence": 1.0, "polygon": BOX, "line": 1}]
-    assert entries["b.png"] == {"file": "b.png", "width": 200, "height": 120, "words": [
-        {"text": "Word", "confidence": 0.75, "polygon": BOX, "line": 0}]}
-    assert entries["sub/blank.png"] == {"file": "sub/blank.png", "words": [], "width": 200, "height": 120}
+    assert entries["a.png"].words == [Word(BOX, "Žluť", 0.9, line=0), Word(BOX, "two", 0.5, line=0),
+                                      Word(BOX, "three", 1.0, line=1)]
+    assert entries["b.png"] == Page("b.png", 200, 120, [Word(BOX, "Word", 0.75, line=0)])
+    assert entries["sub/blank.png"] == Page("sub/blank.png", 200, 120)
     assert "upright" in json.loads(Path("boxes.json").read_text(encoding="utf8"))["coordinates"]
 
 
@@ -192,9 +190,9 @@ def test_boxes_are_in_the_upright_photo(server, photos, orientation):
     entry = found()["a.png"]
     upright = read_image(photos / "a.png")
     y, x = np.nonzero(upright[..., 0] < 100)
-    assert (entry["width"], entry["height"]) == upright.shape[1::-1] == ((120, 200) if orientation > 4 else (200, 120))
+    assert (entry.width, entry.height) == upright.shape[1::-1] == ((120, 200) if orientation > 4 else (200, 120))
     # JPEG may blur an edge by a pixel
-    np.testing.assert_allclose(entry["words"][0]["polygon"][::2], [[x.min(), y.min()], [x.max() + 1, y.max() + 1]], atol=1)
+    np.testing.assert_allclose(entry.words[0].polygon[::2], [[x.min(), y.min()], [x.max() + 1, y.max() + 1]], atol=1)
     with Image.open(io.BytesIO(server.asked[0][2])) as sent:
         assert sent.getexif().get(0x0112, 1) == 1
 
@@ -206,8 +204,8 @@ def test_what_is_over_the_limits_is_scaled_down_and_boxes_back(server, photos, m
     with Image.open(io.BytesIO(server.asked[0][2])) as sent:
         assert sent.size == (16000, 56) and sent.format == "JPEG"
     entry = found()["a.png"]
-    assert (entry["width"], entry["height"]) == (17000, 60)
-    np.testing.assert_allclose(entry["words"][0]["polygon"], box, atol=2)
+    assert (entry.width, entry.height) == (17000, 60)
+    np.testing.assert_allclose(entry.words[0].polygon, box, atol=2)
     monkeypatch.setattr(azure_ocr, "MAX_BYTES", 2000)  # a file that is too large in bytes
     rng = np.random.default_rng(0)
     pixels = np.repeat(np.repeat(rng.integers(200, 256, (100, 100), np.uint8), 4, 0), 4, 1)
@@ -215,7 +213,7 @@ def test_what_is_over_the_limits_is_scaled_down_and_boxes_back(server, photos, m
     Image.fromarray(pixels).save(photos / "b.png")
     run("--yes", "--max_images", "1")
     assert len(server.asked[1][2]) < 2000
-    np.testing.assert_allclose(found()["b.png"]["words"][0]["polygon"][::2], [[80, 100], [240, 200]], atol=8)
+    np.testing.assert_allclose(found()["b.png"].words[0].polygon[::2], [[80, 100], [240, 200]], atol=8)
 
 
 def test_what_cannot_be_sent_is_kept_with_its_reason_and_costs_no_call(server, photos, capsys):
@@ -223,15 +221,15 @@ def test_what_cannot_be_sent_is_kept_with_its_reason_and_costs_no_call(server, p
     (photos / "b.png").write_text("no picture")
     run("--yes")
     entries = found()
-    assert entries["a.png"]["error"] == "200 x 49 pixels are too few: the service reads 50 x 50 and more"
-    assert entries["b.png"]["error"] == "not a readable image (UnidentifiedImageError)"
-    assert entries["c.png"]["words"] and len(server.asked) == 1
+    assert entries["a.png"].error == "200 x 49 pixels are too few: the service reads 50 x 50 and more"
+    assert entries["b.png"].error == "not a readable image (UnidentifiedImageError)"
+    assert entries["c.png"].words and len(server.asked) == 1
     assert "2 failed, --retry sends them again" in capsys.readouterr().out
     run("--yes")
     assert len(server.asked) == 1
     photo(photos / "b.png")
     run("--yes", "--retry")
-    assert len(server.asked) == 2 and found()["b.png"]["words"] and "error" in found()["a.png"]
+    assert len(server.asked) == 2 and found()["b.png"].words and found()["a.png"].error
 
 
 def test_of_an_animation_the_first_image_is_sent(server, photos):
@@ -245,7 +243,7 @@ def test_of_an_animation_the_first_image_is_sent(server, photos):
 def test_half_a_surrogate_pair_is_replaced(server, photos):
     server.replies = [(200, {}, answer([[("a\ud83d", 0.5, BOX)]]))]
     run("--yes", "--max_images", "1")
-    assert found()["a.png"]["words"][0]["text"] == "a?"
+    assert found()["a.png"].words[0].text == "a?"
 
 
 @pytest.mark.parametrize("suffix, options", [("gif", {}), ("tif", {}), ("png", {"format": "PPM"}),
@@ -255,7 +253,7 @@ def test_other_formats_are_sent_as_jpeg(server, photos, suffix, options):
     run("--yes", "--max_images", "1")
     with Image.open(io.BytesIO(server.asked[0][2])) as sent:
         assert sent.format == "JPEG"
-    assert len(found()[f"0.{suffix}"]["words"]) == 1
+    assert len(found()[f"0.{suffix}"].words) == 1
 
 
 # --- Trouble --------------------------------------------------------------------------------------------------
@@ -271,7 +269,7 @@ def test_what_no_photo_can_pass_stops_at_once(server, photos, slept, status, hea
     with pytest.raises(UserError, match=message) as caught:
         run("--yes")
     assert KEY not in str(caught.value) and "\n" not in str(caught.value)
-    assert len(server.asked) == 2 and list(found()) == ["a.png"] and found()["a.png"]["words"]
+    assert len(server.asked) == 2 and list(found()) == ["a.png"] and found()["a.png"].words
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -283,13 +281,13 @@ def test_the_service_is_waited_for_as_it_says(server, photos, slept, status):
     long = [seconds for seconds in slept if seconds > 1]
     assert len(server.asked) == 4 and len(long) == 3
     assert long[0] == 7 and 25 < long[1] <= 30 and long[2] == 8  # the third time by itself
-    assert found()["a.png"]["words"]
+    assert found()["a.png"].words
 
 
 def test_failures_of_the_service_are_tried_again_after_longer_and_longer(server, photos, slept):
     server.replies = [(500, {}, error()), (502, {}, b"<html>"), (500, {}, error())]
     run("--yes", "--max_images", "1")
-    assert [seconds for seconds in slept if seconds > 1] == [2, 4, 8] and found()["a.png"]["words"]
+    assert [seconds for seconds in slept if seconds > 1] == [2, 4, 8] and found()["a.png"].words
 
 
 @pytest.mark.parametrize("reply, reason, calls", [
@@ -305,10 +303,10 @@ def test_failures_of_the_service_are_tried_again_after_longer_and_longer(server,
 def test_a_photo_that_failed_is_kept_with_its_reason_and_the_next_is_sent(server, photos, slept, reply, reason, calls):
     server.replies = [reply] * calls
     run("--yes", "--attempts", "3")
-    assert found()["a.png"]["error"] == reason and found()["a.png"]["words"] == []
-    assert found()["b.png"]["words"] and found()["c.png"]["words"] and len(server.asked) == calls + 2
+    assert found()["a.png"].error == reason and found()["a.png"].words == []
+    assert found()["b.png"].words and found()["c.png"].words and len(server.asked) == calls + 2
     run("--yes", "--retry")
-    assert len(server.asked) == calls + 3 and "error" not in found()["a.png"] and found()["a.png"]["words"]
+    assert len(server.asked) == calls + 3 and not found()["a.png"].error and found()["a.png"].words
 
 
 @pytest.mark.parametrize("reply, message", [
@@ -327,7 +325,7 @@ def test_after_so_many_attempts_it_stops_and_nothing_is_lost(server, photos, sle
 def test_a_connection_that_is_cut_once_is_made_again(server, photos, slept):
     server.replies = [CUT]
     run("--yes")
-    assert len(server.asked) == 4 and all(entry["words"] for entry in found().values())
+    assert len(server.asked) == 4 and all(entry.words for entry in found().values())
 
 
 def test_a_very_long_wait_is_left_to_the_user(server, photos, slept):
@@ -342,7 +340,7 @@ def test_a_slow_answer_is_not_waited_for_without_end(server, photos):
     started = time.monotonic()
     run("--yes", "--timeout", "0.3", "--attempts", "1")
     assert time.monotonic() - started < 10
-    assert found()["a.png"]["error"] == "no answer within 0.3 s" and found()["b.png"]["words"]
+    assert found()["a.png"].error == "no answer within 0.3 s" and found()["b.png"].words
 
 
 @pytest.mark.parametrize("reply", [
@@ -371,7 +369,7 @@ def test_repeated_calls_keep_the_rate_too(server, photos, slept):
 
 
 def test_a_file_that_cannot_be_written_costs_no_call(server, photos, monkeypatch):
-    monkeypatch.setattr(boxes, "write", lambda *_: os.listdir("/no such folder"))
+    monkeypatch.setattr(boxes.Journal, "__enter__", lambda _: os.listdir("/no such folder"))
     with pytest.raises(OSError):
         run("--yes")
     assert not server.asked
@@ -403,7 +401,7 @@ def test_a_run_that_was_killed_goes_on(server, photos):
     assert process.poll() is None
     process.kill()
     process.wait()
-    assert list(found()) == ["a.png"] and len(server.asked) == 2
+    assert found() == {} and len(server.asked) == 2  # what is done is beside it
     run("--yes")
     assert list(found()) == ["a.png", "b.png", "c.png"] and len(server.asked) == 4
     assert sorted(path.name for path in Path(".").iterdir()) == ["boxes.json", "photos"]
@@ -459,9 +457,9 @@ def test_without_key_or_endpoint(server, photos, monkeypatch):
     (("--key", KEY), "not understood: --key;"),
     ((f"--key={KEY}",), "not understood: --key;"),
     ((KEY,), "not understood: a word after no option;"),
-    (("--per_minute", "0"), "--per_minute 0.0: is out of range"),
-    (("--attempts", "0"), "--attempts 0: is out of range"),
-    (("--min_confidence", "nan"), "--min_confidence nan: is out of range"),
+    (("--per_minute", "0"), "--per_minute: 0: must be a number from 0.01"),
+    (("--attempts", "0"), "--attempts: 0: must be a whole number from 1"),
+    (("--min_confidence", "nan"), "--min_confidence: nan: must be a number from 0 to 1"),
 ])
 def test_options_that_cannot_be(photos, options, message):
     with pytest.raises(UserError, match=message) as caught:
@@ -489,14 +487,11 @@ def labelled(photos):
     pixels = np.random.default_rng(0).integers(0, 256, (120, 200, 3), np.uint8)
     write_image(photos / "a.png", cv2.GaussianBlur(pixels, (5, 5), 0))
     far = [[x + 500, y] for x, y in BOX]
-    entries = [
-        {"file": "a.png", "width": 200, "height": 120, "words": [
-            {"text": "Hello,_wörld!", "confidence": 0.9, "polygon": BOX}, {"text": "--", "polygon": BOX},
-            {"text": "unsure", "confidence": 0.3, "polygon": BOX}, {"text": "far", "polygon": far},
-            {"polygon": BOX}, {"text": "x/../y" * 20, "polygon": BOX}]},
-        {"file": "b.png", "words": [{"text": "Hello", "polygon": BOX[1:] + BOX[:1]}]},
-        {"file": "c.png", "words": [], "error": "no"}, {"file": "gone.png", "words": [{"text": "gone", "polygon": BOX}]}]
-    boxes.write("boxes.json", entries)
+    boxes.write("boxes.json", [
+        Page("a.png", 200, 120, [Word(BOX, "Hello,_wörld!", 0.9), Word(BOX, "--"), Word(BOX, "unsure", 0.3), Word(far, "far"),
+                                 Word(BOX), Word(BOX, "x/../y" * 20)]),
+        Page("b.png", words=[Word(BOX[1:] + BOX[:1], "Hello")]), Page("c.png", error="no"),
+        Page("gone.png", words=[Word(BOX, "gone")])])
     return photos
 
 
@@ -536,7 +531,7 @@ def test_crops_of_one_photo_have_no_writer_to_split_by(labelled):
 def test_a_photo_whose_name_is_no_utf8_does_not_spoil_the_table(labelled):
     name = os.fsdecode(b"caf\xe9.png")
     photo(labelled / name)
-    boxes.write("boxes.json", [*boxes.read("boxes.json"), {"file": name, "words": [{"text": "word", "polygon": BOX}]}])
+    boxes.write("boxes.json", [*boxes.read("boxes.json"), Page(name, words=[Word(BOX, "word")])])
     run("--crops", "my_words")
     assert rows_of("my_words/labels.csv")[-1]["photo"] == "caf\\udce9.png" and len(read_folder("my_words")) == 5
 

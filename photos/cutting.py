@@ -1,0 +1,104 @@
+"""Words cut upright out of a photo.
+
+    >>> pixels = load_photo("photos", Page("board.jpg"))
+    >>> word, reason = cut(pixels, [[10, 10], [90, 10], [90, 40], [10, 40]])
+"""
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from photos.page import Page
+from words.images import grey_of, read_image
+
+Image.MAX_IMAGE_PIXELS = 16000 * 16000  # the largest photo that azure_ocr.py's service takes; Pillow refuses twice as many
+
+
+def load_photo(root: str | Path, page: Page) -> np.ndarray:
+    """The upright pixels of a photo in the folder `root`, uint8 [H, W] or [H, W, 3] (RGB). ValueError with a short reason if
+    it cannot be read, or if it has not the size that its boxes were made for."""
+    pixels = read_image(Path(root, page.file))
+    if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
+        pixels = grey_of(pixels)
+    height, width = pixels.shape[:2]
+    known = page.width or width, page.height or height
+    if known != (width, height):
+        raise ValueError(f"the photo is {width} x {height} large, its boxes are for {known[0]} x {known[1]}")
+    return pixels
+
+
+def corners(polygon: list[list[float]]) -> np.ndarray | None:
+    """The corners of a word, float64 [4, 2] of x and y, clockwise from its top-left, of the four points of a polygon.
+
+    The first point stands for the word's top-left; the others may be in any order. Where they are no four corners, as when
+    one lies between others, it is the least rectangle around them, from its corner next to the first point. None if there
+    is no number for a coordinate, or less than a pixel between opposite sides.
+    """
+    points = np.array(polygon, np.float64)
+    if not np.isfinite(points).all():
+        return None
+    hull = cv2.convexHull(points.astype(np.float32), returnPoints=False).ravel()
+    quad = points[hull] if len(hull) == 4 else cv2.boxPoints(cv2.minAreaRect(points.astype(np.float32))).astype(float)
+    following = np.roll(quad, -1, axis=0)
+    if (quad[:, 0] * following[:, 1] - quad[:, 1] * following[:, 0]).sum() < 0:  # twice the area; y points down
+        quad = quad[::-1]
+    quad = np.roll(quad, -np.argmin(np.abs(quad - points[0]).sum(axis=1)), axis=0)
+    return None if min(sides(quad)) < 1 else quad
+
+
+def sides(quad: np.ndarray) -> tuple[float, float]:
+    """Width and height of a word upright, in pixels: means of the opposite sides of its corners, float [4, 2]."""
+    top, right, bottom, left = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    return (top + bottom) / 2, (left + right) / 2
+
+
+def clip(quad: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The part of a convex polygon, float [n, 2], in a photo: float [m, 2], none outside (Sutherland, Hodgman, 1974)."""
+    for axis, limit, sign in ((0, 0, 1), (0, width, -1), (1, 0, 1), (1, height, -1)):
+        inside = sign * (quad[:, axis] - limit)
+        kept = []
+        for k, (point, depth) in enumerate(zip(quad, inside)):
+            before = inside[k - 1]
+            if (depth < 0) != (before < 0):
+                kept.append(point + (quad[k - 1] - point) * depth / (depth - before))
+            if depth >= 0:
+                kept.append(point)
+        quad = np.array(kept).reshape(-1, 2)
+    return quad
+
+
+def cut(photo: np.ndarray, polygon: list[list[float]]) -> tuple[np.ndarray | None, str]:
+    """A word upright out of a photo, its perspective corrected: (uint8 [h, w] or [h, w, 3], "") or (None, why not).
+
+    photo: uint8 [H, W] or [H, W, 3]; polygon: four points as in boxes.json, see `corners`. The part outside the photo is
+    left out. An upright box at whole pixels is copied as it is.
+    """
+    quad = corners(polygon)
+    if quad is None:
+        return None, "the box has no area"
+    visible = clip(quad, photo.shape[1], photo.shape[0])
+    if len(visible) < 3 or min(np.ptp(visible, axis=0)) < 1:
+        return None, "the box is outside the photo"
+    x, y = np.maximum(np.floor(visible.min(axis=0)).astype(int) - 1, 0)
+    right, bottom = np.ceil(visible.max(axis=0)).astype(int) + 1
+    window = photo[y:bottom, x:right]
+    if max(window.shape) > 32766:  # what OpenCV can warp
+        return None, "the box is larger than 32,766 pixels"
+    size = np.maximum(np.round(sides(quad)), 1)
+    upright = np.array([[0, 0], [size[0], 0], size, [0, size[1]]], np.float32)
+    matrix = cv2.getPerspectiveTransform((quad - (x, y)).astype(np.float32), upright)
+    seen = cv2.perspectiveTransform((visible - (x, y))[np.newaxis], matrix)[0]
+    first = np.clip(np.floor(seen.min(axis=0) + 1e-3), 0, size - 1)
+    extent = np.maximum(np.clip(np.ceil(seen.max(axis=0) - 1e-3), 0, size) - first, 1)
+    scale = np.minimum(1, np.hypot(*photo.shape[:2]) / extent)  # a near edge can be drawn out without end
+    extent = np.maximum(np.round(extent * scale), 1)
+    # OpenCV counts from the middle of the first pixel, polygons from its corner
+    matrix = (shift(-0.5, -0.5) @ np.diag([*scale, 1]) @ shift(*-first) @ matrix @ shift(0.5, 0.5))
+    return cv2.warpPerspective(window, matrix, extent.astype(int).tolist(), flags=cv2.INTER_LINEAR,
+                               borderMode=cv2.BORDER_REPLICATE), ""
+
+
+def shift(x, y):
+    """The matrix, float [3, 3], that moves a plane by x and y."""
+    return np.array([[1, 0, x], [0, 1, y], [0, 0, 1]], float)

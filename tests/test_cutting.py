@@ -1,0 +1,112 @@
+"""photos/cutting.py: words cut upright out of photos, photos upright and of the right size."""
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from photos.cutting import cut, load_photo
+from photos.page import Page
+from samples import put_on_photo, turned, word_image
+
+SQUARE = [[10, 10], [60, 10], [60, 40], [10, 40]]
+
+
+def test_an_upright_box_at_whole_pixels_is_copied():
+    photo = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    pixels, reason = cut(photo, SQUARE)
+    assert reason == "" and np.array_equal(pixels, photo[10:40, 10:60])
+    pixels, _ = cut(photo[..., 0], [[0, 0], [120, 0], [120, 90], [0, 90]])
+    assert np.array_equal(pixels, photo[..., 0])
+
+
+@pytest.mark.parametrize("bend", [0, 0.35])
+@pytest.mark.parametrize("angle", [0, 7, -25, 90, 133, 180, 270])
+def test_a_word_warped_onto_a_photo_is_cut_out_as_it_was(angle, bend):
+    word = word_image()
+    polygon = turned(angle, bend=bend)
+    pixels, reason = cut(put_on_photo(word, polygon, (600, 600)), polygon.tolist())
+    assert reason == "" and abs(pixels.shape[1] - 240) <= 2 and abs(pixels.shape[0] - 80 * (1 - bend / 2)) <= 1
+    differences = np.abs(cv2.resize(pixels, (240, 80)).astype(float) - word)[3:-3, 3:-3]
+    assert differences.mean() < (4 if bend else 2)  # another direction or a mirror image: 30 and more
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (0, 3, 2, 1), (0, 1, 3, 2), (0, 2, 1, 3)])
+def test_the_first_point_is_top_left_and_the_others_may_cross(order):
+    polygon = turned(20)
+    photo = put_on_photo(word_image(), polygon, (600, 600))
+    assert np.array_equal(cut(photo, polygon[list(order)])[0], cut(photo, polygon)[0])
+
+
+def test_the_part_outside_the_photo_is_left_out():
+    photo = np.random.default_rng(0).integers(0, 256, (50, 70), np.uint8)
+    pixels, reason = cut(photo, [[-30, 20], [40, 20], [40, 80], [-30, 80]])
+    assert reason == "" and np.array_equal(pixels, photo[20:, :40])
+    pixels, reason = cut(photo, [[-1e9, -1e9], [1e9, -1e9], [1e9, 1e9], [-1e9, 1e9]])
+    assert reason == "" and max(pixels.shape) < 200  # whatever a box of such a size shows
+    polygon = turned(90, centre=(300, 10))  # downwards; its first 110 of 240 pixels are above the photo
+    whole = put_on_photo(word_image(), polygon + [0, 200], (600, 600))
+    clipped, _ = cut(whole[200:], polygon)
+    assert abs(clipped.shape[1] - 130) <= 1
+    assert np.abs(clipped[:, -125:].astype(float) - word_image()[:, -125:]).mean() < 3
+
+
+@pytest.mark.parametrize("polygon, reason", [
+    ([[200, 10], [260, 10], [260, 40], [200, 40]], "the box is outside the photo"),
+    ([[10, -50], [60, -50], [60, -20], [10, -20]], "the box is outside the photo"),
+    ([[-50, 10], [0.4, 10], [0.4, 40], [-50, 40]], "the box is outside the photo"),
+    ([[10, 10]] * 4, "the box has no area"),
+    ([[10, 10], [30, 10], [50, 10], [70, 10]], "the box has no area"),
+    ([[10, 10], [60, 60], [10, 10], [60, 60]], "the box has no area"),
+    ([[10, 10], [60, 10], [60, float("nan")], [10, 40]], "the box has no area"),
+    ([[10, 10], [float("inf"), 10], [60, 40], [10, 40]], "the box has no area"),
+])
+def test_why_nothing_is_cut(polygon, reason):
+    assert cut(np.zeros((90, 120), np.uint8), polygon) == (None, reason)
+
+
+def test_a_box_longer_than_opencv_can_warp_is_named_and_one_as_long_is_cut():
+    strip = np.zeros((6, 40_000), np.uint8)
+    strip[:, ::1000] = 255
+    assert cut(strip, [[10, 1], [39_000, 1], [39_000, 5], [10, 5]]) == (None, "the box is larger than 32,766 pixels")
+    pixels, _ = cut(strip, [[10, 1], [32_000, 1], [32_000, 5], [10, 5]])
+    assert np.array_equal(pixels, strip[1:5, 10:32_000])
+
+
+def test_a_corner_that_lies_between_others_leaves_a_rectangle():
+    photo = np.random.default_rng(0).integers(0, 256, (90, 120), np.uint8)
+    pixels, reason = cut(photo, [[10, 10], [60, 10], [60, 40], [35, 25]])
+    assert reason == "" and min(pixels.shape) > 15
+
+
+def test_no_polygon_is_an_exception():
+    rng = np.random.default_rng(0)
+    photo = rng.integers(0, 256, (60, 80, 3), np.uint8)
+    count = 0
+    for _ in range(2000):
+        polygon = rng.uniform(-60, 140, (4, 2)) * 10.0 ** rng.integers(-2, 8, (4, 1)).clip(0, rng.integers(0, 8))
+        if rng.random() < 0.3:
+            polygon = np.round(polygon, -1)
+        if rng.random() < 0.1:
+            polygon[rng.integers(4)] = polygon[rng.integers(4)]
+        pixels, reason = cut(photo, polygon)
+        assert (pixels is None) == bool(reason)
+        assert pixels is None or (pixels.dtype == np.uint8 and min(pixels.shape) >= 1 and max(pixels.shape) <= 101)
+        count += pixels is not None
+    assert count > 500
+
+
+def test_a_photo_is_upright_and_of_the_size_that_its_boxes_are_for(tmp_path):
+    pixels = np.zeros((40, 60, 3), np.uint8)
+    pixels[:10, :20] = 255
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned a quarter to the right
+    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
+    photo = load_photo(tmp_path, Page("a.png", 40, 60))
+    assert np.array_equal(photo, np.rot90(pixels, -1))
+    with pytest.raises(ValueError, match="the photo is 40 x 60 large, its boxes are for 60 x 40"):
+        load_photo(tmp_path, Page("a.png", 60, 40))
+    for mode in ("RGBA", "LA", "I;16", "1", "P"):
+        Image.fromarray(pixels).convert("L").convert(mode).save(tmp_path / "b.png")
+        photo = load_photo(tmp_path, Page("b.png"))
+        assert photo.dtype == np.uint8 and photo.shape[:2] == (40, 60)
+        assert photo[5, 5].min() == 255 and photo[30, 30].max() == 0
