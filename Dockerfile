@@ -16,6 +16,6 @@ USER reader
 COPY --chown=reader . .
 # The decoder's loops, compiled at the first call, are kept where any user may write.
 ENV NUMBA_CACHE_DIR=/tmp/numba
-# Nothing listens on 8000 yet; the port is the one that the search page will use.
+# The search page, once it is asked for inside: python search.py serve --host 0.0.0.0 --password-file /data/password.txt
 EXPOSE 8000
 CMD ["bash"]

@@ -15,7 +15,7 @@ import numpy as np
 from cachetools import LRUCache, cached
 from PIL import Image
 
-from boxes import cut
+from photos.cutting import cut
 from words.images import grey_of, read_image
 
 SMALL, LARGE = 800, 3000  # pixels, the longest side

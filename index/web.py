@@ -128,7 +128,7 @@ class Question:
     """What a search asks, as in the address of its page."""
     text: str = ""
     every: bool = False  # every word must match
-    since: str = ""  # dates, YYYY-MM-DD
+    since: str = ""  # dates, as 2026-11-25
     until: str = ""
     limit: int = LIMIT
 
@@ -139,13 +139,11 @@ class Question:
         text = " ".join(given.get("q", "").split())
         if len(text) > LONGEST:
             raise UserError(f"Ask with at most {LONGEST} characters; these are {len(text):,}.")
-        for day in (given.get("since", ""), given.get("until", "")):
-            try:
-                day and datetime.date.fromisoformat(day)
-            except ValueError:
-                raise UserError("Give dates as year-month-day, such as 2026-11-25.") from None
-        limit = given.get("limit", LIMIT, type=int)
-        return cls(text, bool(given.get("all")), given.get("since", ""), given.get("until", ""), min(max(limit, 1), MOST))
+        try:
+            days = [given.get(name, "") and str(datetime.date.fromisoformat(given[name])) for name in ("since", "until")]
+        except ValueError:
+            raise UserError("Give dates as year-month-day, such as 2026-11-25.") from None
+        return cls(text, bool(given.get("all")), *days, min(max(given.get("limit", LIMIT, type=int), 1), MOST))
 
     def address(self, limit=None):
         """What stands for it in an address, for url_for."""

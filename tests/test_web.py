@@ -7,10 +7,10 @@ import time
 
 import numpy as np
 import pytest
+from photo_index import BLUE, RED, WHITE, FakeIndex, three_photos
 from PIL import Image
 
 from index import pictures, web
-from photo_index import BLUE, RED, WHITE, FakeIndex, three_photos
 
 
 @pytest.fixture

@@ -3,10 +3,10 @@ import socket
 import time
 
 import pytest
+from photo_index import start, three_photos
 
 from command import UserError
 from index import guard, web
-from photo_index import start, three_photos
 
 
 @pytest.fixture
