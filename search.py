@@ -58,6 +58,7 @@ def parse_args(argv=None):
     add("--host", default="127.0.0.1", help="address to serve on (default 127.0.0.1: this machine alone)")
     add("--port", type=command.whole(1, 65535), default=8000, help="(default 8000)")
     add("--password-file", type=Path, metavar="FILE", help="file with the password, which any other address needs")
+    add("--name", action="append", default=[], help="another name by which browsers may call this machine; may be repeated")
     add = add_command("export", "write down all that was read")
     add("--csv", type=Path, metavar="FILE", help="a row a word")
     add("--json", type=Path, metavar="FILE", help="an entry a photo")
@@ -208,7 +209,7 @@ def main(argv=None):
              until=args.until)
     elif args.command == "serve":
         from index.web import serve
-        serve(path, args.host, args.port, args.password_file)
+        serve(path, args.host, args.port, args.password_file, args.name)
     elif args.command == "export":
         export(path, args.csv, args.json, args.overwrite)
     else:

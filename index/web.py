@@ -14,6 +14,7 @@ import os
 import re
 import secrets
 import socket
+import threading
 from pathlib import Path
 
 import flask
@@ -28,6 +29,7 @@ from index import guard
 from index.pictures import Pictures, version, widened
 
 LIMIT, MOST, LONGEST = 20, 200, 500  # photos shown at first, at most, characters of a query
+SURE = 0.3  # the score of a photo that is not said to be less likely
 LOOPBACK = "localhost", "127.0.0.1", "::1"
 pages = flask.Blueprint("pages", __name__)
 
@@ -186,15 +188,17 @@ def found(template):
     more = len(results) > len(cards)
     summary = f"{'The best ' if more else ''}{len(cards)} photo{'' if len(cards) == 1 else 's'}"
     further = question.address(min(question.limit + 2 * LIMIT, MOST)) if more and question.limit < MOST else None
-    return flask.render_template(template, question=question, summary=summary, cards=cards, more=further)
+    parts = [(title, list(part)) for title, part in
+             itertools.groupby(cards, lambda each: "" if each["score"] >= SURE else "Less likely")]
+    return flask.render_template(template, question=question, summary=summary, more=further, parts=parts)
 
 
 def card(result):
     """What a photo's card shows: the part of the photo around the best match, marked, and the matches cut out."""
     photo = current_app.config["INDEX"].photo(result.photo)
     marks = [mark(match) for match in result.matches]
-    return {"photo": photo, "version": state_of(photo), "window": window(photo.width, photo.height, result.matches),
-            "marks": marks, "pieces": different(marks)[:3]}
+    return {"photo": photo, "score": result.score, "version": state_of(photo), "marks": marks,
+            "window": window(photo.width, photo.height, result.matches), "pieces": different(marks)[:3]}
 
 
 def different(marks):
@@ -312,8 +316,10 @@ def serve(index_path, host: str = "127.0.0.1", port: int = 8000, password_file=N
     if not password and not guard.is_loopback(host):
         raise UserError(f"--host {host}: others could see the photos; --password-file FILE asks them for a password")
     own = socket.gethostname().lower()
-    app = create_app(index.open(index_path), password, (*LOOPBACK, own, f"{own}.local", *(name.lower() for name in names)))
+    found = index.open(index_path)
+    app = create_app(found, password, (*LOOPBACK, own, f"{own}.local", *(name.lower() for name in names)))
     server = create_server(app, host, port)
+    threading.Thread(target=found.find, args=("first",), daemon=True).start()  # loads and compiles what queries take
     print(f"http://{'localhost' if host in ('', '0.0.0.0', '::') else host}:{server.effective_port}  (Ctrl-C stops it)",
           flush=True)
     try:

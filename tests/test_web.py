@@ -65,6 +65,15 @@ def test_one_more_than_the_limit_is_asked_for_and_leads_on(client, found):
     assert found.asked[-1][1] == web.MOST + 1
 
 
+def test_photos_that_are_less_likely_are_said_to_be(client):
+    text = client.get("/?q=budget").get_data(as_text=True)  # scores 0.9, 0.45, 0.3
+    assert "Less likely" not in text
+    client.application.config["INDEX"].pages[4] = client.application.config["INDEX"].pages[3]
+    client.application.config["INDEX"].photos[4] = client.application.config["INDEX"].photos[3]
+    text = client.get("/?q=budget").get_data(as_text=True)  # and 0.225
+    assert text.partition("Less likely")[2].count('class="card"') == 1 and "4 photos" in text
+
+
 def test_nothing_found_and_nothing_indexed(client):
     assert "Nothing found" in client.get("/?q=xyzzy").get_data(as_text=True)
     empty = web.create_app(FakeIndex()).test_client()
