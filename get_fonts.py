@@ -18,9 +18,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-import render
 import command
+import render
 from command import UserError
+from render import fonts
 
 FAMILIES = "google-font-metadata"  # the package that lists them
 SCRIPTS = {"latin", "latin-ext", "vietnamese", "cyrillic", "cyrillic-ext", "greek", "greek-ext", "math", "menu", "symbols"}
@@ -89,11 +90,11 @@ def unpack(name, facts, version, archive, output):
             with command.written_whole(output / file) as beside:
                 beside.write_bytes(files.extractfile(f"package/files/{file}").read())
             try:
-                face = render.Face(output / file)
+                face = fonts.Face(output / file)
             except Exception:  # FreeType's complaints come in several classes
                 (output / file).unlink()
                 continue
-            font = face.at(render.SIZES[1])
+            font = face.at(fonts.SIZES[1])
             rows.append({"file": file, "family": facts["family"], "weight": weight, "licence": licence, "version": version,
                          "group": "handwriting" if facts["category"] == "handwriting" else "other",
                          "category": facts["category"], "package": f"@fontsource/{name}", "split": "train",

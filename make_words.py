@@ -100,7 +100,7 @@ def parse_args(argv=None):
 def make_renderer(args):
     alphabet = Alphabet(args.alphabet) if args.alphabet else None
     usable = (lambda text: alphabet.spell(text)[1] == 0) if alphabet else None
-    return render.from_options(args, usable)
+    return render.Renderer(**{name: getattr(args, name) for name in render.OPTIONS}, usable=usable)
 
 
 # --- Drawing, in processes of their own -------------------------------------------------------------------------

@@ -316,8 +316,9 @@ def main(argv=None):
         size, steps = network.input_shape[1:3], network.output_shape[1]
         listings = {"train": args.training_fname, "valid": args.val_fname} if args.mjsynth else None
         data = load_data(args.path, listings, args.train_portion, plan.random_state, alphabet, steps)
+        drawing = {name: getattr(args, name) for name in render.OPTIONS}
         if args.synth:
-            data = with_drawn(data, args.synth, render.from_options(args), plan.random_state, alphabet, steps)
+            data = with_drawn(data, args.synth, render.Renderer(**drawing), plan.random_state, alphabet, steps)
         if args.show_batch:
             return show_batch(args.show_batch, data, alphabet, size, plan)
         print(f"on {backend.hardware()}")
@@ -326,9 +327,9 @@ def main(argv=None):
             [*dict.fromkeys(Path(path).resolve().name for path in args.path), *["drawn words"] * bool(args.synth)], "words",
             len(data.train) if plan.nbepochs else 0, len(validation.truths), "python train.py " + shlex.join(sys.argv[1:] if argv is None else argv),
             [load_config(find_model(path)[0]).get("trained") for path in starts])
-        drawing = {name: str(getattr(args, name)) for name in ("synth", *render.OPTIONS)} if args.synth else {}
+        drawn = {name: str(value) for name, value in {"synth": args.synth, **drawing}.items()} if args.synth else {}
         run = training.Training(folder, validation, plan, len(data.train), "word_accuracy",
-                                settings_of(plan, config, data, starts, {"val_instances": args.val_instances, **drawing}),
+                                settings_of(plan, config, data, starts, {"val_instances": args.val_instances, **drawn}),
                                 history.read_history(find_model(starts[0])[0]) if starts else (), args.tensorboard)
         run.unreadable.update(unreadable)
         training.start(network, backend.keras.losses.CTC(), run, args.resume, max(1, len(devices)))

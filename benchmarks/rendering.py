@@ -23,13 +23,13 @@ import numpy as np
 import PIL
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
+import command
 import make_words
 import render
-import command
 from command import UserError
-import utils
+from fitting import backend
 
-MIXES = {**{style: {style: 1} for style in render.PAINT}, "default mix": None}
+MIXES = {**{style: {style: 1} for style in render.STYLES}, "default mix": None}
 
 
 def parse_args(argv=None):
@@ -91,7 +91,7 @@ def table(args):
 
 def main(argv=None):
     args = parse_args(argv)
-    print(f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
+    print(f"{datetime.date.today().isoformat()}, {backend.hardware()}; Python {platform.python_version()}, "
           f"NumPy {np.__version__}, OpenCV {cv2.__version__}, Pillow {PIL.__version__}; {args.words:,} words each")
     print(f"\n    {args.command.strip()}\n")
     for line in table(args):

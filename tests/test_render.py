@@ -9,6 +9,13 @@ import numpy as np
 import pytest
 
 import render
+import render.camera
+import render.fonts
+import render.renderer
+import render.shapes
+import render.strokes
+import render.styles
+import render.surfaces
 from command import UserError
 
 KALAM, ROBOTO = "kalam-latin-400-normal.woff2", "roboto-latin-400-normal.woff2"
@@ -95,7 +102,7 @@ def test_manifest_and_licences_are_complete():
 
 def test_families_without_a_manifest_are_held_out_by_hash():
     faces = [types.SimpleNamespace(family=f"face {k // 2}", split=None) for k in range(90)]
-    render.hold_out(faces)
+    render.fonts.hold_out(faces)
     counts = collections.Counter(face.split for face in faces[::2])
     assert counts == {"train": 42, "valid": 2, "test": 1}
     assert all(a.split == b.split for a, b in zip(faces[::2], faces[1::2]))
@@ -133,12 +140,12 @@ def test_strokes_are_decoded_and_drawn_where_they_are(tmp_path):
     line, dot = strokes.strokes_of(7)
     assert line.tolist() == [[4, -128], [9, 0]] and dot.tolist() == [[2, -200]]
     assert strokes.words["train"].tolist() == list(range(4, 20))  # writers 2 to 9; 0 and 1 are poor or marked
-    ink, x_height = render.draw_strokes(strokes.strokes_of(6), 50, np.random.default_rng(0))  # an "L"
+    ink, x_height = render.strokes.draw_strokes(strokes.strokes_of(6), 50, np.random.default_rng(0))  # an "L"
     tall, wide = ink.shape
     assert 40 < tall < 64 and abs(x_height - tall / 2) < 6
     assert ink[:, :6].max(axis=1).min() > 40 and ink[-8:, 2:-2].max(axis=0).min() > 40  # down the left, along the bottom
     assert not ink[:tall // 2, wide // 2:].any()
-    ink, _ = render.draw_strokes([dot], 50, np.random.default_rng(0))
+    ink, _ = render.strokes.draw_strokes([dot], 50, np.random.default_rng(0))
     assert ink.max() > 100  # a stroke of one point is a dot, not nothing
 
 
@@ -148,7 +155,7 @@ def test_another_hand_writes_the_same_word():
     word = [np.concatenate([stem, foot]).astype(np.float32), np.float32([[420, -20]])]
     tops = set()
     for seed in range(20):
-        ell, dot = render.vary(word, np.random.default_rng(seed))
+        ell, dot = render.strokes.vary(word, np.random.default_rng(seed))
         assert ell.shape == (50, 2) and dot.shape == (1, 2) and ell.dtype == np.float32
         x, y = ell.T
         assert abs(y[26:]).max() < 1e-3 and (np.diff(x[26:]) > 0).all() and dot[0, 0] > x[-1]  # past the bend, still in order
@@ -171,7 +178,7 @@ def test_held_out_writers_keep_their_hands(tmp_path, monkeypatch):
     strokes_file(tmp_path / "strokes.npz")
     renderer = render.Renderer(strokes=tmp_path / "strokes.npz", styles={"board": 1}, strokes_share=1)
     seen = []
-    monkeypatch.setattr(render, "vary", lambda strokes, rng: seen.append(1) or strokes)
+    monkeypatch.setattr(render.renderer, "vary", lambda strokes, rng: seen.append(1) or strokes)
     for split in ("valid", "test"):
         [renderer.word(np.random.default_rng(k), split) for k in range(20)]
     assert not seen
@@ -180,13 +187,13 @@ def test_held_out_writers_keep_their_hands(tmp_path, monkeypatch):
 
 
 def test_every_word_can_be_read(renderer, monkeypatch):
-    seen, readable = [], render.readable
-    monkeypatch.setattr(render, "readable", lambda *args: seen.append(args) or readable(*args))
+    seen, readable = [], render.camera.readable
+    monkeypatch.setattr(render.camera, "readable", lambda *args: seen.append(args) or readable(*args))
     for seed in range(300):
         word = renderer.word(np.random.default_rng((1, seed)))
         image, (_, letters, _) = word.image, seen[-1]
         assert image.dtype == np.uint8 and image.ndim == 2
-        assert render.MIN_HEIGHT <= image.shape[0] <= render.MAX_HEIGHT and image.shape[1] >= 8
+        assert render.camera.MIN_HEIGHT <= image.shape[0] <= render.camera.MAX_HEIGHT and image.shape[1] >= 8
         threshold, _ = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
         ink, paper = image[image > threshold], image[image <= threshold]
         assert ink.mean() - paper.mean() > (10 if word.style == "scene" else 20), word[1:]
@@ -207,9 +214,9 @@ def test_the_guard_refuses_what_nobody_can_read():
     faded[:, 70:] = 222  # the word's last third
     turned = clear.copy()
     turned[:, 70:] = 255 - clear[:, 70:]  # light on dark there
-    assert render.readable(clear, ink, 26) and render.readable(255 - clear, ink, 26) and not render.readable(clear, ink, 160)
-    assert render.readable(turned, ink, 12)  # as on a sign that hangs over two surfaces
-    assert not any(render.readable(image, ink, 12) for image in (np.full_like(clear, 200), faded))
+    assert render.camera.readable(clear, ink, 26) and render.camera.readable(255 - clear, ink, 26) and not render.camera.readable(clear, ink, 160)
+    assert render.camera.readable(turned, ink, 12)  # as on a sign that hangs over two surfaces
+    assert not any(render.camera.readable(image, ink, 12) for image in (np.full_like(clear, 200), faded))
 
 
 @pytest.mark.parametrize("radius", [80, -80])
@@ -219,17 +226,17 @@ def test_an_arc_is_a_circle_s(radius):
     #         the middle, 5 px over it, a quarter to the right on the baseline, and 5 px over that, which is outwards
     along = np.float32([[0, 0, 80, 80 + np.sign(radius) * 5]])
     down = np.float32([[0, -5, radius, radius]])
-    x, y = render.unbend(along, down, radius)
+    x, y = render.shapes.unbend(along, down, radius)
     assert np.allclose(x, [[0, 0, quarter, quarter]], atol=1e-3) and np.allclose(y, [[0, -5, 0, -5]], atol=1e-3)
 
 
 def test_signs_are_bent_and_nothing_is_cut_off(monkeypatch):
-    trim, pages = render.trim, []
-    monkeypatch.setattr(render, "trim", lambda page: pages.append(page) or trim(page))
+    trim, pages = render.shapes.trim, []
+    monkeypatch.setattr(render.shapes, "trim", lambda page: pages.append(page) or trim(page))
 
     def heights(bent):
-        monkeypatch.setattr(render, "BENT", bent)
-        return np.array([render.warp(np.full((40, 240), 255, np.uint8), 40, "scene", np.random.default_rng(seed))[0].shape[0]
+        monkeypatch.setattr(render.shapes, "BENT", bent)
+        return np.array([render.shapes.warp(np.full((40, 240), 255, np.uint8), 40, "scene", np.random.default_rng(seed))[0].shape[0]
                          for seed in range(100)])
 
     more = heights(1) - heights(0)  # of the same words, bent and straight
@@ -244,7 +251,7 @@ def test_surfaces_are_another_grey_than_the_letters():
         if np.random.default_rng(seed).integers(1, 4) == 1:  # one surface: two that let light through can make any grey
             dark, light = (np.full((40, 120), level, np.float32) for level in (60, 200))
             for page in (dark, light):
-                render.surfaces(page, 120, np.random.default_rng(seed))
+                render.surfaces.add_surfaces(page, 120, np.random.default_rng(seed))
             opaque = abs(dark - light) < 2  # the surface alone is seen
             assert not opaque.any() or abs(dark[opaque] - 120).min() > 23
             assert 0 <= dark.min() and light.max() <= 255
@@ -255,25 +262,25 @@ def test_surfaces_are_another_grey_than_the_letters():
 @pytest.mark.parametrize("ink", [0, 1])
 def test_signs_and_their_letters_keep_to_the_greys_there_are(ink):
     for seed in range(150):
-        page = render.paint_scene(np.full((40, 120), ink, np.float32), None, np.random.default_rng(seed))
+        page = render.styles.paint_scene(np.full((40, 120), ink, np.float32), None, np.random.default_rng(seed))
         assert -35 < page.min() and page.max() < 290  # the rest is grain, of at most 6 grey levels' deviation
 
 
 def test_refused_words_are_drawn_anew(renderer, monkeypatch):
     seen = []
-    monkeypatch.setattr(render, "readable", lambda image, ink, least: seen.append(image) or len(seen) > 3)
+    monkeypatch.setattr(render.camera, "readable", lambda image, ink, least: seen.append(image) or len(seen) > 3)
     word = renderer.word(np.random.default_rng(0))
     assert len(seen) == 4 and word.image is seen[3]
 
 
 @pytest.mark.parametrize("height, width, seeds", [(300, 90, 1), (140, 90, 100), (40, 1100, 1)])  # 140: too many with some margins
 def test_a_word_too_high_or_wide_is_drawn_anew(renderer, monkeypatch, height, width, seeds):
-    warp, again = render.warp, 0
+    warp, again = render.shapes.warp, 0
     for seed in range(seeds):
         seen = []
-        monkeypatch.setattr(render, "warp", lambda *args: seen.append(args) or (
+        monkeypatch.setattr(render.shapes, "warp", lambda *args: seen.append(args) or (
             (np.ones((height, width), np.float32), 2.0) if len(seen) == 1 else warp(*args)))
-        assert renderer.word(np.random.default_rng(seed)).image.shape[0] <= render.MAX_HEIGHT
+        assert renderer.word(np.random.default_rng(seed)).image.shape[0] <= render.camera.MAX_HEIGHT
         again += len(seen) > 1
     assert again
 
@@ -282,7 +289,7 @@ def test_an_underline_lies_beneath_and_leaves_the_letters():
     ink = np.zeros((40, 100), np.uint8)
     ink[:30, 20:60] = 200
     for seed in range(20):
-        lined = render.underline(ink, np.random.default_rng(seed))
+        lined = render.shapes.underline(ink, np.random.default_rng(seed))
         line = (lined == 255).all(axis=1)
         assert 1 <= line.sum() <= 5 and np.flatnonzero(line)[0] >= 38 and line[-1]
         assert np.array_equal(lined[:38], ink[:38])
@@ -292,7 +299,7 @@ def test_a_crop_takes_no_letter():
     ink = np.zeros((40, 80), np.float32)
     ink[:, :2] = ink[10:30, 20:60] = ink[38:, 78:] = 1  # an "l" at the left, a full stop at the right
     for seed in range(300):
-        cropped, strangers = render.crop(ink, 40, np.random.default_rng(seed))
+        cropped, strangers = render.shapes.crop(ink, 40, np.random.default_rng(seed))
         assert (cropped.sum(axis=0) > 30).any() and cropped[:, -20:].sum() >= 2
         if strangers is not None:  # bits of neighbours stand at the edges, small, and not over the word
             assert strangers.sum(axis=0).max() < 20 and not (strangers * cropped)[8:-8, 8:-8].any()
@@ -302,7 +309,7 @@ def test_a_bent_word_s_margins_are_those_of_its_letters():
     ink = np.zeros((120, 200), np.float32)  # an arc of letters 40 px high
     ink[:30] = 1
     for seed in range(100):
-        cropped, strangers = render.crop(ink, 40, np.random.default_rng(seed))
+        cropped, strangers = render.shapes.crop(ink, 40, np.random.default_rng(seed))
         assert strangers is None or not strangers[8:-8].any()  # stems of 30 px are not left standing beside the word
         assert 116 <= cropped.shape[0] <= 120 + 2 * 0.46 * 40 + 2 and 196 <= cropped.shape[1] <= 200 + 2 * 0.46 * 40 + 2
 
@@ -310,15 +317,15 @@ def test_a_bent_word_s_margins_are_those_of_its_letters():
 def test_the_height_of_letters_is_known_all_the_way(renderer, monkeypatch):
     """Letters 30 px high, an "x" of 15, are doubled on an arc of 65 px: crop and camera are told 60 and 30."""
     monkeypatch.setattr(renderer, "_ink", lambda *args: (np.full((30, 80), 255, np.uint8), 15, "word", "drawn"))
-    monkeypatch.setattr(render, "warp", lambda *args: (np.ones((65, 160), np.float32), 2.0))
-    monkeypatch.setattr(render, "readable", lambda *args: True)
-    crop, degrade, told = render.crop, render.degrade, []
-    monkeypatch.setattr(render, "crop", lambda ink, height, rng: told.append(height) or crop(ink, height, rng))
-    monkeypatch.setattr(render, "degrade", lambda page, x_height, rng: told.append((x_height, page.shape[0]))
+    monkeypatch.setattr(render.shapes, "warp", lambda *args: (np.ones((65, 160), np.float32), 2.0))
+    monkeypatch.setattr(render.camera, "readable", lambda *args: True)
+    crop, degrade, told = render.shapes.crop, render.camera.degrade, []
+    monkeypatch.setattr(render.shapes, "crop", lambda ink, height, rng: told.append(height) or crop(ink, height, rng))
+    monkeypatch.setattr(render.camera, "degrade", lambda page, x_height, rng: told.append((x_height, page.shape[0]))
                         or degrade(page, x_height, rng))
     words(renderer, 40)
     assert told[::2] == [60] * 40
-    kept = [x_height for x_height, height in told[1::2] if height < render.MAX_HEIGHT]  # the others were made smaller
+    kept = [x_height for x_height, height in told[1::2] if height < render.camera.MAX_HEIGHT]  # the others were made smaller
     assert len(kept) > 5 and kept == pytest.approx([30] * len(kept))
 
 
@@ -326,8 +333,8 @@ def test_letters_drawn_one_by_one_are_whole(renderer, monkeypatch):
     faces = [face for face in renderer.fonts.faces["train"] if face.writes("gypsy")]
     heights = []
     for spaced in (0, 1):
-        monkeypatch.setattr(render, "SPACED", spaced)
-        monkeypatch.setattr(render, "SPACES", (0, 0))
+        monkeypatch.setattr(render.fonts, "SPACED", spaced)
+        monkeypatch.setattr(render.fonts, "SPACES", (0, 0))
         heights.append([face.draw("gypsy", 40, np.random.default_rng(0), sign=True)[0].shape[0] for face in faces])
     whole, apart = np.array(heights)
     assert len(faces) > 300 and abs(whole - apart).max() <= 4
@@ -337,14 +344,14 @@ def test_texts_follow_the_list_and_the_counts(lexicon):
     texts = render.Texts(lexicon("# a remark\nmany 10000\nrare 100\n\n\u00a9sign 5\n!!\n"))
     drawn = collections.Counter()
     for k in range(3000):
-        text = texts.draw(np.random.default_rng(k), "paper").lower()
+        text = texts.pick(np.random.default_rng(k), "paper").lower()
         drawn.update(word for word in ("many", "rare", "remark", "sign") if word in text)
     assert 7 < drawn["many"] / drawn["rare"] < 14 and set(drawn) == {"many", "rare"}  # the root of 100 is 10
 
 
 def test_half_of_the_signs_have_words_without_regard_to_counts(lexicon):
     texts = render.Texts(lexicon("many 10000\nrare 100\n"))
-    drawn = collections.Counter(texts.draw(np.random.default_rng(k), "scene").lower().strip(".,:;!?'\"()-*")
+    drawn = collections.Counter(texts.pick(np.random.default_rng(k), "scene").lower().strip(".,:;!?'\"()-*")
                                 for k in range(4000))
     assert drawn["rare"] / (drawn["many"] + drawn["rare"]) == pytest.approx((1 / 2 + 1 / 11) / 2, abs=0.03)
 
@@ -372,7 +379,7 @@ def test_mistakes_are_told_in_one_line(arguments, tmp_path):
 def test_a_broken_font_is_named_and_left_out(fonts, capsys):
     folder = fonts("file,family\n")
     (folder / "broken.ttf").write_bytes(b"not a font")
-    assert len(render.load_faces(folder)) == 2
+    assert len(render.fonts.load_faces(folder)) == 2
     assert "broken.ttf" in capsys.readouterr().err
 
 
@@ -384,9 +391,9 @@ def test_words_that_no_face_can_write_are_told(fonts, lexicon):
 
 
 def test_textures_are_of_one_strength():
-    grain, rough, textures = render.tiles()
+    grain, rough, textures = render.surfaces.tiles()
     for tile in (grain, rough, *textures):
-        assert tile.shape == render.TILE and tile.dtype == np.float32
+        assert tile.shape == render.surfaces.TILE and tile.dtype == np.float32
         assert abs(tile.mean()) < 1e-3 and tile.std() == pytest.approx(1, abs=1e-3)
     for tile in textures[-2:]:  # plates, discs and bars: hard edges, and flat between them
         steps = abs(np.diff(tile, axis=1))

@@ -486,7 +486,8 @@ def faces(tmp_path_factory):
 def synth_data(faces, *options):
     args = train.parse_args(["--synth", "30", "--fonts", str(faces), "--alphabet", "ascii", *options])
     nothing = train.load_data([], None, 0.9, 0, Alphabet("ascii"), 12)
-    return train.with_drawn(nothing, 30, render.from_options(args), args.random_state, Alphabet("ascii"), 12)
+    renderer = render.Renderer(**{name: getattr(args, name) for name in render.OPTIONS})
+    return train.with_drawn(nothing, 30, renderer, args.random_state, Alphabet("ascii"), 12)
 
 
 def test_drawn_words_are_new_in_every_epoch_and_the_same_in_every_run(faces):
