@@ -42,9 +42,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from tqdm import tqdm
 
+import command
 import processes
 import render
-import command
 from command import UserError
 from words.alphabet import Alphabet
 from words.images import write_image

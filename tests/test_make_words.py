@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import command
 import make_words
 import render
-import command
 from command import UserError
 from words.lists import read_folder, read_listings
 from words.metrics import letters_and_digits

@@ -1,4 +1,4 @@
-"""render.py: words that are what their labels say, can be read, and keep the parts of a data set apart."""
+"""render: words that are what their labels say, can be read, and keep the parts of a data set apart."""
 import collections
 import csv
 import shutil
@@ -158,7 +158,8 @@ def test_another_hand_writes_the_same_word():
         ell, dot = render.strokes.vary(word, np.random.default_rng(seed))
         assert ell.shape == (50, 2) and dot.shape == (1, 2) and ell.dtype == np.float32
         x, y = ell.T
-        assert abs(y[26:]).max() < 1e-3 and (np.diff(x[26:]) > 0).all() and dot[0, 0] > x[-1]  # past the bend, still in order
+        assert abs(y[26:]).max() < 1e-3 and (np.diff(x[26:]) > 0).all()  # past the bend, still in order
+        assert dot[0, 0] > x[-1]
         assert (np.diff(y[:18]) > 0).all()
         tops.add(round(float(y[0])))
     assert len(tops) > 15 and min(tops) < -330 and max(tops) > -270
@@ -214,7 +215,8 @@ def test_the_guard_refuses_what_nobody_can_read():
     faded[:, 70:] = 222  # the word's last third
     turned = clear.copy()
     turned[:, 70:] = 255 - clear[:, 70:]  # light on dark there
-    assert render.camera.readable(clear, ink, 26) and render.camera.readable(255 - clear, ink, 26) and not render.camera.readable(clear, ink, 160)
+    assert render.camera.readable(clear, ink, 26) and render.camera.readable(255 - clear, ink, 26)
+    assert not render.camera.readable(clear, ink, 160)
     assert render.camera.readable(turned, ink, 12)  # as on a sign that hangs over two surfaces
     assert not any(render.camera.readable(image, ink, 12) for image in (np.full_like(clear, 200), faded))
 
@@ -236,7 +238,8 @@ def test_signs_are_bent_and_nothing_is_cut_off(monkeypatch):
 
     def heights(bent):
         monkeypatch.setattr(render.shapes, "BENT", bent)
-        return np.array([render.shapes.warp(np.full((40, 240), 255, np.uint8), 40, "scene", np.random.default_rng(seed))[0].shape[0]
+        word = np.full((40, 240), 255, np.uint8)
+        return np.array([render.shapes.warp(word, 40, "scene", np.random.default_rng(seed))[0].shape[0]
                          for seed in range(100)])
 
     more = heights(1) - heights(0)  # of the same words, bent and straight
@@ -273,7 +276,7 @@ def test_refused_words_are_drawn_anew(renderer, monkeypatch):
     assert len(seen) == 4 and word.image is seen[3]
 
 
-@pytest.mark.parametrize("height, width, seeds", [(300, 90, 1), (140, 90, 100), (40, 1100, 1)])  # 140: too many with some margins
+@pytest.mark.parametrize("height, width, seeds", [(300, 90, 1), (140, 90, 100), (40, 1100, 1)])  # 140: with some margins
 def test_a_word_too_high_or_wide_is_drawn_anew(renderer, monkeypatch, height, width, seeds):
     warp, again = render.shapes.warp, 0
     for seed in range(seeds):
