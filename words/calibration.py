@@ -5,8 +5,9 @@ import numpy as np
 
 from command import UserError
 from words import ctc
+from words.lexicon import load_lexicon
 from words.metrics import letters_and_digits
-from words.reader import CANDIDATES, DECODING, confidences, load_lexicon, settle
+from words.reader import CANDIDATES, DECODING, confidences, search_views
 
 FITTED_ON = 100, 2000  # words, at least and at most
 
@@ -16,7 +17,7 @@ OUTSIDE_COUNTS = 3  # words
 def fit_decoding(reader, images, truths):
     """What makes confidences true and the lexicon "en" useful: DECODING's values, fitted on words with known texts.
 
-    images: prepared, float32 [N, W, H, 1], for the Reader to look at as often as it does; truths: list of str. Texts are
+    images: prepared, float32 [N, W, H, 1]; truths: list of str. Texts are
     equal here if their letters and digits are, without case; words of one letter are left out. None where fewer than 100
     words are left; more than 2,000 are not needed.
     A temperature is the one with the highest likelihood of which words were right and which not (after Guo et al.,
@@ -29,7 +30,7 @@ def fit_decoding(reader, images, truths):
         return None
     kept = np.random.default_rng(0).permutation(kept)[:FITTED_ON[1]]
     images, truths, alphabet = images[kept], [truths[k] for k in kept], reader.alphabet
-    first, again = reader.logits(images), reader.look_again(images)
+    first, again = reader.logits(images), reader.augmented_logits(images)
     plain = [letters_and_digits(truth) for truth in truths]
 
     def right(found):
@@ -37,10 +38,9 @@ def fit_decoding(reader, images, truths):
                          for texts, truth in zip(found, plain)])
 
     def search(lexicon=None, top_paths=1):
-        def found(logits):
-            return ctc.beam_search(logits, top_paths=top_paths, lexicon=lexicon)
-
-        return settle(found(first), lambda which: [found(logits[which]) for logits in again], lexicon)
+        found, _ = search_views(lambda logits: ctc.beam_search(logits, top_paths=top_paths, lexicon=lexicon), first,
+                                lambda which: [logits[which] for logits in again], lexicon)
+        return found
 
     free = search()
     fitted = {**DECODING, "temperature": fit_temperature(free, right(free))}

@@ -22,10 +22,7 @@ def read_image(path):
     """
     try:
         with Image.open(path) as image:
-            image = ImageOps.exif_transpose(image)
-            if image.mode in ("P", "1", "CMYK", "YCbCr", "LAB", "HSV", "PA"):
-                image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
-            pixels = np.asarray(image)
+            pixels = pixels_of(image)
     except FileNotFoundError:
         raise ValueError("no such file") from None
     except Exception as error:  # Pillow raises almost anything on damaged files
@@ -33,6 +30,14 @@ def read_image(path):
             raise ValueError("the file is empty") from None
         raise ValueError(f"not a readable image ({type(error).__name__})") from None
     return pixels
+
+
+def pixels_of(image):
+    """The pixels of a PIL image as `read_image` gives them."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("P", "1", "CMYK", "YCbCr", "LAB", "HSV", "PA"):
+        image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
+    return np.asarray(image)
 
 
 def find_ink(pixels, limit):

@@ -1,14 +1,115 @@
-"""Model folders: each is complete in itself, see DESIGN."""
+"""Model folders: each is complete in itself.
+
+    config.json          what the network is and does, see `SCHEMA`: {"format": 2, "kind": "words", ...}
+    final.weights.h5     its weights, and checkpoint.weights.h5 those with the best validation loss
+    model.onnx           the same network for reading without Keras; export.py writes it
+    report.md, ...       how it was trained and how well it reads
+
+    >>> folder, weights = find_model("models/iam")
+    >>> config = load_config(folder)
+    >>> session = open_session(config, weights, build_graph)
+"""
+import hashlib
 import json
 from pathlib import Path
 
-from command import UserError
+from command import UserError, written_whole
 from words.alphabet import Alphabet
 
-PRESETS = "lite", "seed"  # networks that utils.py can build
+FORMAT = 2  # of model folders; 1 had neither "format" nor "kind"
 
 WEIGHTS = {"final": "final.weights.h5", "checkpoint": "checkpoint.weights.h5"}
 
+ONNX = "model.onnx"
+
+# A preset's blocks: (filters, stride, pooling after it), each (along the width, along the height).
+PRESETS = {
+    # The 2018 network, as its published weights have it: the one to measure against.
+    "seed": dict(stn=True, pad=2, stem=None, rnn="GRU", reset_after=False, n_units=256, time_dense_size=128, blocks=(
+        (64, 1, None), (128, 1, None), (256, 1, (2, 2)), (256, 1, None), (512, 1, (1, 2)), (512, 1, None),
+        (512, 1, None))),
+    # Half the width and height from the first layer on: an eighth of the multiply-adds and a third of the parameters. From
+    # nothing it learns better without STN (benchmarks/results/2026-11-23-what-pays.md); the shipped models have one.
+    "lite": dict(stn=False, pad=0, stem=32, rnn="GRU", reset_after=True, n_units=160, time_dense_size=128, blocks=(
+        (64, 1, (1, 2)), (128, 1, None), (128, 1, (1, 2)), (256, 1, None), (256, 1, (1, 2)), (384, 1, None))),
+}
+
+
+# --- What config.json may say -----------------------------------------------------------------------------------
+
+def _whole(least, most):
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
+_PAIR = {"type": "array", "prefixItems": [_whole(1, 16)] * 2, "minItems": 2, "maxItems": 2}
+
+_BLOCK = {"type": "array", "prefixItems": [_whole(1, 4096), _whole(1, 4), {"anyOf": [_PAIR, {"type": "null"}]}],
+          "minItems": 3, "maxItems": 3}
+
+_NETWORK = {"preset": {"enum": list(PRESETS)}, "width": _whole(16, 4096), "height": _whole(16, 1024), "stn": {"type": "boolean"},
+            "pad": _whole(0, 64), "stem": {"anyOf": [_whole(1, 1024), {"type": "null"}]}, "rnn": {"enum": ["GRU", "LSTM"]},
+            "reset_after": {"type": "boolean"}, "n_units": _whole(1, 4096), "time_dense_size": _whole(1, 4096),
+            "blocks": {"type": "array", "items": _BLOCK, "minItems": 1, "maxItems": 64}}
+
+_TEMPERATURE = {"type": "number", "minimum": 0.01, "maximum": 100}
+
+_DECODING = {"temperature": _TEMPERATURE, "lexicon_temperature": _TEMPERATURE,
+             "lexicon_weight": {"type": "number", "minimum": 0, "maximum": 100},
+             "lexicon_margin": {"type": "number", "minimum": 0, "maximum": 1000}}
+
+SCHEMA = {  # of a word recogniser's config.json, after `migrate`
+    "type": "object", "required": ["format", "kind", "alphabet", "network"],
+    "properties": {
+        "format": {"const": FORMAT}, "kind": {"const": "words"},
+        "alphabet": {"type": "string", "minLength": 1, "maxLength": 20000},
+        "network": {"type": "object", "properties": _NETWORK, "required": list(_NETWORK), "additionalProperties": False},
+        "decoding": {"type": "object", "properties": _DECODING, "additionalProperties": False},
+        "trained": {"type": "object"}, "scores": {"type": "object"}}}
+
+
+def migrate(config):
+    """A config of any older format as one of the current FORMAT."""
+    if "format" not in config:  # format 1: words only, and what a preset got later is missing
+        network = config["network"]
+        shape = {**PRESETS[network["preset"]], "stn": True, **network}
+        config = {"format": 2, "kind": "words", **config, "network": json.loads(json.dumps(shape))}  # lists, no tuples
+    return config
+
+
+def load_config(folder, schema=SCHEMA):
+    """The config.json of a model folder, a dict of the current format; UserError if it cannot be read or is not valid."""
+    path = Path(folder) / "config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf8"), parse_constant=_refuse)
+        if config.get("format", 1) > FORMAT:
+            raise UserError(f"{path}: of format {config['format']}, made by a newer version of this project; this one reads "
+                            f"up to {FORMAT}")
+        config = migrate(config)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise UserError(f"{path}: not a model's ({type(error).__name__}: {error})") from None
+    validate(path, config, schema)
+    return config
+
+
+def validate(path, config, schema):
+    """UserError where a model's config does not keep to its schema, with the place."""
+    import jsonschema  # here, as it takes a while to load
+    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
+    if error:
+        place = "".join(f"[{part!r}]" for part in error.absolute_path)
+        raise UserError(f"{path}: not a model's: {place or 'it'} {error.message[:200]}")
+    if config["kind"] == "words":
+        try:
+            Alphabet(config["alphabet"])
+        except UserError:
+            raise UserError(f"{path}: not a model's: its alphabet names a character twice") from None
+
+
+def _refuse(constant):
+    raise ValueError(f"{constant} is no number")
+
+
+# --- Files of a model -------------------------------------------------------------------------------------------
 
 def find_model(path):
     """(folder, weights file) of a model named by its folder or by a weights file in it.
@@ -29,14 +130,65 @@ def find_model(path):
     return folder, weights
 
 
-def load_config(folder):
-    """The config.json of a model folder, a dict; UserError if it cannot be read or lacks something."""
+def hash_of(weights):
+    """The SHA-256 of a weights file, in hexadecimal: what model.onnx says that it was made from."""
+    with open(weights, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def export(config, weights, build_graph):
+    """A model as an onnx.ModelProto, whose metadata make it usable by itself; UserError where the weights are wrong.
+
+    build_graph: the function of the model's kind from (an empty graph.Graph with the weights, config) to a ModelProto, as
+    `network.build_graph`.
+    Metadata, all str: weights_sha256, and what config.json says of format, kind, alphabet, network and decoding, as JSON
+    where it is no str.
+    """
     try:
-        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf8"))
-        network = config["network"]
-        Alphabet(str(config["alphabet"]))
-        if network["preset"] not in PRESETS or not all(type(network[name]) is int for name in ("width", "height")):
-            raise ValueError(f"network {network}")
-        return config
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder}/config.json: not a model's ({type(error).__name__}: {error})") from None
+        import onnx
+        from words.graph import Graph, read_weights
+    except ImportError as error:
+        raise UserError(f"{Path(weights).parent}: no {ONNX} of these weights; `python export.py --model_path {weights}` makes "
+                        f"it where requirements.txt is installed ({error})") from None
+    try:
+        model = build_graph(Graph(read_weights(weights)), config)
+    except ValueError as error:
+        raise UserError(f"{weights}: not weights of this network ({error})") from None
+    said = {name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for name, value in config.items() if name not in ("trained", "scores")}
+    onnx.helper.set_model_props(model, {**said, "weights_sha256": hash_of(weights)})
+    return model
+
+
+def write_onnx(config, weights, build_graph):
+    """Write model.onnx beside the weights, whole; its path."""
+    path = Path(weights).parent / ONNX
+    content = export(config, weights, build_graph).SerializeToString()
+    with written_whole(path) as beside:
+        beside.write_bytes(content)
+    return path
+
+
+def open_session(config, weights, build_graph, threads=1):
+    """The onnxruntime.InferenceSession of a model's weights file, on the CPU, with so many threads.
+
+    From model.onnx beside it; where that is missing, damaged or of other weights, from a graph built anew in memory, where
+    requirements.txt is installed (else UserError).
+    """
+    import onnxruntime
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 4  # what goes wrong is raised
+
+    def session(model):
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    try:
+        found = session((Path(weights).parent / ONNX).read_bytes())
+        if found.get_modelmeta().custom_metadata_map.get("weights_sha256") == hash_of(weights):
+            return found
+    except FileNotFoundError:
+        pass
+    except Exception:  # onnxruntime has many kinds of errors for a damaged file
+        pass
+    return session(export(config, weights, build_graph).SerializeToString())

@@ -1,55 +1,102 @@
-"""A trained network that reads images of single words."""
-import collections
+"""Read images of single words with a trained network, on onnxruntime.
+
+    >>> reader = load_reader("models/iam", lexicon="en")
+    >>> reading = reader.read("imgs/words/_letter_01.png")
+    >>> reading.text, reading.confidence, reading.alternatives[:3]
+"""
+import dataclasses
 import itertools
 import math
 import os
 
 import cv2
 import numpy as np
+from PIL import Image
 
+from command import UserError
 from words import ctc
-from words.images import MARGIN, prepare, read_image
+from words.alphabet import Alphabet
+from words.images import MARGIN, pixels_of, prepare, read_image
 from words.lexicon import load_lexicon
+from words.models import find_model, load_config, open_session
+from words.network import build_graph
 
-Reading = collections.namedtuple("Reading", "text confidence")
+BATCH = 64  # words that go through the network together
+
+CANDIDATES = 10  # texts that share the confidence where a lexicon is used
 
 # What a model folder's config.json holds as "decoding", fitted by `fit_decoding`; these where nothing has been fitted.
 # A temperature above 1 makes the best text surer than its bare probability, see `confidences`.
 DECODING = {"temperature": 1.0, "lexicon_temperature": 1.0, "lexicon_weight": 0.5, "lexicon_margin": 3.0}
 
+# Test-time augmentation: a word whose likeliest text has a log-probability below DOUBT is read again, with its prepared image
+# squeezed by these factors of width and height: of different readings of a word the likelier one is more often right
+# (benchmarks/results/2026-11-24-looks.md).
+DOUBT = math.log(0.5)
+AUGMENTATIONS = (0.85, 1.0), (1.0, 0.85)
+
+
+@dataclasses.dataclass
+class Reading:
+    """What one word image says.
+
+    alternatives: the likeliest texts with their confidences, the best first, `text` itself among them.
+    log_probabilities: float32 [T, 1 + len(alphabet)], class 0 the blank, of the view of the word that was read; None
+    without ink. error: why there is no text, or "".
+    """
+    text: str = ""
+    confidence: float = 0.0
+    alternatives: list[tuple[str, float]] = dataclasses.field(default_factory=list)
+    log_probabilities: np.ndarray | None = dataclasses.field(default=None, repr=False, compare=False)
+    error: str = ""
+
 
 class Reader:
     """A trained network that reads images of single words.
 
+    reader.size: (width, height) of the images that the network takes. reader.alphabet: the Alphabet it writes.
     reader.beam_width: of the search for the likeliest text; 0 reads the likeliest path (greedy).
-    reader.lexicon: a ctc.Lexicon to read by, or None. reader.threads: how many threads search.
-    reader.squeezes: how doubtful words are looked at again, see SQUEEZES; () reads each word once.
+    reader.lexicon: a Lexicon to read by, or None. reader.threads: how many threads search.
+    reader.augmentations: of doubtful words, see AUGMENTATIONS; () reads each word once.
     """
 
-    def __init__(self, network, alphabet, decoding=None, beam_width=ctc.BEAM_WIDTH, lexicon=None, threads=1, squeezes=None):
-        self.network, self.alphabet = network, alphabet
-        self.size = network.input_shape[1:3]  # width, height
+    def __init__(self, session, alphabet: Alphabet, decoding: dict | None = None, beam_width: int = ctc.BEAM_WIDTH,
+                 lexicon: str | None = None, threads: int = 1, tta: bool = True):
+        self.session, self.alphabet = session, alphabet
+        self.size = tuple(session.get_inputs()[0].shape[1:3])
         self.decoding = {**DECODING, **(decoding or {})}
         self.beam_width, self.threads = beam_width, threads
-        self.squeezes = SQUEEZES if squeezes is None else squeezes
+        self.augmentations = AUGMENTATIONS if tta else ()
         self.lexicon = None if lexicon is None else load_lexicon(lexicon, alphabet, self.decoding)
 
-    def logits(self, images):
-        """float32 [N, T, 1 + len(alphabet)] of prepared images [N, W, H, 1]."""
-        logits = []
-        for k in range(0, len(images), BATCH):
-            batch = images[k:k + BATCH]
-            full = np.zeros((BATCH, *images.shape[1:]), np.float32)  # another size would cost a compilation
-            full[:len(batch)] = batch
-            logits.append(np.asarray(self.network.predict_on_batch(full))[:len(batch)])
-        return np.concatenate(logits)
+    # --- From images to logits
 
-    def look_again(self, images):
-        """Logits of prepared images [N, W, H, 1] squeezed, a float32 [N, T, C] for each of `squeezes`."""
-        if not self.squeezes:
+    def _run(self, output, images):
+        """The network's `output` for prepared images; UserError where it is not finite."""
+        parts = [self.session.run([output], {"image": images[k:k + BATCH]})[0] for k in range(0, len(images), BATCH)]
+        found = np.concatenate(parts)
+        if not np.isfinite(found).all():
+            raise UserError("the network's outputs are not finite numbers: the model's weights are damaged; train it again")
+        return found
+
+    def logits(self, images: np.ndarray) -> np.ndarray:
+        """float32 [N, T, 1 + len(alphabet)] of prepared images, float32 [N, W, H, 1], N > 0."""
+        return self._run("logits", images)
+
+    def augmented_logits(self, images: np.ndarray) -> list[np.ndarray]:
+        """Logits of squeezed prepared images, a float32 [N, T, C] for each augmentation."""
+        if not self.augmentations:
             return []
-        squeezed = np.concatenate([squeeze(images, *factors) for factors in self.squeezes])
-        return np.split(self.logits(squeezed), len(self.squeezes))
+        squeezed = np.concatenate([squeeze(images, *factors) for factors in self.augmentations])
+        return np.split(self.logits(squeezed), len(self.augmentations))
+
+    def straighten(self, images: np.ndarray) -> np.ndarray | None:
+        """Prepared images as they leave the STN, float32 [N, W, H, 1]; None if the network has none."""
+        if "straight" not in [output.name for output in self.session.get_outputs()]:
+            return None
+        return self._run("straight", images)
+
+    # --- From logits to texts
 
     def search(self, logits, top_paths=1):
         """The `top_paths` likeliest ctc.Texts of each of float [N, T, C], N lists, the best first; with a lexicon CANDIDATES
@@ -62,55 +109,64 @@ class Reader:
         greedy = [text.classes for text in ctc.greedy(logits)]
         return [[ctc.Text(*text)] for text in zip(greedy, ctc.string_log_probability(logits, greedy))]
 
-    def readings(self, found, top_paths=1):
-        """The `top_paths` best Readings of each list of ctc.Texts that `search` found."""
+    def alternatives(self, found, top_paths=1):
+        """The `top_paths` best (text, confidence) of each list of ctc.Texts that `search` found."""
         temperature = self.decoding["lexicon_temperature" if self.lexicon else "temperature"]
-        return [[Reading(self.alphabet.decode(text.classes), float(chance)) for text, chance in
+        return [[(self.alphabet.decode(text.classes), float(chance)) for text, chance in
                  zip(texts[:top_paths], confidences(texts, temperature, self.lexicon))] for texts in found]
 
-    def read_prepared(self, images, top_paths=1):
-        """The `top_paths` likeliest Readings of each of prepared images, float32 [N, W, H, 1]: N lists, the best first.
+    # --- From images to texts
 
-        Doubtful words are looked at again, see `settle`.
+    def read_prepared(self, images: np.ndarray, top_paths: int = 1) -> list[Reading]:
+        """A Reading of each of prepared images, float32 [N, W, H, 1], with its `top_paths` likeliest texts."""
+        if not len(images):
+            return []
+        first = self.logits(images)
+        found, logits = search_views(lambda logits: self.search(logits, top_paths), first,
+                                     lambda which: self.augmented_logits(images[which]), self.lexicon)
+        return [Reading(*texts[0], texts, steps) if image.any() else Reading(error="no ink in it")
+                for image, texts, steps in zip(images, self.alternatives(found, top_paths), ctc.log_softmax(logits))]
+
+    def read(self, images, top_paths: int = 1) -> Reading | list[Reading]:
+        """A Reading for each image: a path, a PIL image, or an array [H, W] or [H, W, 1 to 4] (RGB order).
+
+        One of these instead of a list gives one Reading. What cannot be read gets an `error`, which names its file.
         """
-        def look_again(which):
-            return [self.search(logits, top_paths) for logits in self.look_again(images[which])]
+        if isinstance(images, (str, os.PathLike, Image.Image)) or getattr(images, "ndim", 0) in (2, 3):
+            return self.read([images], top_paths)[0]
+        readings, images = [], iter(images)
+        while batch := [self._prepare(image) for image in itertools.islice(images, 4 * BATCH)]:
+            read = iter(self.read_prepared(np.stack([i for i, _ in batch if i is not None]), top_paths)
+                        if any(i is not None for i, _ in batch) else ())
+            readings += [Reading(error=error) if image is None else next(read) for image, error in batch]
+        return readings
 
-        found = settle(self.search(self.logits(images), top_paths), look_again, self.lexicon)
-        return [texts if image.any() else [Reading("", 0.0)]  # no ink, no text
-                for image, texts in zip(images, self.readings(found, top_paths))]
-
-    def straighten(self, images):
-        """Prepared images as they leave the STN, float32 [B, W, H, 1]; None if the network has none."""
-        if "stn" not in {layer.name for layer in self.network.layers}:
-            return None
-        return np.asarray(self.network.get_layer("stn")(images))
-
-    def read(self, images):
-        """A Reading(text, confidence in 0..1) for each image: a path, or an array [H, W] or [H, W, 1 to 4] (RGB order).
-
-        One path or array instead of a list gives one Reading. Raises ValueError for what is no image.
-        """
-        if isinstance(images, (str, os.PathLike)) or getattr(images, "ndim", 0) in (2, 3):
-            return self.read([images])[0]
-        pixels = (read_image(image) if isinstance(image, (str, os.PathLike)) else image for image in images)
-        prepared = [prepare(image, self.size) for image in pixels]
-        return [best[0] for best in self.read_prepared(np.stack(prepared))] if prepared else []
+    def _prepare(self, image):
+        """(prepared image, "") or (None, why not)."""
+        is_file = isinstance(image, (str, os.PathLike))
+        try:
+            pixels = read_image(image) if is_file else pixels_of(image) if isinstance(image, Image.Image) else image
+            return prepare(pixels, self.size), ""
+        except ValueError as error:
+            return None, f"{os.fspath(image)}: {error}" if is_file else str(error)
 
 
-BATCH = 64  # words that go through the network together
+def load_reader(path: str | os.PathLike, lexicon: str | None = None, beam_width: int = ctc.BEAM_WIDTH,
+                threads: int = os.cpu_count() or 1, tta: bool = True) -> Reader:
+    """The Reader of a model folder, or of a weights file in one; UserError where that is no model.
 
-CANDIDATES = 10  # texts that share the confidence where a lexicon is used
+    lexicon: "en", or the path of a word list. beam_width: 0 reads greedily. threads: of network and search.
+    tta: whether doubtful words are read again, squeezed (test-time augmentation).
+    """
+    folder, weights = find_model(path)
+    config = load_config(folder)
+    session = open_session(config, weights, build_graph, threads)
+    return Reader(session, Alphabet(config["alphabet"]), config.get("decoding"), beam_width, lexicon, threads, tta)
 
-# A word whose likeliest text has a log-probability below DOUBT is looked at again, its prepared image squeezed by these
-# factors of width and height: the likelier of two readings of a word is more often the right one
-# (benchmarks/results/2026-11-24-looks.md).
-DOUBT = math.log(0.5)
 
-SQUEEZES = (0.85, 1.0), (1.0, 0.85)
+# --- Test-time augmentation -------------------------------------------------------------------------------------
 
-
-def squeeze(images, width, height):
+def squeeze(images: np.ndarray, width: float, height: float) -> np.ndarray:
     """Prepared images, float32 [N, W, H, 1], with the words less wide or less high: factors, at most 1.
 
     The words begin at the same place and stay in the middle of the height; paper fills the rest.
@@ -120,23 +176,29 @@ def squeeze(images, width, height):
     return np.stack([cv2.warpAffine(image[..., 0].T, matrix, images.shape[1:3]).T[..., np.newaxis] for image in images])
 
 
-def settle(found, look_again, lexicon=None):
-    """N lists of ctc.Texts, the best first, where doubtful words have the best texts of several looks together.
+def search_views(search, logits, augmented, lexicon=None):
+    """Search words, and doubtful ones in several views: (N lists of ctc.Texts, the best first; the logits of the best).
 
-    found: those of the first look; look_again: a function from the doubtful words' indices, int [n], to their lists of Texts
-    by each further look. Texts are ordered by their scores with a `lexicon`, by their log-probabilities without.
+    search: logits [n, T, C] -> n lists of Texts. logits: float [N, T, C] of the words as they are. augmented: from the
+    doubtful words' indices, int [n], to their logits in each further view, a list of [n, T, C]. The Texts of all views
+    of a word stand together, ordered by their scores with a `lexicon`, by their log-probabilities without.
     """
-    def certainty(text):
+    def certainty(candidate):
+        text, _ = candidate
         return lexicon.score(text) if lexicon else text.log_probability
 
+    found, logits = search(logits), logits.copy()
     doubtful = np.array([k for k, texts in enumerate(found) if texts[0].log_probability < DOUBT], int)
-    settled = list(found)
-    for k, *looks in zip(doubtful, *(look_again(doubtful) if len(doubtful) else ())):
+    views = augmented(doubtful) if len(doubtful) else []
+    for k, *further in zip(doubtful, *(zip(search(view), view) for view in views)):
+        candidates = [(text, steps) for texts, steps in [(found[k], logits[k]), *further] for text in texts]
+        candidates.sort(key=certainty, reverse=True)
         texts = {}
-        for text in sorted(itertools.chain(found[k], *looks), key=certainty, reverse=True):
+        for text, _ in candidates:
             texts.setdefault(tuple(text.classes), text)
-        settled[k] = list(texts.values())[:max(map(len, [found[k], *looks]))]
-    return settled
+        most = max(len(texts) for texts, _ in [(found[k], None), *further])
+        found[k], logits[k] = list(texts.values())[:most], candidates[0][1]
+    return found, logits
 
 
 def confidences(texts, temperature, lexicon=None):

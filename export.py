@@ -1,0 +1,27 @@
+"""Write a trained model as model.onnx, for reading without Keras.
+
+    python export.py --model_path models/iam        # writes models/iam/model.onnx
+
+The file holds plain ONNX operators for any number of images at once, and in its metadata the alphabet, the image size,
+how to decode, and the SHA-256 of the weights that it was made from, so that it can be used by itself and is noticed when
+the weights have changed. train.py writes it at the end of a training.
+"""
+import command
+from words import models
+
+KINDS = {"words": "words.network"}  # a model's kind: the module whose build_graph makes its graph
+
+
+def main(argv=None):
+    parser = command.Parser(__doc__)
+    parser.add_argument("--model_path", required=True, help="model folder, or a weights file in one")
+    parser.add_argument("--overwrite", action="store_true", help="replace a model.onnx that is there")
+    args = parser.parse_args(argv)
+    folder, weights = models.find_model(args.model_path)
+    command.new_file(folder / models.ONNX, args.overwrite)
+    config = models.load_config(folder)
+    print(models.write_onnx(config, weights, command.later(KINDS[config["kind"]]).build_graph))
+
+
+if __name__ == "__main__":
+    command.run(main)
