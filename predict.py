@@ -29,14 +29,13 @@ from command import UserError
 from photos import boxes, drawing
 from photos.page import Word
 from words import ctc
-from words.calibration import fit_decoding, FITTED_ON
+from words.calibration import FITTED_ON, fit_decoding
 from words.images import prepare, read_image, write_image
-from words.lists import image_names, IMAGE_SUFFIXES, read_folder, read_listings, text_of_name, VALID_NAMES, WordList
+from words.lists import IMAGE_SUFFIXES, VALID_NAMES, WordList, image_names, read_folder, read_listings, text_of_name
 from words.metrics import calibration, letters_and_digits, score, worth_scoring
 from words.models import find_model, load_config
-from words.reader import BATCH
+from words.reader import BATCH, load_reader
 from words.sheets import contact_sheet
-import utils
 
 SHOWN = 60  # words on the sheet of --show
 CHUNK = 4 * BATCH  # words read at a time
@@ -68,8 +67,9 @@ def add_options(add):
     add("--beam_width", type=int, default=ctc.BEAM_WIDTH, help="texts that the search keeps in sight at each step (default "
                                                                f"{ctc.BEAM_WIDTH})")
     add("--greedy", action="store_true", help="no search: the likeliest path")
-    add("--one_look", action="store_true", help="look at each word once; else doubtful words are looked at again, squeezed, "
-                                                "and the surest look counts")
+    add("--no_tta", "--one_look", action="store_true", help="read each word once; else doubtful words are read again, a "
+                                                            "little squeezed, and the surest reading counts (test-time "
+                                                            "augmentation)")
     add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
     add("--top_paths", type=int, default=1, metavar="N", help="write the N likeliest texts of each word")
     add("--threads", type=int, default=os.cpu_count() or 1, help="threads that search")
@@ -79,7 +79,7 @@ def add_options(add):
                                                   "and how the edit distances are spread")
     add("--calibrate", action="store_true", help="with --validate: fit confidences and --lexicon's weight to these words, "
                                                  "and keep that in the model folder")
-    add("--G", "--gpus", help="GPU id (default 0); -1: the CPU, as is a machine without GPU")
+    add("--G", "--gpus", help="words are read on the CPU, which is fast enough; for the commands of 2018")
     add("--workers", type=int, default=os.cpu_count() or 1, help="threads that read images")
     add("--overwrite", action="store_true", help="replace the files of an earlier run")
     add("--imgh", type=int, help="the model knows its height; another is an error")
@@ -102,8 +102,8 @@ def check(args):
             raise UserError(f"--{flag} goes with --validate")
     if args.greedy and (args.lexicon or args.top_paths > 1):
         raise UserError("--greedy knows one text a word and no lexicon; leave it, --lexicon or --top_paths out")
-    if args.calibrate and args.one_look:
-        raise UserError("--calibrate fits how the model reads by itself, which is not by --one_look; leave that out")
+    if args.calibrate and args.no_tta:
+        raise UserError("--calibrate fits how the model reads by itself, which is not with --no_tta; leave that out")
     if args.draw and not args.boxes:
         raise UserError("--draw goes with --boxes")
     if args.boxes and args.mjsynth:
@@ -153,6 +153,8 @@ def choose_split(words, args):
 
 # --- Reading --------------------------------------------------------------------------------------------------
 
+Guess = collections.namedtuple("Guess", "text confidence")
+
 Read = collections.namedtuple("Read", "index readings error")  # readings: none of an unreadable image; error: why no text
 
 
@@ -190,7 +192,7 @@ def read_batches(reader, batches, top_paths=1):
         images = [image for _, image, _ in batch if image is not None]
         found = iter(reader.read_prepared(np.stack(images), top_paths) if images else ())
         for i, image, error in batch:
-            readings = next(found) if image is not None else []
+            readings = [Guess(*best) for best in next(found).alternatives or [("", 0.0)]] if image is not None else []
             yield Read(i, readings, error if image is None or image.any() else "no ink in it")
 
 
@@ -353,7 +355,7 @@ def show_sheet(path, reader, words, batches):
         return print(f"none of the first {SHOWN} images can be read: no {path}", file=sys.stderr)
     images, captions = np.stack([image for image, _ in readable]), [text for _, text in readable]
     captions = [f"{best.text} {best.confidence:.2f}" + (f"  ({text})" if text else "")
-                for text, (best,) in zip(captions, reader.read_prepared(images))]
+                for text, best in zip(captions, reader.read_prepared(images))]
     straight = reader.straighten(images)
     shown = zip(images) if straight is None else zip(images, straight)
     rows = list(zip(shown, captions))
@@ -385,15 +387,14 @@ def calibrate(args, reader, words, chosen):
 
 # --- Main -----------------------------------------------------------------------------------------------------
 
-def load_reader(args):
-    return utils.load_reader(args.model_path, beam_width=0 if args.greedy else args.beam_width, lexicon=args.lexicon,
-                             threads=args.threads, squeezes=() if args.one_look else None)
+def reader_of(args):
+    return load_reader(args.model_path, beam_width=0 if args.greedy else args.beam_width, lexicon=args.lexicon,
+                       threads=args.threads, tta=not args.no_tta)
 
 
 def main(argv=None):
     args = parse_args(argv)
-    utils.choose_gpus(args.G)
-    reader = load_reader(args)
+    reader = reader_of(args)
     for flag, value, known in (("imgW", args.imgW, reader.size[0]), ("imgh", args.imgh, reader.size[1])):
         if value not in (None, known):
             raise UserError(f"--{flag} {value}: {args.model_path} reads images of {known}; leave that option out")
@@ -405,7 +406,7 @@ def main(argv=None):
         drawing.new_drawings(args.draw, words.root, [page.file for page in words.pages], args.overwrite)
     if args.calibrate:
         calibrate(args, reader, words, chosen)
-        reader = load_reader(args)
+        reader = reader_of(args)
     if args.show:
         show_sheet(args.show, reader, words, load_batches(reader.size, words, chosen[:SHOWN], args.workers))
     if args.draw:

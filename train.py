@@ -12,7 +12,6 @@ history.csv, losses.png, model_summary.txt, report.md, and skipped.csv if words 
 """
 import collections
 import contextlib
-import json
 import os
 import shlex
 import sys
@@ -23,7 +22,7 @@ import command
 from command import UserError, whole
 from fitting import recipe
 from words.alphabet import Alphabet, steps_needed
-from words.models import PRESETS, find_model, load_config
+from words.models import FORMAT, PRESETS, WEIGHTS, find_model, load_config, open_session, write_onnx
 
 np = command.later("numpy")
 render = command.later("render")
@@ -38,6 +37,7 @@ lists = command.later("words.lists")
 sheets = command.later("words.sheets")
 splits = command.later("words.splits")
 reader = command.later("words.reader")
+word_network = command.later("words.network")
 calibration = command.later("words.calibration")
 
 LONGEST_DRAWN = 24  # characters of a drawn word, at most
@@ -207,12 +207,9 @@ def start_config(asked, alphabet, starts, trains=True):
     if not starts:
         preset = asked.pop("preset", "lite")
         network = {"preset": preset, "width": 100, "height": 32, **utils.PRESETS[preset], **asked}
-        return {"alphabet": alphabet or characters("seed"), "network": network}
+        return {"format": FORMAT, "kind": "words", "alphabet": alphabet or characters("seed"), "network": network}
     paths = [find_model(path)[0] for path in starts]
     configs = [load_config(path) for path in paths]
-    for config in configs:  # one from before a preset got a value lacks it; JSON has lists where the preset has tuples
-        config["network"] = json.loads(json.dumps({**utils.PRESETS[config["network"]["preset"]], "stn": True,
-                                                   **config["network"]}))
     folder, config = paths[0], configs[0]
     for other, its in zip(paths, configs):
         if (its["network"], its["alphabet"]) != (config["network"], config["alphabet"]):
@@ -227,7 +224,7 @@ def start_config(asked, alphabet, starts, trains=True):
                             + ", or give more: it can grow" * (name == "n_units"))
     if not trains and alphabet not in (None, config["alphabet"]):
         raise UserError("--nbepochs 0: another alphabet has a last layer to train; give it an epoch or more")
-    return {"alphabet": alphabet or config["alphabet"], "network": network}
+    return {"format": FORMAT, "kind": "words", "alphabet": alphabet or config["alphabet"], "network": network}
 
 
 def start_network(config, starts, dropout=0.0, devices=1):
@@ -287,9 +284,12 @@ lower case, letters and digits only, or, where a row says cased, all that the al
 def finish(folder, config, network, run, validation):
     """Write what the folder of a model holds beside its weights: model.onnx, how to decode, scores and report."""
     metrics, _ = validation(network)
-    decoding = calibration.fit_decoding(reader.Reader(network, validation.alphabet), validation.images, validation.truths)
+    weights = folder / WEIGHTS["final"]
+    session = open_session(config, weights, word_network.build_graph)
+    decoding = calibration.fit_decoding(reader.Reader(session, validation.alphabet), validation.images, validation.truths)
     if decoding:
         config["decoding"] = decoding
+    write_onnx(config, weights, word_network.build_graph)
     config["trained"]["hours"] = round(run.seconds / 3600, 2)
     folders.finish(folder, network, config, metrics, "last" if run.recipe.keep_last else "best", SCORED_ON.format(**metrics))
     early = ", stopped early: the loss fell no more" if run.stopped_early else ""

@@ -14,6 +14,7 @@ from fitting.folder import load_weights
 from words import ctc
 from words.images import prepare, read_image
 from words.metrics import letters_and_digits, score, worth_scoring
+from words.models import PRESETS
 
 layers, ops = keras.layers, keras.ops
 
@@ -69,19 +70,6 @@ def sample_bilinear(images, x, y):
     upper = at(left, top) * (1 - along_x) + at(right, top) * along_x
     lower = at(left, bottom) * (1 - along_x) + at(right, bottom) * along_x
     return ops.reshape(upper * (1 - along_y) + lower * along_y, (-1, width, height, channels))
-
-
-# A preset's blocks: (filters, stride, pooling after it), each (along the width, along the height).
-PRESETS = {
-    # The 2018 network, as its published weights have it: the one to measure against.
-    "seed": dict(stn=True, pad=2, stem=None, rnn="GRU", reset_after=False, n_units=256, time_dense_size=128, blocks=(
-        (64, 1, None), (128, 1, None), (256, 1, (2, 2)), (256, 1, None), (512, 1, (1, 2)), (512, 1, None),
-        (512, 1, None))),
-    # Half the width and height from the first layer on: an eighth of the multiply-adds and a third of the parameters. From
-    # nothing it learns better without STN (benchmarks/results/2026-11-23-what-pays.md); the shipped models have one.
-    "lite": dict(stn=False, pad=0, stem=32, rnn="GRU", reset_after=True, n_units=160, time_dense_size=128, blocks=(
-        (64, 1, (1, 2)), (128, 1, None), (128, 1, (1, 2)), (256, 1, None), (256, 1, (1, 2)), (384, 1, None))),
-}
 
 
 def build_network(classes, size=(100, 32), preset="lite", synchronized=False, dropout=0.0, **changes):
@@ -285,15 +273,3 @@ class Validation:
 def columns(pairs):
     """Two lists of a list of pairs."""
     return [a for a, _ in pairs], [b for _, b in pairs]
-
-
-def load_reader(path, **decoding):
-    """The Reader of a model folder, or of a weights file in one, by Keras."""
-    from words.alphabet import Alphabet
-    from words.models import find_model, load_config
-    from words.reader import Reader
-    folder, weights = find_model(path)
-    config = load_config(folder)
-    network = network_of(config)
-    load_weights(network, weights)
-    return Reader(network, Alphabet(config["alphabet"]), config.get("decoding"), **decoding)

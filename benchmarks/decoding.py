@@ -23,16 +23,16 @@ import numpy as np
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # the scripts are no package
-from words import ctc
 import command
+import utils
+from utils import keras
+from words import ctc
 from words.calibration import fit_decoding
 from words.images import prepare, read_image
 from words.lexicon import LEXICONS, load_lexicon
 from words.lists import read_folder
 from words.metrics import calibration, letters_and_digits
-from words.reader import Reader
-import utils
-from utils import keras
+from words.reader import Reader, load_reader
 
 BEAM = 10
 
@@ -187,11 +187,11 @@ def score_lexicon(reader, images, logits, truths, writers):
         own = [truth for truth, mine in zip(truths, part) if mine]
         print(f"\nfitted on {(~part).sum():,} words of {len(np.unique(writers[~part]))} writers: {fitted}")
         for name, options in (("greedy", dict(beam_width=0)), ("beam search", {}), ("lexicon", dict(lexicon="en"))):
-            other = Reader(reader.network, reader.alphabet, fitted, **options)
-            readings = [best[0] for best in other.readings(other.search(logits[part]))]
-            texts[name][part] = [letters_and_digits(reading.text) == letters_and_digits(truth)
-                                 for reading, truth in zip(readings, own)]
-            confidences[name][part] = [reading.confidence for reading in readings]
+            other = Reader(reader.session, reader.alphabet, fitted, **options)
+            best = [texts[0] for texts in other.alternatives(other.search(logits[part]))]
+            texts[name][part] = [letters_and_digits(text) == letters_and_digits(truth)
+                                 for (text, _), truth in zip(best, own)]
+            confidences[name][part] = [confidence for _, confidence in best]
         inside[part] = [reader.alphabet.encode(reader.alphabet.spell(truth)[0]) in other.lexicon for truth in own]
     print(f"\n| on writers it was not fitted to | {inside.sum():,} words in the lexicon | {(~inside).sum():,} not in it"
           " | all | expected calibration error |\n| --- | ---: | ---: | ---: | ---: |")
@@ -220,7 +220,7 @@ def main(argv=None):
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for everybody
     utils.choose_gpus("-1")
-    reader = utils.load_reader(args.model_path, squeezes=())  # each word looked at once: this is about decoding
+    reader = load_reader(args.model_path, tta=False)  # each word looked at once: this is about decoding
     images, logits, truths, writers = network_outputs(reader, read_folder(args.image_path))
     print(f"{datetime.date.today()}, one core of {utils.hardware()}; Python {platform.python_version()}, "
           f"numba {version('numba')}, Keras {keras.__version__} on {keras.backend.backend()} {version('tensorflow-cpu')}; "

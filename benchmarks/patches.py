@@ -18,12 +18,13 @@ import cv2
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
-import predict
 import command
+import predict
+import utils
 from words.images import grey_of, read_image
 from words.lists import read_folder
 from words.metrics import letters_and_digits, score, worth_scoring
-import utils
+from words.reader import load_reader
 
 
 def parse_args(argv=None):
@@ -59,7 +60,7 @@ def main(argv=None):
     args = parse_args(argv)
     words = read_folder(args.image_path)
     chosen = predict.choose_split(words, args)
-    reader = utils.load_reader(args.model_path, beam_width=0, squeezes=())
+    reader = load_reader(args.model_path, beam_width=0, tta=False)
     images = {i: grey_of(read_image(words.path(i))) for i in chosen.tolist()}
     changed = np.mean([(without_patches(grey) != grey).mean() for grey in images.values()])
     print(f"{datetime.date.today()}, {utils.hardware()}, {args.model_path}; {changed:.0%} of all pixels are brighter than "

@@ -24,14 +24,14 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
-import predict
 import command
-from command import UserError
-from words.alphabet import Alphabet
-from words.lists import image_names, WordList
-from words.reader import BATCH, Reader, Reading
+import predict
 import utils
+from command import UserError
 from utils import keras
+from words.alphabet import Alphabet
+from words.lists import WordList, image_names
+from words.reader import BATCH, Reader, Reading
 
 ROOT = Path(__file__).parent.parent
 
@@ -74,9 +74,9 @@ def main(argv=None):
     words = WordList(args.image_path, [(name, "", "", "") for name in image_names(args.image_path)])
     if not len(words):
         raise UserError(f"--image_path {args.image_path}: no image in it")
-    lite = utils.load_reader(args.model_path, threads=args.workers)
-    once = utils.load_reader(args.model_path, threads=args.workers, squeezes=())
-    english = utils.load_reader(args.model_path, threads=args.workers, lexicon="en")
+    lite = load_reader(args.model_path, threads=args.workers)
+    once = load_reader(args.model_path, threads=args.workers, tta=False)
+    english = load_reader(args.model_path, threads=args.workers, lexicon="en")
     network = utils.build_network(38, preset="seed")
     alphabet = Alphabet("seed")
     rows = [("lite, ours", lite, args.words), ("lite, ours, one look", once, args.words),

@@ -1,5 +1,6 @@
 """Small inputs that several tests draw and write."""
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -56,3 +57,28 @@ def turned(angle, centre=(300, 300), size=(240, 80), bend=0.0):
     flat = np.array([[-width, -height], [width, -height * (1 - bend)], [width, height * (1 - bend)], [-width, height]]) / 2
     a = np.radians(angle)
     return flat @ np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]) + centre
+
+
+class Session:
+    """Stands for an onnxruntime session: a subclass's `logits` is the network."""
+
+    def get_inputs(self):
+        return [SimpleNamespace(name="image", shape=["N", 100, 32, 1])]
+
+    def get_outputs(self):
+        return [SimpleNamespace(name="logits")]
+
+    def run(self, names, feeds):
+        assert names == ["logits"]
+        return [self.logits(feeds["image"])]
+
+
+class Brightness(Session):
+    """Writes "b" where the image has ink, "a" where not, in three steps with a blank between."""
+
+    def logits(self, images):
+        logits = np.full((len(images), 3, 3), -50.0)
+        logits[:, 1, 0] = 50
+        logits[:, ::2, 1] = 0
+        logits[:, ::2, 2] = np.where(images.max(axis=(1, 2, 3)) > 0.5, 50, -50)[:, np.newaxis]
+        return logits

@@ -9,18 +9,17 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from samples import put_on_photo, turned
 
 import predict
 from command import UserError
 from photos import boxes, drawing
 from photos.cutting import cut
 from photos.page import Page, Word
-from samples import put_on_photo, turned
 from words.alphabet import Alphabet
 from words.images import grey_of, read_image, write_image
 from words.lists import image_names, text_of_name
-from words.reader import Reading
-import utils
+from words.reader import Reading, load_reader
 
 ROOT = Path(__file__).parent.parent
 SQUARE = [[10, 10], [60, 10], [60, 40], [10, 40]]
@@ -153,13 +152,13 @@ class InkReader:
 
     def read_prepared(self, images, top_paths=1):
         self.batches.append(len(images))
-        return [[Reading("ab", 0.9), Reading("ac", 0.05)][:top_paths] for _ in images]
+        return [Reading("ab", 0.9, [("ab", 0.9), ("ac", 0.05)][:top_paths]) for _ in images]
 
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
     """Two photos, one of 12 megapixels, and one that is missing, with good and bad boxes."""
-    monkeypatch.setattr(utils, "load_reader", lambda path, **decoding: InkReader())
+    monkeypatch.setattr(predict, "load_reader", lambda path, **decoding: InkReader())
     monkeypatch.setattr(InkReader, "batches", [])
     root = tmp_path / "photos"
     root.mkdir()
@@ -284,5 +283,5 @@ def test_the_shipped_model_reads_words_on_a_turned_photo():
         warped = put_on_photo(word, polygons[-1], (1300, 1300))
         inside = cv2.fillConvexPoly(np.zeros((1300, 1300), np.uint8), np.int32(polygons[-1]), 1) > 0
         photo[inside] = warped[inside]
-    readings = utils.load_reader(ROOT / "models" / "iam").read([cut(photo, polygon)[0] for polygon in polygons])
+    readings = load_reader(ROOT / "models" / "iam").read([cut(photo, polygon)[0] for polygon in polygons])
     assert sum(reading.text == text_of_name(name) for reading, name in zip(readings, names, strict=True)) >= 8

@@ -1,4 +1,5 @@
 """command.py: options with ranges, slow modules, locks, files that appear whole."""
+import os
 import subprocess
 import sys
 import time
@@ -71,3 +72,43 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path):
                 command.new_picture(picture, overwrite)
     with pytest.raises(UserError, match="name a picture"):
         command.new_picture(tmp_path / "a.txt", True)
+
+
+@pytest.mark.parametrize("error, said", [
+    (UserError("no words;\n  give --path"), "no words; give --path"),
+    (OSError(28, "No space left on device", "out.csv"), "out.csv: No space left on device")])
+def test_run_turns_what_the_user_can_mend_into_status_2_and_one_line(error, said, capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["somewhere/train.py"])
+
+    def main():
+        raise error
+
+    with pytest.raises(SystemExit) as end:
+        command.run(main)
+    assert end.value.code == 2
+    assert capsys.readouterr() == ("", f"train.py: {said}\n")
+
+
+def test_run_lets_success_and_bugs_pass():
+    assert command.run(lambda: None) is None
+    with pytest.raises(ZeroDivisionError):
+        command.run(lambda: 1 / 0)
+
+
+def test_written_whole_replaces_at_the_end_only(tmp_path):
+    path = tmp_path / "a.weights.h5"
+    path.write_text("old")
+    with command.written_whole(path) as beside:
+        assert beside.parent == tmp_path and beside.name.endswith(".weights.h5") and beside != path
+        beside.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and os.listdir(tmp_path) == ["a.weights.h5"]
+
+
+def test_written_whole_keeps_the_old_content_and_leaves_nothing_when_it_fails(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("old")
+    with pytest.raises(KeyboardInterrupt), command.written_whole(path) as beside:
+        beside.write_text("half")
+        raise KeyboardInterrupt
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.csv"]

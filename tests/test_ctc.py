@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from words import ctc
-from words.alphabet import Alphabet, ALPHABETS
+from words.alphabet import ALPHABETS, Alphabet
 from words.images import prepare, read_image
 from words.lexicon import Lexicon, load_lexicon
-from words.reader import DECODING
-import utils
+from words.reader import DECODING, load_reader
 
 LETTERS = "-abcdefghijklmnopqrstuvwxyz"  # "-" stands for the blank, class 0
 ROOT = Path(__file__).parent.parent
@@ -190,7 +189,7 @@ def test_threads_change_nothing():
 @pytest.fixture(scope="module")
 def real_logits():
     """2,004 outputs of the shipped model: the sample words, each changed at random 167 times, as in training."""
-    reader = utils.load_reader(ROOT / "models" / "iam")
+    reader = load_reader(ROOT / "models" / "iam")
     rng = np.random.default_rng(0)
     pixels = [read_image(path) for path in sorted((ROOT / "imgs" / "words").glob("*.png"))]
     images = [prepare(image, reader.size, rng) for image in pixels for _ in range(167)]

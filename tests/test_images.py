@@ -5,8 +5,8 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-
 from samples import draw, write, write_images
+
 from words.images import prepare, random_placement, random_stroke, read_image, write_image
 
 SIZE = (100, 32)  # width, height

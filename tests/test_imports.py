@@ -15,8 +15,8 @@ KERAS = {"fitting", "utils", "gru_cpu", "page_network"}  # and, as scripts, trai
 FLOORS = [{"utils", "page_network"}, {"index"}, {"photos"}, {"fitting", "gru_cpu", "onnx_graph"}, {"render"}, {"words"},
           {"processes"}, {"command"}]
 # And within words: reader -> {lexicon, ctc, images} -> alphabet
-WORDS = [{"calibration"}, {"reader"}, {"lexicon", "models", "sheets", "splits"}, {"ctc", "images", "lists", "metrics"},
-         {"alphabet", "augment", "compiled"}]
+WORDS = [{"calibration"}, {"reader"}, {"lexicon", "models", "network", "sheets", "splits"},
+         {"ctc", "graph", "images", "lists", "metrics"}, {"alphabet", "augment", "compiled"}]
 
 
 def sources():

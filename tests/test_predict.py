@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 import predict
-import utils
 from command import UserError
 from words.alphabet import Alphabet
 from words.images import read_image, write_image
@@ -19,8 +18,8 @@ class KnownReader:
     alphabet = Alphabet("seed")
 
     def read_prepared(self, images, top_paths=1):
-        return [[Reading("ab", float(image.mean())), Reading("ac", 0.25)][:top_paths] if image.any()
-                else [Reading("", 0.0)] for image in images]
+        return [Reading("ab", float(image.mean()), [("ab", float(image.mean())), ("ac", 0.25)][:top_paths]) if image.any()
+                else Reading(error="no ink in it") for image in images]
 
     def straighten(self, images):
         return images[:, ::-1]
@@ -28,7 +27,7 @@ class KnownReader:
 
 @pytest.fixture(autouse=True)
 def known_reader(monkeypatch):
-    monkeypatch.setattr(utils, "load_reader", lambda path, **decoding: LOADED_WITH.update(decoding) or KnownReader())
+    monkeypatch.setattr(predict, "load_reader", lambda path, **decoding: LOADED_WITH.update(decoding) or KnownReader())
 
 
 LOADED_WITH = {}  # what load_reader was asked for
@@ -71,8 +70,8 @@ def test_the_options_of_decoding_reach_the_reader(tmp_path, capsys):
     draw(tmp_path / "word.png")
     for options, expected in (((), dict(beam_width=10, lexicon=None)), (("--greedy",), dict(beam_width=0)),
                               (("--beam_width", "7", "--lexicon", "en", "--threads", "3"),
-                               dict(beam_width=7, lexicon="en", threads=3, squeezes=None)),
-                              (("--one_look",), dict(squeezes=()))):
+                               dict(beam_width=7, lexicon="en", threads=3, tta=True)),
+                              (("--one_look",), dict(tta=False)), (("--no_tta",), dict(tta=False))):
         read("--image_path", tmp_path / "word.png", *options)
         assert expected.items() <= LOADED_WITH.items()
 
@@ -190,7 +189,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
         calls.append(0)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return [[Reading("ab", 1.0)]] * len(images)
+        return [Reading("ab", 1.0, [("ab", 1.0)])] * len(images)
 
     monkeypatch.setattr(KnownReader, "read_prepared", read_prepared)
     with pytest.raises(KeyboardInterrupt, match="rows up to here are in .*prediction.csv.part"):

@@ -16,8 +16,8 @@ import predict
 import train
 from words.images import write_image
 from words.lists import image_names, text_of_name
-from words.models import load_config, WEIGHTS
-import utils
+from words.models import WEIGHTS, load_config
+from words.reader import load_reader
 
 ROOT = Path(__file__).parent.parent
 
@@ -119,7 +119,7 @@ def test_a_training_that_was_killed_goes_on(mjsynth, tmp_path):
 @pytest.mark.parametrize("model", ["iam", "notes"])
 def test_the_shipped_model_reads_the_sample_words(model):
     names = image_names(ROOT / "imgs" / "words")
-    readings = utils.load_reader(ROOT / "models" / model).read([ROOT / "imgs" / "words" / name for name in names])
+    readings = load_reader(ROOT / "models" / model).read([ROOT / "imgs" / "words" / name for name in names])
     right = [reading.text == text_of_name(name) for reading, name in zip(readings, names, strict=True)]
     assert len(right) == 12 and sum(right) >= 10
     assert all(0 < reading.confidence <= 1 for reading in readings)

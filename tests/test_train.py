@@ -9,19 +9,20 @@ import cv2
 import numpy as np
 import pytest
 
+import command
 import render
 import train
-import command
-from command import UserError
-from words.alphabet import Alphabet, steps_needed
-from words.images import read_image, write_image
-from words.lists import read_folder, WordList
-from words.models import load_config, WEIGHTS
 import utils
+from command import UserError
 from fitting import folder as folders
 from fitting import history as histories
 from fitting import optimizers, recipe, training
 from fitting.backend import keras
+from words.alphabet import Alphabet, steps_needed
+from words.images import read_image, write_image
+from words.lists import WordList, read_folder
+from words.models import WEIGHTS, load_config
+from words.reader import load_reader
 from words.splits import split
 
 
@@ -325,7 +326,7 @@ def test_a_label_in_a_table_may_name_its_file_by_an_absolute_path(words_folder, 
 
 @pytest.mark.parametrize("options", [(), ("--no_stn",), ("--stn",)])
 def test_a_network_with_and_without_stn(words_folder, tmp_path, options):
-    reader = utils.load_reader(train_on(words_folder, tmp_path, "--nbepochs", "1", *options))
+    reader = load_reader(train_on(words_folder, tmp_path, "--nbepochs", "1", *options))
     image = np.zeros((1, 100, 32, 1), np.float32)
     if options == ("--stn",):
         assert reader.straighten(image).shape == image.shape
@@ -354,7 +355,7 @@ def test_drop_out_is_for_training_alone(words_folder, tmp_path):
         assert np.mean(dropped == 0) == pytest.approx(0.25, abs=0.02)
     model = train_on(words_folder, tmp_path, "--nbepochs", "1", "--dropout", "0.3")
     assert "--dropout 0.3" in (model / "report.md").read_text()
-    assert utils.load_reader(model).read(np.zeros((32, 100), np.uint8)).text == ""
+    assert load_reader(model).read(np.zeros((32, 100), np.uint8)).text == ""
     with pytest.raises(UserError, match="--dropout.*: 1: must be a number from 0 to"):
         train.main(["--path", str(words_folder), "--dropout", "1"])
 

@@ -46,7 +46,8 @@ _PAIR = {"type": "array", "prefixItems": [_whole(1, 16)] * 2, "minItems": 2, "ma
 _BLOCK = {"type": "array", "prefixItems": [_whole(1, 4096), _whole(1, 4), {"anyOf": [_PAIR, {"type": "null"}]}],
           "minItems": 3, "maxItems": 3}
 
-_NETWORK = {"preset": {"enum": list(PRESETS)}, "width": _whole(16, 4096), "height": _whole(16, 1024), "stn": {"type": "boolean"},
+_NETWORK = {"preset": {"enum": list(PRESETS)}, "width": _whole(16, 4096), "height": _whole(16, 1024),
+            "stn": {"type": "boolean"},
             "pad": _whole(0, 64), "stem": {"anyOf": [_whole(1, 1024), {"type": "null"}]}, "rnn": {"enum": ["GRU", "LSTM"]},
             "reset_after": {"type": "boolean"}, "n_units": _whole(1, 4096), "time_dense_size": _whole(1, 4096),
             "blocks": {"type": "array", "items": _BLOCK, "minItems": 1, "maxItems": 64}}
@@ -141,23 +142,27 @@ def export(config, weights, build_graph):
 
     build_graph: the function of the model's kind from (an empty graph.Graph with the weights, config) to a ModelProto, as
     `network.build_graph`.
-    Metadata, all str: weights_sha256, and what config.json says of format, kind, alphabet, network and decoding, as JSON
-    where it is no str.
     """
     try:
         import onnx
+
         from words.graph import Graph, read_weights
     except ImportError as error:
-        raise UserError(f"{Path(weights).parent}: no {ONNX} of these weights; `python export.py --model_path {weights}` makes "
-                        f"it where requirements.txt is installed ({error})") from None
+        raise UserError(f"{Path(weights).parent}: no {ONNX} of these weights; `python export.py --model_path {weights}` "
+                        f"makes it where requirements.txt is installed ({error})") from None
     try:
         model = build_graph(Graph(read_weights(weights)), config)
     except ValueError as error:
         raise UserError(f"{weights}: not weights of this network ({error})") from None
-    said = {name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            for name, value in config.items() if name not in ("trained", "scores")}
-    onnx.helper.set_model_props(model, {**said, "weights_sha256": hash_of(weights)})
+    onnx.helper.set_model_props(model, metadata(config, weights))
     return model
+
+
+def metadata(config, weights):
+    """What model.onnx says of itself, {name: str}: the hash of its weights, and the config but for its history."""
+    said = {name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
+            for name, value in config.items() if name not in ("trained", "scores")}
+    return {**said, "weights_sha256": hash_of(weights)}
 
 
 def write_onnx(config, weights, build_graph):
@@ -172,8 +177,8 @@ def write_onnx(config, weights, build_graph):
 def open_session(config, weights, build_graph, threads=1):
     """The onnxruntime.InferenceSession of a model's weights file, on the CPU, with so many threads.
 
-    From model.onnx beside it; where that is missing, damaged or of other weights, from a graph built anew in memory, where
-    requirements.txt is installed (else UserError).
+    From model.onnx beside it; where that is missing, damaged or of other weights or another config, from a graph built anew
+    in memory, where requirements.txt is installed (else UserError).
     """
     import onnxruntime
     options = onnxruntime.SessionOptions()
@@ -185,7 +190,8 @@ def open_session(config, weights, build_graph, threads=1):
 
     try:
         found = session((Path(weights).parent / ONNX).read_bytes())
-        if found.get_modelmeta().custom_metadata_map.get("weights_sha256") == hash_of(weights):
+        wanted, there = metadata(config, weights), found.get_modelmeta().custom_metadata_map
+        if all(wanted.get(name) == there.get(name) for name in ("weights_sha256", "network", "alphabet")):
             return found
     except FileNotFoundError:
         pass

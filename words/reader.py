@@ -29,9 +29,9 @@ CANDIDATES = 10  # texts that share the confidence where a lexicon is used
 # A temperature above 1 makes the best text surer than its bare probability, see `confidences`.
 DECODING = {"temperature": 1.0, "lexicon_temperature": 1.0, "lexicon_weight": 0.5, "lexicon_margin": 3.0}
 
-# Test-time augmentation: a word whose likeliest text has a log-probability below DOUBT is read again, with its prepared image
-# squeezed by these factors of width and height: of different readings of a word the likelier one is more often right
-# (benchmarks/results/2026-11-24-looks.md).
+# Test-time augmentation: a word whose likeliest text has a log-probability below DOUBT is read again, with its prepared
+# image squeezed by these factors of width and height: of different readings of a word the likelier one is more often
+# right (benchmarks/results/2026-11-24-looks.md).
 DOUBT = math.log(0.5)
 AUGMENTATIONS = (0.85, 1.0), (1.0, 0.85)
 

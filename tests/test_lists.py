@@ -1,0 +1,118 @@
+"""words/lists.py: tables of labels as people write them, file names, listings."""
+import os
+
+import pytest
+from samples import write, write_images
+
+from command import UserError
+from words.lists import WordList, join, read_folder, read_listings, text_of_name
+
+
+def rows(words):
+    """(name, text) of each word."""
+    return [(words.name(i), words.text(i)) for i in range(len(words))]
+
+
+def test_a_word_list_gives_back_what_went_in():
+    given = [("1/2/3_Ab_4.jpg", "Ab", "w1", "train"), ("top.png", "x", "", "valid"), ("1/2/z.png", "Ab", "w2", ""),
+             ("Größe/日本 1.png", "Größe", "w1", "train"), (os.fsdecode(b"caf\xe9/\xff.png"), "", "", "test")]
+    words = WordList("root", given)
+    assert rows(words) == [(name, text) for name, text, _, _ in given]
+    assert words.path(2) == os.path.join("root", "1/2/z.png")
+    assert words.groups.tolist() == [0, -1, 1, 0, -1]
+    assert words.splits == ["train", "valid", "test"] and words.split_ids.tolist() == [0, 1, -1, 0, 2]
+    assert words.texts == ["Ab", "x", "Größe", ""] and words.text_ids.tolist() == [0, 1, 0, 2, 3]
+    assert len(WordList("root", [])) == 0
+
+
+def test_missing_tells_which_files_are_not_there(tmp_path):
+    there = ["a.png", "sub/dir/été.png", "sub/日本.png"]
+    for name in there:
+        write(tmp_path / name, "")
+    given = ["sub/a.png", *there, "b.png", "nowhere/a.png", "sub/dir"]
+    words = WordList(tmp_path, [(name, "", "", "") for name in given])
+    assert words.missing().tolist() == [not os.path.exists(tmp_path / name) for name in given]
+    assert words.missing().sum() == 3
+
+
+@pytest.mark.parametrize("name, text", [("12/3/45_Word_678.jpg", "Word"), ("_it's_a01-000u-00-00.png", "it's"),
+                                        ("a_b/c_d/1_x_2.jpg", "x"), ("plain.png", ""), ("two_parts.png", "")])
+def test_text_of_name(name, text):
+    assert text_of_name(name) == text
+
+
+def test_listings_are_read_in_mjsynths_format(tmp_path):
+    write(tmp_path / "t.txt", "./1/2/3_Word_4.jpg 4\n./1/2/5_naïve_6.jpg 6\r\n\n")
+    write(tmp_path / "v.txt", "7/8_WORD_9.jpg 9")
+    words = read_listings(tmp_path, train="t.txt", valid="v.txt")
+    assert rows(words) == [("1/2/3_Word_4.jpg", "Word"), ("1/2/5_naïve_6.jpg", "naïve"), ("7/8_WORD_9.jpg", "WORD")]
+    assert [words.splits[k] for k in words.split_ids] == ["train", "train", "valid"]
+    with pytest.raises(UserError, match="none.txt"):
+        read_listings(tmp_path, train="none.txt")
+
+
+def test_labels_csv_is_read_with_its_quotes_writers_and_splits(tmp_path):
+    write(tmp_path / "labels.csv", 'text,file,form,split\n"say ""hi"", é",a.png,f1,train\nb,sub/b.png,f2,valid\n')
+    words = read_folder(tmp_path)
+    assert rows(words) == [("a.png", 'say "hi", é'), ("sub/b.png", "b")]
+    assert words.groups.tolist() == [0, 1] and words.splits == ["train", "valid"]
+
+
+def test_labels_tsv_is_read_with_bare_quotes_and_names_without_suffix(tmp_path):
+    write_images(tmp_path, "a01-1.png", "sub/a01-2.webp")
+    write(tmp_path / "labels.tsv", 'word_id\tsplit\twriter\ttext\n'
+                                   'a01-1\ttrain\t7\t"\nsub/a01-2\ttrain\t\t"Hi\ngone\t\t7\tx\n')
+    words = read_folder(tmp_path)
+    assert rows(words) == [("a01-1.png", '"'), ("sub/a01-2.webp", '"Hi'), ("gone", "x")]
+    assert words.groups.tolist() == [0, -1, 0] and words.split_ids.tolist() == [0, 0, -1]
+    assert words.missing().tolist() == [False, False, True]
+
+
+def test_a_folder_without_table_is_read_by_its_file_names(tmp_path):
+    write_images(tmp_path, "_été_1.png", "deep/er/_don't_2.JPG", "x_Word_3.webp")
+    write(tmp_path / ".hidden/_no_1.png", "")
+    write(tmp_path / "._no_1.png", "")
+    write(tmp_path / "notes_on_it.txt", "")
+    assert rows(read_folder(str(tmp_path))) == [
+        ("_été_1.png", "été"), ("deep/er/_don't_2.JPG", "don't"), ("x_Word_3.webp", "Word")]
+
+
+def test_folders_that_hold_no_words_are_the_users_to_mend(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        read_folder(tmp_path / "none")
+    with pytest.raises(UserError, match="neither"):
+        read_folder(tmp_path)
+    write(tmp_path / "labels.csv", "name,label\na.png,a\n")
+    with pytest.raises(UserError, match="columns"):
+        read_folder(tmp_path)
+
+
+def test_joined_lists_keep_everything_and_their_writers_apart(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    one = WordList("one", [("d/a.png", "A", "w", "train"), ("b.png", "B", "", ""), ("c.png", "A", "w", "")])
+    two = WordList(tmp_path / "two", [("a.png", "A", "w", "valid"), ("b.png", "C", "v", "train")])
+    words = join([one, two])
+    assert [(words.path(i), words.text(i)) for i in range(5)] == [(str(tmp_path / name), text) for name, text in (
+        ("one/d/a.png", "A"), ("one/b.png", "B"), ("one/c.png", "A"), ("two/a.png", "A"), ("two/b.png", "C"))]
+    first, none, again, other, third = words.groups.tolist()
+    assert first == again and len({first, none, other, third}) == 4
+    assert [words.splits[k] if k >= 0 else "" for k in words.split_ids] == ["train", "", "", "valid", "train"]
+
+
+def test_a_list_given_twice_keeps_each_word_and_its_copy_in_one_group(tmp_path):
+    rows = [("a.png", "A", "w", ""), ("b.png", "B", "", ""), ("c.png", "C", "", "")]
+    groups = join([WordList(tmp_path, rows), WordList(tmp_path, rows)]).groups
+    assert groups[:3].tolist() == groups[3:].tolist() and len(set(groups.tolist())) == 3
+
+
+@pytest.mark.parametrize("content", ["file,text\na.png,caf\xe9\n".encode("latin-1"), b"file,text\na.png," + b"a" * 200_000])
+def test_label_tables_that_cannot_be_read_are_the_users_to_mend(tmp_path, content):
+    (tmp_path / "labels.csv").write_bytes(content)
+    with pytest.raises(UserError, match="labels.csv: .*; save it as plain CSV in UTF-8"):
+        read_folder(tmp_path)
+
+
+def test_label_tables_may_have_short_lines_and_a_byte_order_mark(tmp_path):
+    (tmp_path / "labels.csv").write_bytes("\ufefftext,file\nA,a.png\nB\n".encode())
+    words = read_folder(tmp_path)
+    assert [(words.name(i), words.text(i)) for i in range(2)] == [("a.png", "A"), ("", "B")]

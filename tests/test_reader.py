@@ -1,0 +1,166 @@
+"""words/reader.py with networks whose outputs are known, and with the shipped models."""
+import numpy as np
+import pytest
+from PIL import Image
+from samples import Brightness, Session, draw
+
+from command import UserError
+from words import ctc
+from words.alphabet import Alphabet
+from words.images import prepare, write_image
+from words.lexicon import Lexicon
+from words.reader import Reader, search_views, squeeze
+
+SIZE = (100, 32)  # width, height
+
+
+def test_a_reader_reads_paths_and_arrays_in_their_order(tmp_path):
+    blank, (word, _) = np.full((20, 50), 255, np.uint8), draw()
+    write_image(tmp_path / "word.png", word)
+    reader = Reader(Brightness(), Alphabet("ab"))
+    images = [blank, tmp_path / "word.png", word, str(tmp_path / "word.png"), np.dstack([blank] * 3)]
+    readings = reader.read(images)
+    assert [reading.text for reading in readings] == ["", "bb", "bb", "bb", ""]  # where no ink is, nothing is read
+    assert [reading.confidence for reading in readings] == pytest.approx([0, 1, 1, 1, 0])
+    faint = prepare(word) * np.float32(0.4)
+    prepared = np.stack([faint, prepare(word)] * 70)  # three batches
+    for reader.beam_width in (0, 1, 10):
+        assert [reading.text for reading in reader.read_prepared(prepared)] == ["aa", "bb"] * 70
+    assert reader.read([]) == []
+    assert reader.read(word) == reader.read(tmp_path / "word.png") == readings[1]  # one image, one reading
+
+
+def test_what_cannot_be_read_has_an_error_that_names_it_and_the_others_are_read(tmp_path):
+    write_image(tmp_path / "word.png", draw()[0])
+    (tmp_path / "text.png").write_text("no picture")
+    reader = Reader(Brightness(), Alphabet("ab"))
+    images = [tmp_path / "none.png", tmp_path / "word.png", np.zeros((3, 3, 9)), tmp_path / "text.png"] * 100
+    readings = reader.read(images)
+    assert [reading.text for reading in readings] == ["", "bb", "", ""] * 100
+    assert readings[0].error == f"{tmp_path / 'none.png'}: no such file" and readings[1].error == ""
+    assert "shape" in readings[2].error and readings[3].error.startswith(f"{tmp_path / 'text.png'}: not a readable image")
+    assert reader.read(tmp_path / "none.png") == readings[0] and readings[0].log_probabilities is None
+
+
+def test_pil_images_are_read_as_their_files(tmp_path):
+    write_image(tmp_path / "word.png", draw()[0])
+    reader = Reader(Brightness(), Alphabet("ab"))
+    image = Image.open(tmp_path / "word.png")
+    for same in (image, image.convert("P"), image.convert("1"), image.convert("CMYK"), image.convert("RGBA")):
+        assert reader.read(same).text == reader.read([same])[0].text == "bb"
+
+
+def test_a_reading_has_what_later_stages_need():
+    [reading] = Reader(Width(a=0.6, b=0.1, c=0.1), SEED).read_prepared(BAR[:1], top_paths=3)
+    assert reading.alternatives[0] == (reading.text, reading.confidence) == ("a", pytest.approx(0.6))
+    assert len(reading.alternatives) == 3 and reading.alternatives[1][1] == pytest.approx(0.4 / 36, rel=1e-3)
+    assert reading.log_probabilities.dtype == np.float32 and reading.log_probabilities.shape == (1, 38)
+    assert reading.log_probabilities[0, SEED.encode("a")] == pytest.approx(np.log(0.6), abs=1e-5)
+
+
+def test_outputs_that_are_no_numbers_are_said_in_a_line():
+    with pytest.raises(UserError, match="the model's weights are damaged"):
+        Reader(Width(a=np.nan, b=0.5, c=0.5), SEED).read_prepared(BAR)
+
+
+SEED = Alphabet("seed")
+
+
+class Width(Session):
+    """Sees an "a", a "b" where the word is less wide, a "c" where less high, with the chances `sure`."""
+
+    def __init__(self, **sure):
+        self.sure, self.seen, self.calls = sure, 0, 0
+
+    def logits(self, images):
+        self.calls += 1
+        widths = (images[..., 0].max(axis=2) > 0.5).sum(axis=1)
+        heights = (images[..., 0].max(axis=1) > 0.5).sum(axis=1)
+        self.seen += (widths > 0).sum()
+        letters = np.where(widths < 50, "b", np.where(heights < 18, "c", "a"))
+        chances = np.array([self.sure[letter] for letter in letters])
+        logits = np.repeat(np.log((1 - chances) / 36), 38).reshape(-1, 1, 38)  # or any other letter
+        logits[range(len(images)), 0, [SEED.encode(letter)[0] for letter in letters]] = np.log(chances)
+        logits[:, 0, 0] = -1e9  # but not none
+        return logits
+
+
+BAR = np.zeros((3, *SIZE, 1), np.float32)  # of which the last is empty
+BAR[:2, 4:60, 6:26] = 1
+
+
+def test_squeezed_words_begin_where_they_did_and_stay_in_the_middle():
+    for width, height in ((0.5, 1), (1, 0.5), (0.75, 0.75)):
+        squeezed = squeeze(BAR, width, height)
+        assert squeezed.shape == BAR.shape and squeezed.dtype == np.float32 and not squeezed[2].any()
+        columns, rows = squeezed[0, ..., 0].sum(axis=1), squeezed[0, ..., 0].sum(axis=0)
+        assert np.average(np.arange(100), weights=columns) + 0.5 == pytest.approx(4 + 28 * width, abs=0.1)  # of 4 to 60
+        assert np.average(np.arange(32), weights=rows) + 0.5 == pytest.approx(16, abs=0.05)
+        assert columns.sum() == pytest.approx(56 * 20 * width * height, rel=0.02)
+    assert np.array_equal(squeeze(BAR, 1, 1), BAR)
+
+
+@pytest.mark.parametrize("sure, text, chance, views", [
+    ((0.6, 0.9, 0.9), "a", 0.6, 2),  # sure enough
+    ((0.45, 0.9, 0.8), "b", 0.9, 6), ((0.45, 0.8, 0.9), "c", 0.9, 6), ((0.49, 0.48, 0.47), "a", 0.49, 6)])
+def test_a_doubtful_word_is_read_again_squeezed_and_the_surest_reading_counts(sure, text, chance, views):
+    for beam_width in (0, 10):
+        network = Width(**dict(zip("abc", sure)))
+        reader = Reader(network, SEED, beam_width=beam_width)
+        readings = reader.read_prepared(BAR)
+        assert [reading.alternatives for reading in readings] == [[(text, pytest.approx(chance))]] * 2 + [[]]
+        assert readings[0].log_probabilities[0].max() == pytest.approx(np.log(chance), abs=1e-5)  # of the view that won
+        assert (network.seen, network.calls) == (views, 1 + (views > 2))  # the squeezed ones go through it together
+        reader = Reader(network, SEED, beam_width=beam_width, tta=False)
+        assert reader.read_prepared(BAR)[0].alternatives == [("a", pytest.approx(sure[0]))]
+
+
+def test_with_a_lexicon_the_view_of_the_best_score_counts():
+    reader = Reader(Width(a=0.45, b=0.7, c=0.9), SEED)
+    reader.lexicon = Lexicon(["b"], SEED.characters, margin=1)
+    assert reader.read_prepared(BAR)[0].text == "b"  # .7 of the lexicon is more than .9 / e
+    reader.lexicon = Lexicon(["b"], SEED.characters, margin=0.1)
+    assert reader.read_prepared(BAR)[0].text == "c"
+
+
+def test_the_texts_of_all_views_of_a_doubtful_word_stand_together():
+    def found(*words):
+        return [[ctc.Text(list(classes), np.log(p)) for classes, p in texts] for texts in words]
+
+    views = {0: found([((1,), 0.5), ((2,), 0.4)], [((1,), 0.3), ((2,), 0.2)], [((), 0.1), ((3,), 0.05)]),
+             1: found([((2,), 0.6), ((4, 4), 0.1)], [((), 0.3), ((3,), 0.2)]),
+             2: found([((1,), 0.4), ((5,), 0.3)], [((6,), 0.01)])}
+    asked = []
+
+    def augmented(which):
+        asked.append(which.tolist())
+        return [np.full((2, 1, 1), 1), np.full((2, 1, 1), 2)]
+
+    texts, logits = search_views(lambda logits: list(views[logits[0, 0, 0]]), np.zeros((3, 1, 1), int), augmented)
+    assert asked == [[1, 2]] and texts[0] == views[0][0]  # sure enough
+    assert texts[1:] == found([((2,), 0.6), ((1,), 0.4)], [((), 0.3), ((3,), 0.2)])
+    assert logits.ravel().tolist() == [0, 1, 1]  # of the view with the likeliest text
+    texts, logits = search_views(lambda logits: list(views[0]), np.zeros((3, 1, 1)), lambda which: [])  # no further views
+    assert texts == views[0] and not logits.any()
+
+
+def test_confidence_is_the_string_probability_at_the_fitted_temperature():
+    logits = np.log([[[.5, .3, .2], [.6, .3, .1]]])  # "a": .5 * .3 + .3 * .6 + .3 * .3 = .42, the rest less
+    for temperature, expected in ((1, .42), (2, .42 ** .5), (9, .42 ** (1 / 9))):
+        reader = Reader(Brightness(), Alphabet("ab"), {"temperature": temperature})
+        [[reading]] = reader.alternatives(reader.search(logits))
+        assert reading == ("a", pytest.approx(expected, rel=1e-4))
+    reader.beam_width = 0  # greedy: the empty text, .3, to the power of 1/9
+    assert reader.alternatives(reader.search(logits)) == [[("", pytest.approx(.3 ** (1 / 9), rel=1e-4))]]
+
+
+def test_with_a_lexicon_the_texts_share_the_confidence():
+    logits = np.log([[[.5, .3, .2], [.6, .3, .1]]])
+    # texts: "" .3, a .42, b .05 + .12 + .02 = .19, ab .03, ba .06; "b" is the lexicon's, others cost a factor of 1 / e
+    weights = {"b": .19, "a": .42 / np.e, "": .3 / np.e, "ba": .06 / np.e, "ab": .03 / np.e}
+    reader = Reader(Brightness(), Alphabet("ab"), {"lexicon_temperature": 2})
+    reader.lexicon = Lexicon(["b"], "ab", margin=1)
+    total = sum(weight ** .5 for weight in weights.values())
+    [texts] = reader.alternatives(reader.search(logits, 2), 2)
+    assert texts == [("b", pytest.approx(.19 ** .5 / total, rel=1e-4)),
+                     ("a", pytest.approx((.42 / np.e) ** .5 / total, rel=1e-4))]
