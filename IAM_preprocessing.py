@@ -156,13 +156,17 @@ def split_name(stem):
 
 # --- Choosing and copying -------------------------------------------------------------------------------------
 
-def why_left_out(word, splits, args):
-    """The rule that leaves `word` out, or None; `splits` is {form: split} where --split is given, else None."""
+def why_left_out(word, splits, exact, well_segmented):
+    """The rule that leaves `word` out, or None.
+
+    splits: {form: split} where --split is given, else None; exact: bool, keep words of few letters; well_segmented: bool,
+    only words that IAM calls so.
+    """
     if splits is not None and word.form not in splits:
         return "of a form in no --split list"
-    if args.segmentation == "ok" and word.segmentation != "ok":
+    if well_segmented and word.segmentation != "ok":
         return "badly segmented"
-    if args.exact:
+    if exact:
         return None if word.text else "without text"
     if len(word.letters) < MIN_LETTERS:
         return f"with fewer than {MIN_LETTERS} letters or digits"
@@ -240,7 +244,8 @@ def main(argv=None):
     if not words:
         raise UserError(f"{args.path}: no labels to be read in xml/, xml_data/ or ascii/words.txt; {LAYOUT}")
 
-    reasons = {identifier: why_left_out(word, splits, args) for identifier, word in words.items()}
+    reasons = {identifier: why_left_out(word, splits, args.exact, args.segmentation == "ok")
+               for identifier, word in words.items()}
     left_out = Counter(filter(None, reasons.values()))
     wanted = [words[identifier] for identifier in sorted(words) if not reasons[identifier]]
     if not wanted:
