@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import functools
 import itertools
+import operator
 import os
 import re
 import secrets
@@ -256,11 +257,16 @@ def photo(number):
         marks = [mark(match) for match in order[place].matches]
         ways = {"place": place + 1, "count": len(order), "before": order[place - 1].photo if place else None,
                 "after": order[place + 1].photo if place + 1 < len(order) else None}
-    matched = {each["points"] for each in marks}
-    words = [(word.line, placed(i, word, matched)) for i, word in enumerate(current_app.config["INDEX"].page(number))]
-    lines = [[word for _, word in line] for _, line in itertools.groupby(words, lambda each: each[0])]
+    words = current_app.config["INDEX"].page(number)
     return flask.render_template("photo.html", question=question, photo=found, version=state_of(found), marks=marks,
-                                 lines=lines, **ways)
+                                 paragraphs=paragraphs(words, {each["points"] for each in marks}), **ways)
+
+
+def paragraphs(words, matched):
+    """Words in reading order as paragraphs of lines of dicts, as `placed` gives them."""
+    words = [(word.paragraph, word.line, placed(i, word, matched)) for i, word in enumerate(words)]
+    return [[[word for *_, word in line] for _, line in itertools.groupby(paragraph, operator.itemgetter(1))]
+            for _, paragraph in itertools.groupby(words, operator.itemgetter(0))]
 
 
 def placed(i, word, matched):

@@ -17,11 +17,11 @@ class FakeIndex:
         self.photos, self.pages, self.asked = {}, {}, []
 
     def add(self, path, size, *words):
-        """Add a photo with words: (text, left, top, right, bottom, line)."""
+        """Add a photo with words: (text, left, top, right, bottom, line, paragraph)."""
         number = len(self.photos) + 1
         self.photos[number] = index.Photo(number, str(path), *size, taken="2026-11-25T10:00:00", error="")
-        self.pages[number] = [index.Word([[x, y], [right, y], [right, bottom], [x, bottom]], text, 0.9, [(text, 0.9)], line)
-                              for text, x, y, right, bottom, line in words]
+        self.pages[number] = [index.Word([[x, y], [right, y], [right, below], [x, below]], text, 0.9, [(text, 0.9)], *place)
+                              for text, x, y, right, below, *place in words]
 
     def find(self, query, limit=20, all_words=False, since=None, until=None):
         self.asked.append((query, limit, all_words, since, until))
@@ -55,12 +55,13 @@ def three_photos(folder):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise
     upright.transpose(Image.Transpose.ROTATE_90).save(folder / "turned.jpg", exif=exif, quality=95)
-    found.add(folder / "turned.jpg", (1600, 900), ("sprint", 1000, 500, 1200, 600, 0), ("budget", 100, 100, 300, 150, 0),
-              ("tea", 100, 200, 200, 240, 1), ("</script><b>", 300, 200, 400, 240, 1), ("next", 100, 700, 200, 740, 2))
+    found.add(folder / "turned.jpg", (1600, 900), ("sprint", 1000, 500, 1200, 600, 0, 0),
+              ("budget", 100, 100, 300, 150, 0, 0), ("tea", 100, 200, 200, 240, 1, 0),
+              ("</script><b>", 300, 200, 400, 240, 1, 0), ("next", 100, 700, 200, 740, 2, 1))
     Image.new("RGBA", (300, 200), (0, 0, 0, 0)).save(folder / "clear.png")
-    found.add(folder / "clear.png", (300, 200), ("budget", 10, 10, 90, 30, 0))
+    found.add(folder / "clear.png", (300, 200), ("budget", 10, 10, 90, 30, 0, 0))
     Image.new("RGB", (300, 1200), RED).save(folder / "high.png")
-    found.add(folder / "high.png", (300, 1200), ("budget", 10, 1100, 90, 1130, 0))
+    found.add(folder / "high.png", (300, 1200), ("budget", 10, 1100, 90, 1130, 0, 0))
     return found
 
 
