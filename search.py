@@ -21,8 +21,8 @@ import webbrowser
 from pathlib import Path
 
 import command
-from command import UserError
 import index
+from command import UserError
 
 NAME = "search.index"
 QUIET = 2  # seconds without news after which `watch` looks
@@ -115,14 +115,14 @@ def index_photos(folder, path, models, retry):
     remember(file.path)
     total = file.counts()
     file.close()
-    print(f"{file.path}: {total['photos']:,} photos, {total['words']:,} words; now {counts.read:,} read, {counts.known:,} known "
+    print(f"{file.path}: {total['photos']:,} photos; now {counts.read:,} read, {counts.known:,} known "
           f"under another name or date, {counts.gone:,} files gone, {counts.failed:,} failed")
     if total["failed"]:
         print(f"{total['failed']:,} photos could not be read; --retry reads them again, export says why")
 
 
 def load_reader(path, words, lexicon):
-    """The photos.reader.PageReader that reads photos; what it takes is slow to load, and not needed where no photo is new."""
+    """The photos.reader.PageReader that reads photos: slow to load, and not needed where no photo is new."""
     import photos
     return photos.load_reader(path, words=words, lexicon=lexicon)
 

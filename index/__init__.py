@@ -12,7 +12,8 @@ import dataclasses
 
 @dataclasses.dataclass
 class Match:
-    """A word that matched: four corners in pixels of the upright photo, what was read there, how likely it is the query's."""
+    """A word that matched: four corners in pixels of the upright photo, what was read there, how likely it is what was
+    asked for."""
     polygon: list[list[float]]
     text: str
     probability: float

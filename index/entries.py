@@ -1,16 +1,11 @@
-"""What the index keeps of a word that was read: its posterior, its likely texts, and the strings it may be.
+"""What an index keeps of the words that were read on a photo.
 
-    >>> writer = Entries(store, reader.alphabet.characters)
-    >>> store.add(photo, [writer.entry(word) for word in page.words])
+    >>> entries = Entries(store, reader.alphabet.characters)
+    >>> store.add(photo, *entries.of(page.words))
 """
-import math
-
 import numpy as np
 
-from index import posteriors
-from index.folding import fold
-
-LIKELY = 0.005  # the chance of a string to be kept
+from index import posteriors, scanning
 
 
 class Entries:
@@ -22,21 +17,15 @@ class Entries:
         self._symbols = posteriors.Symbols(store.learn(symbols.letters))
         self._classes = self._symbols.learn(characters)
 
-    def entry(self, word):
-        """The entry of a photos.page.Word that was read, as `Store.add` takes it."""
-        packed = posteriors.pack(self._symbols.posterior(word.log_probabilities, self._classes))
-        alternatives = word.alternatives or [(word.text, word.confidence or 0.0)]
-        wholes, tokens = {}, {}  # {string: chance}
-        for text, _ in alternatives:
-            parts = fold(text).split()
-            wholes["".join(parts)] = None
-            tokens.update(dict.fromkeys(parts))
-        for strings in (wholes, tokens):
-            for string in strings:
-                strings[string], = posteriors.score([packed], self._symbols.encode(string), self._symbols.count)
-        rest = min(255, math.ceil(255 * max(0.0, 1 - sum(wholes.values()))))
-        strings = [(string, min(255, round(255 * chance)), rest) for string, chance in {**tokens, **wholes}.items()
-                   if string and chance >= LIKELY]
-        texts, confidences = zip(*alternatives)
-        return {"line": word.line or 0, "paragraph": word.paragraph or 0, "polygon": np.asarray(word.polygon), "texts": texts,
-                "confidences": np.clip(confidences, 0, 1).tolist(), "posterior": packed, "strings": strings}
+    def of(self, words):
+        """(words, posteriors) of photos.page.Words that were read, as `Store.add` takes them."""
+        words = [word for word in words if word.log_probabilities is not None]
+        packed = [posteriors.pack(self._symbols.posterior(word.log_probabilities, self._classes)) for word in words]
+        return [_plain(word) for word in words], scanning.join([word.line or 0 for word in words], packed)
+
+
+def _plain(word):
+    """A word as a dict that JSON can hold: polygon in whole pixels, line, paragraph, alternatives (text, confidence)."""
+    alternatives = word.alternatives or [(word.text, word.confidence or 0.0)]
+    return {"polygon": np.round(word.polygon).astype(int).tolist(), "line": word.line or 0, "paragraph": word.paragraph or 0,
+            "alternatives": [(text, round(float(confidence), 3)) for text, confidence in alternatives]}

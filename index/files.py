@@ -47,8 +47,8 @@ def walk(folder, failed):
 
 
 def content(path):
-    """What makes a photo the same photo, 32 bytes: a hash of its file, of a JPEG without its metadata, so that a title, a date
-    or an orientation that is changed leaves it the same. OSError if it cannot be read."""
+    """What makes a photo the same photo, 32 bytes: a hash of its file, of a JPEG without its metadata, so that it stays the
+    same with another title, date or orientation. OSError if it cannot be read."""
     with open(path, "rb") as file:
         digest = hashlib.blake2b(digest_size=32)
         if file.read(2) == b"\xff\xd8":

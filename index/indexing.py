@@ -24,19 +24,19 @@ Counts = collections.namedtuple("Counts", "read known failed gone")
 def update(store, folder, load_reader, retry=False):
     """Index the photos below a folder; Counts of photos read, known by their content, failed, and files gone.
 
-    load_reader: called once, if a photo is to be read; returns a photos.reader.PageReader. retry: read photos again that could
-    not be read. UserError if there is no such folder, and as `Store` raises them.
+    load_reader: called once, if a photo is to be read; returns a photos.reader.PageReader. retry: read photos again that
+    could not be read. UserError if there is no such folder, and as `Store` raises them.
     """
     if not Path(folder).is_dir():
         raise UserError(f"{os.fsdecode(folder)}: no such folder")
     known = store.files()  # before looking, so that what another run adds meanwhile does not seem gone
     unseen = []  # folders that could not be looked into: what is below them is not gone
-    found = [(path, size, modified) for path, size, modified in files.walk(os.path.abspath(os.fsencode(folder)), unseen.append)
-             if path != os.fsencode(store.path.absolute())]
+    folder = os.path.abspath(os.fsencode(folder))
+    found = list(files.walk(folder, unseen.append))
     for path in unseen:
         print(f"{os.fsdecode(path)}: cannot be looked into", file=sys.stderr)
     there = {store.name(path) for path, *_ in found}
-    below = store.name(os.path.abspath(os.fsencode(folder)))
+    below = store.name(folder)
     gone = [name for name in known if name not in there and _inside(name, below)
             and not any(_inside(name, store.name(path)) for path in unseen)]
     store.drop_files(gone)
@@ -61,7 +61,7 @@ class _Reader:
         self._reader = self._entries = None
 
     def add(self, path, size, modified, retry):
-        """Add a file and, if it is not known, its photo: "read", "known", "failed", or "gone" if the file is not there now."""
+        """Add a file and, if it is not known, its photo: "read", "known" or "failed"; "gone" if the file is not there now."""
         orientation, taken = files.facts(path)
         try:
             content, error = files.content(path), ""
@@ -76,7 +76,7 @@ class _Reader:
             outcome = "failed" if error else "read"
             photo = {"hash": content, "width": page.width if page else 0, "height": page.height if page else 0,
                      "orientation": orientation, "error": error}
-            number = self.store.add(photo, [] if error else [self._entries.entry(word) for word in page.words], retry)
+            number = self.store.add(photo, *([], b"") if error else self._entries.of(page.words), replace=retry)
             if error:
                 tqdm.write(f"{os.fsdecode(path)}: {error}", file=sys.stderr)
         else:

@@ -1,59 +1,46 @@
-"""The SQLite file behind an index: photos, their files, words, and which strings stand where.
+"""The SQLite file behind an index: photos, what was read on them, and their files.
 
-    >>> store = Store("photos.index")
-    >>> store.add(photo, words)
-    >>> store.places([store.string("budget")])
+    >>> store = Store("search.index", create=True)
+    >>> number = store.add(photo, words, posteriors)
+    >>> store.put_file(b"a.jpg", number, size, modified, orientation=1, taken=None)
 
 All SQL is here, and nothing is scored here: another database needs the methods of `Store` alone. One file, in SQLite's WAL
 mode: readers and a writer do not wait for each other, and a transaction is there whole or not at all, however the process
 ends. Each thread has a connection of its own.
 
-What a photo is: its content (`hash`), under one file name or several. A word's number is its photo's number * 65,536 + its
-place in reading order.
+A photo is its content, known by a hash, in one file or several. Its number is never given to another one.
 """
 import contextlib
+import json
 import os
 import sqlite3
 import threading
+import zlib
 from pathlib import Path
 from urllib.parse import quote
-
-import numpy as np
 
 from command import UserError
 
 APPLICATION = 0x43524E4E  # SQLite's application_id of our files: "CRNN"
 VERSION = 1  # of the schema, SQLite's user_version
-PLACES = 1 << 16  # word numbers a photo
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS photos (                 -- what is known of a photo's content
-    id INTEGER PRIMARY KEY,
-    hash BLOB NOT NULL UNIQUE,
+CREATE TABLE IF NOT EXISTS photos (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    hash BLOB NOT NULL UNIQUE,        -- see index/files.py
     width INTEGER NOT NULL, height INTEGER NOT NULL,  -- of the upright photo as it was read, 0 if it was not
     orientation INTEGER NOT NULL,     -- the EXIF orientation it was read with
-    error TEXT NOT NULL);             -- why it could not be read, or empty
-CREATE TABLE IF NOT EXISTS files (                  -- where photos are
-    path BLOB PRIMARY KEY,            -- any bytes; from the index's folder, if it is in there
+    error TEXT NOT NULL,              -- why it could not be read, or empty
+    words BLOB NOT NULL,              -- a list of JSON, compressed by zlib, in reading order
+    posteriors BLOB NOT NULL);        -- of all its words, see index/scanning.py
+CREATE TABLE IF NOT EXISTS files (
+    path BLOB PRIMARY KEY,            -- any bytes; from the index's folder on, if it is in there
     photo INTEGER NOT NULL REFERENCES photos,
     size INTEGER NOT NULL, modified INTEGER NOT NULL,  -- bytes; nanoseconds, compared with the file's and nothing else
     orientation INTEGER NOT NULL,     -- what its EXIF data say now
     taken TEXT) WITHOUT ROWID;        -- EXIF's date, as 2026-11-25T17:00:00
 CREATE INDEX IF NOT EXISTS files_photo ON files (photo);
-CREATE TABLE IF NOT EXISTS words (
-    id INTEGER PRIMARY KEY,           -- photo * 65536 + place in reading order
-    line INTEGER NOT NULL, paragraph INTEGER NOT NULL,
-    polygon BLOB NOT NULL,            -- x and y of four corners, int16
-    texts TEXT NOT NULL,              -- the likeliest ones, best first, a line each
-    confidences BLOB NOT NULL,        -- of each text, a byte, 255 is certain
-    posterior BLOB NOT NULL);         -- see index/posteriors.py
-CREATE TABLE IF NOT EXISTS strings (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);  -- folded texts and their tokens, each once
-CREATE TABLE IF NOT EXISTS postings (               -- which words may be which strings
-    string INTEGER NOT NULL, word INTEGER NOT NULL,
-    chance INTEGER NOT NULL,          -- that it is this string, in parts of 255
-    rest INTEGER NOT NULL,            -- that it is none of the word's strings, in parts of 255, rounded up
-    PRIMARY KEY (string, word)) WITHOUT ROWID;
 INSERT OR IGNORE INTO meta VALUES ('letters', ''), ('changes', 0);
 """
 
@@ -157,30 +144,24 @@ class Store:
             db.execute("UPDATE meta SET value = ? WHERE name = 'letters'", (known,))
         return known
 
-    def add(self, photo, words, replace=False):
-        """Add a photo's content with its words, in reading order; its number. One that is there already stays as it is,
-        but is replaced with `replace` if it had an error.
+    def add(self, photo, words, posteriors, replace=False):
+        """Add a photo's content; its number. One that is there already stays as it is; but with `replace`, one that could not
+        be read is replaced, under a new number.
 
-        photo: dict of hash, width, height, orientation and error, see SCHEMA. words: list of dict of line,
-        paragraph, polygon (float [4, 2]), texts, confidences (of each text, 0..1), posterior and strings: (string, chance, rest), see SCHEMA.
+        photo: dict of hash, width, height, orientation and error, see SCHEMA. words: list of what JSON can hold, in reading
+        order. posteriors: bytes.
         """
         with self._transaction() as db:
             known = db.execute("SELECT id, error FROM photos WHERE hash = ?", (photo["hash"],)).fetchone()
             if known and not (replace and known[1]):
                 return known[0]
-            number = known[0] if known else db.execute("SELECT ifnull(max(id), 0) + 1 FROM photos").fetchone()[0]
-            db.execute("INSERT OR REPLACE INTO photos VALUES (?, :hash, :width, :height, :orientation, :error)"
-                       .replace("?", str(number)), photo)
-            rows, postings = [], []
-            for place, word in enumerate(words[:PLACES]):
-                identity = number * PLACES + place
-                corners = np.clip(np.round(word["polygon"]), -32768, 32767).astype("<i2").tobytes()
-                confidences = bytes(round(255 * confidence) for confidence in word["confidences"])
-                rows.append((identity, word["line"], word["paragraph"], corners, "\n".join(word["texts"]), confidences, word["posterior"]))
-                postings += [(string, identity, chance, rest) for string, chance, rest in word["strings"]]
-            db.executemany("INSERT INTO words VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
-            db.executemany("INSERT OR IGNORE INTO strings (text) VALUES (?)", {(string,) for string, *_ in postings})
-            db.executemany("INSERT INTO postings SELECT id, ?2, ?3, ?4 FROM strings WHERE text = ?1", postings)
+            if known:
+                db.execute("DELETE FROM photos WHERE id = ?", known[:1])
+            page = zlib.compress(json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode())
+            number = db.execute("INSERT INTO photos VALUES (NULL, :hash, :width, :height, :orientation, :error, :words, "
+                                ":posteriors)", {**photo, "words": page, "posteriors": posteriors}).lastrowid
+            if known:
+                db.execute("UPDATE files SET photo = ? WHERE photo = ?", (number, known[0]))
             self._changed(db)
         return number
 
@@ -231,7 +212,8 @@ class Store:
 
     def photos(self):
         """(number, taken) of each photo that has a file and could be read, by number."""
-        return self._all("SELECT id, max(taken) FROM files JOIN photos ON id = photo WHERE error = '' GROUP BY id ORDER BY id")
+        return self._all("SELECT id, max(taken) FROM files JOIN photos ON id = photo WHERE error = '' GROUP BY id "
+                         "ORDER BY id")
 
     def photo(self, number):
         """A photo as a dict of id, width, height, orientation, error and files: (path, orientation, taken) of each, by path;
@@ -241,44 +223,18 @@ class Store:
         names = "id", "width", "height", "orientation", "error"
         return {**dict(zip(names, rows[0])), "files": files} if rows and files else None
 
-    def strings(self, after=0):
-        """(number, text) of the strings that are numbered above `after`, by number."""
-        return self._all("SELECT id, text FROM strings WHERE id > ? ORDER BY id", (after,))
-
-    def places(self, strings, rest=0):
-        """Where strings (numbers) stand: int64 [n, 4] of string, word, chance, rest; only words of at least that rest."""
-        found = []
-        for string in strings:
-            found += self._all("SELECT string, word, chance, rest FROM postings WHERE string = ? AND rest >= ?", (string, rest))
-        return np.array(found, np.int64).reshape(-1, 4)
-
-    def posteriors(self, words):
-        """The packed posteriors of words (numbers), a list of bytes in their order."""
-        return [posterior for posterior, in self._each("SELECT posterior FROM words WHERE id = ?", words)]
-
-    def words(self, numbers):
-        """Words as dicts of id, line, paragraph, polygon (int [4, 2]), texts and confidences (0..1), as their numbers."""
-        return [_word(*row) for row in self._each(f"SELECT {COLUMNS} FROM words WHERE id = ?", numbers)]
-
-    def page(self, photo):
-        """All words of a photo, in reading order, as `words` gives them."""
-        return [_word(*row) for row in self._all(f"SELECT {COLUMNS} FROM words WHERE id >= ? AND id < ? ORDER BY id",
-                                                 (photo * PLACES, (photo + 1) * PLACES))]
-
-    def _each(self, query, numbers):
+    def posteriors(self, after=0):
+        """(number, posteriors) of each photo that could be read and has a number above `after`, by number."""
         with self._errors():
-            return [self._db.execute(query, (int(number),)).fetchone() for number in numbers]
+            yield from self._db.execute("SELECT id, posteriors FROM photos WHERE id > ? AND error = '' ORDER BY id",
+                                        (after,))
+
+    def words(self, photo):
+        """The words of a photo, as `add` got them."""
+        return json.loads(zlib.decompress(self._all("SELECT words FROM photos WHERE id = ?", (photo,))[0][0]))
 
     def counts(self):
-        """A dict of how much there is: files, photos, failed (photos that could not be read), words, strings."""
-        queries = {"files": "FROM files", "photos": "FROM photos WHERE id IN (SELECT photo FROM files)", "failed": "FROM photos WHERE error <> '' AND id IN (SELECT photo FROM files)",
-                   "words": "FROM words", "strings": "FROM strings"}
+        """A dict of how much there is: files, photos (in files), failed (of them, could not be read)."""
+        here = "FROM photos WHERE id IN (SELECT photo FROM files)"
+        queries = {"files": "FROM files", "photos": here, "failed": f"{here} AND error <> ''"}
         return {name: self._all(f"SELECT count(*) {query}")[0][0] for name, query in queries.items()}
-
-
-COLUMNS = "id, line, paragraph, polygon, texts, confidences"
-
-
-def _word(number, line, paragraph, polygon, texts, confidences):
-    return {"id": number, "line": line, "paragraph": paragraph, "polygon": np.frombuffer(polygon, "<i2").reshape(4, 2).tolist(),
-            "texts": texts.split("\n"), "confidences": [confidence / 255 for confidence in confidences]}
