@@ -1,0 +1,227 @@
+"""Reading order by geometry alone: words -> lines -> paragraphs, in the order in which a person reads them.
+
+    >>> reading_order([[[60, 10], [90, 10], [90, 30], [60, 30]], [[10, 10], [50, 10], [50, 30], [10, 30]]])
+    [(1, 0, 0), (0, 0, 0)]
+
+1. A word's direction is that of the words around it, long ones first, as a short word's own is uncertain.
+2. Words are chained into lines, the closest pairs first, where one goes on on the right of the other at its height.
+3. Lines are chained into columns, each with the nearest line below it; a wider gap than usual parts a column's paragraphs.
+4. Paragraphs are ordered by cutting the photo at empty stripes, between columns before between rows
+   (after the recursive X-Y cut: Nagy, Seth, 1984).
+
+All distances are measured in heights of the words at hand, so that two sizes of writing may stand on one photo.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+NEAR = 5  # the words within so many heights tell a word's direction
+NEIGHBOURS = 13  # so many words, itself among them, tell the size of the writing around a word
+WIDEST_SPACE = 2.8  # between two words of a line
+WIDE_SPACE, UNUSUAL_SPACE = 1.3, 4  # a space of so many sizes, and so many times the line's usual one, parts columns
+LARGEST_OVERLAP = 0.4  # of two words of a line, as a part of the narrower one
+LARGEST_STEP = 0.7  # by which one word of a line reaches beyond the height of the next
+ENDS = 3  # words at the end of a piece of a line that tell its height there
+LARGEST_LEADING = 2.6  # from the middle of a line to that of the next
+PARAGRAPH_GAP = 1.45  # times the usual leading of a column
+LARGEST_RATIO = 2.2  # of the heights of lines in one column
+
+
+def reading_order(polygons) -> list[tuple[int, int, int]]:
+    """(index, line, paragraph) of each word in reading order; lines and paragraphs count from 0 through the whole photo.
+
+    polygons: float [N, 4, 2], x and y of each word's corners, clockwise from its own top-left, y down.
+    """
+    polygons = np.asarray(polygons, float).reshape(-1, 4, 2)
+    if not len(polygons):
+        return []
+    words = measure(polygons)
+    lines = find_lines(words)
+    columns = find_columns(words, lines)
+    paragraphs = [paragraph for column in columns for paragraph in part(words, column)]
+    turn = turning(normal((words.along * words.width[:, None]).sum(axis=0)))
+    order, line_number = [], 0
+    for number, paragraph in enumerate(cut_apart([box_of(polygons[np.concatenate(lines)] @ turn) for lines in paragraphs])):
+        for line in paragraphs[paragraph]:
+            order += [(int(word), line_number, number) for word in line]
+            line_number += 1
+    return order
+
+
+# --- Words ----------------------------------------------------------------------------------------------------
+
+class Words(NamedTuple):
+    """Words, or groups of words, as their places need them.
+
+    centre: float [N, 2]; along: float [N, 2], the direction of the text, of length 1; width, height: float [N];
+    size: float [N], how high words around them are.
+    """
+    centre: np.ndarray
+    along: np.ndarray
+    width: np.ndarray
+    height: np.ndarray
+    size: np.ndarray
+
+
+def measure(polygons):
+    """The Words of polygons, float [N, 4, 2]."""
+    top_left, top_right, bottom_right, bottom_left = polygons.swapaxes(0, 1)
+    across = (top_right + bottom_right - top_left - bottom_left) / 2
+    centre = polygons.mean(axis=1)
+    width = np.maximum(np.linalg.norm(across, axis=1), 1e-6)
+    height = np.maximum(np.linalg.norm(bottom_left + bottom_right - top_left - top_right, axis=1) / 2, 1e-6)
+    distance = np.linalg.norm(centre[:, None] - centre, axis=2)
+    # the longer and the nearer a word, the more it says; a word that runs elsewhere says nothing
+    unit = across / width[:, None]
+    weight = np.exp(-(distance / (NEAR * height[:, None])) ** 2) * np.maximum(unit @ unit.T, 0) ** 4
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
+    return Words(centre, normal(weight @ (unit * np.square(np.minimum(width / height, 8))[:, None])), width, height,
+                 np.maximum(np.median(height[nearest], axis=1), height / 2))
+
+
+def normal(vectors):
+    """Vectors, float [..., 2], of length 1."""
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+def offsets(left, right):
+    """From the middle of each word i of `left` to that of each word j of `right`, float [N, M]: along the direction between
+    theirs, and down."""
+    step = right.centre - left.centre[:, None]
+    along = normal(left.along[:, None] + right.along)
+    return (step * along).sum(axis=2), step[..., 1] * along[..., 0] - step[..., 0] * along[..., 1]
+
+
+def together(words, groups):
+    """Each of the groups, lists of words, as if it were one word."""
+    parts = []
+    for group in groups:
+        middle, along = words.centre[group].mean(axis=0), normal(words.along[group].mean(axis=0))
+        places = (words.centre[group] - middle) @ turning(along)
+        half = np.stack([words.width[group], words.height[group]], axis=1) / 2
+        low, high = (places - half).min(axis=0), (places + half).max(axis=0)
+        parts.append((middle + turning(along) @ ((low + high) / 2), along, *(high - low), np.median(words.size[group])))
+    return Words(*map(np.array, zip(*parts)))
+
+
+def turning(along):
+    """The matrix, float [2, 2], that makes text in the direction `along` run to the right: points @ matrix."""
+    return np.array([[along[0], -along[1]], [along[1], along[0]]])
+
+
+# --- Lines ----------------------------------------------------------------------------------------------------
+
+def find_lines(words):
+    """Lists of words, int, each a line from left to right."""
+    lines = chain(*links(words, words))
+    # once more, by the last words of one piece and the first of the next: a lone comma or quote is at no line's height
+    heads, tails = together(words, [line[:ENDS] for line in lines]), together(words, [line[-ENDS:] for line in lines])
+    lines = [[word for k in piece for word in lines[k]] for piece in chain(*links(tails, heads))]
+    return [part for line in lines for part in part_at_spaces(words, line)]
+
+
+def links(left, right):
+    """(cost, allowed), float and bool [N, M], of each word of `right` as the next one after each word of `left`."""
+    along, down = offsets(left, right)
+    size = np.maximum(left.size[:, None], right.size)
+    gap = (along - (left.width[:, None] + right.width) / 2) / size
+    overlap = -gap * size / np.minimum(left.width[:, None], right.width)
+    # how far one of them reaches beyond the other: a comma is low, but within its neighbour's height
+    step = np.maximum(np.abs(down) - np.abs(left.height[:, None] - right.height) / 2, 0) / size
+    allowed = ((along > 0) & (gap < WIDEST_SPACE) & (overlap < LARGEST_OVERLAP) & (step < LARGEST_STEP)
+               & (left.along @ right.along.T > 0.7))
+    return np.maximum(gap, 0) + 2 * step, allowed
+
+
+def part_at_spaces(words, line):
+    """The parts of a line between spaces that are far wider than its usual ones."""
+    spaces = np.array([(np.linalg.norm(words.centre[j] - words.centre[i]) - (words.width[i] + words.width[j]) / 2) / max(words.size[i], words.size[j])
+                       for i, j in zip(line, line[1:])])
+    usual = max(np.median(spaces), 0) if len(spaces) else 0
+    cuts = np.flatnonzero(spaces > max(WIDE_SPACE, UNUSUAL_SPACE * usual)) + 1
+    return [line[start:end] for start, end in zip([0, *cuts], [*cuts, len(line)])]
+
+
+def chain(cost, allowed):
+    """Lists of numbers that follow each other, the cheapest links first; each has one before and one after it at most.
+
+    cost, allowed: [N, N], of j after i.
+    """
+    after, before, first = {}, {}, list(range(len(cost)))  # first: of the chain that a number is in
+
+    def beginning(k):
+        while first[k] != k:
+            k = first[k]
+        return k
+
+    i, j = np.nonzero(allowed)
+    for link in np.argsort(cost[i, j], kind="stable"):
+        left, right = int(i[link]), int(j[link])
+        if left not in after and right not in before and beginning(left) != right:
+            after[left], before[right], first[right] = right, left, beginning(left)
+    chains = []
+    for start in (k for k in range(len(cost)) if k not in before):
+        chains.append([start])
+        while chains[-1][-1] in after:
+            chains[-1].append(after[chains[-1][-1]])
+    return chains
+
+
+# --- Columns and paragraphs -----------------------------------------------------------------------------------
+
+def find_columns(words, lines):
+    """Lists of lines, each a column from top to bottom."""
+    along, down = offsets(words, words)
+    size = np.array([np.median(words.height[line]) for line in lines])
+    height = np.maximum(size, size[:, None])
+    number = np.empty(len(words.centre), int)
+    for k, line in enumerate(lines):
+        number[line] = k
+    half, larger = (words.width + words.width[:, None]) / 2, height[number][:, number]
+    below = (down > 0.3 * larger) & (np.abs(along) - half < larger) & (number != number[:, None])
+    leading = np.full(height.shape, np.inf)  # from each line to each other one: between their closest words
+    i, j = np.nonzero(below)
+    np.minimum.at(leading, (number[i], number[j]), down[i, j])
+    direction = np.array([words.along[line].mean(axis=0) for line in lines])
+    alike = (height < LARGEST_RATIO * np.minimum(size, size[:, None])) & (direction @ direction.T > 0.9)
+    links = chain(leading, (leading < LARGEST_LEADING * height) & alike)
+    return [[lines[k] for k in column] for column in links]
+
+
+def part(words, column):
+    """The paragraphs of a column, lists of lines."""
+    if len(column) < 3:
+        return [column]
+    centres = np.array([words.centre[line].mean(axis=0) for line in column])
+    direction = turning(np.mean([words.along[line].mean(axis=0) for line in column], axis=0))
+    leading = np.diff((centres @ direction)[:, 1])
+    cuts = np.flatnonzero(leading > PARAGRAPH_GAP * np.median(leading)) + 1
+    return [column[start:end] for start, end in zip([0, *cuts], [*cuts, len(column)])]
+
+
+# --- Order ----------------------------------------------------------------------------------------------------
+
+def box_of(points):
+    """left, top, right, bottom of points [..., 2]."""
+    points = points.reshape(-1, 2)
+    return np.concatenate([points.min(axis=0), points.max(axis=0)])
+
+
+def cut_apart(boxes):
+    """The numbers of boxes (left, top, right, bottom) in reading order."""
+    boxes = np.asarray(boxes)
+    return _order(boxes, np.arange(len(boxes))) if len(boxes) else []
+
+
+def _order(boxes, which):
+    if len(which) < 2:
+        return which.tolist()
+    for axis in (0, 1):  # columns, then rows
+        order = which[np.argsort(boxes[which, axis], kind="stable")]
+        ends = np.maximum.accumulate(boxes[order, axis + 2])
+        gaps = boxes[order[1:], axis] - ends[:-1]
+        if gaps.max() > 0:
+            k = int(gaps.argmax()) + 1
+            return _order(boxes, order[:k]) + _order(boxes, order[k:])
+    first = which[np.argmin(boxes[which, 1])]  # they are locked into each other: from the top
+    return [int(first), *_order(boxes, which[which != first])]
