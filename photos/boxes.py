@@ -81,17 +81,10 @@ def is_pickle(content: bytes) -> bool:
 def write(path: str | Path, pages: Iterable[Page]):
     """Write a boxes.json, whole, a line a word."""
     with command.written_whole(path) as beside, open(beside, "w", **ENCODING) as file:
-        file.write(f'{{\n  "version": {VERSION},\n  "coordinates": {_line(COORDINATES)},\n  "photos": [')
+        file.write(f'{{\n"version": {VERSION},\n"coordinates": {json.dumps(COORDINATES)},\n"photos": [')
         for number, page in enumerate(pages):
-            photo = page.to_dict()
-            words = ",\n".join("      " + _line(word) for word in photo.pop("words"))
-            file.write(",\n" if number else "\n")
-            file.write(f'    {_line(photo)[:-1]}, "words": [{words and chr(10)}{words}]}}')
-        file.write("\n  ]\n}\n")
-
-
-def _line(value):
-    return json.dumps(value, ensure_ascii=False)
+            file.write((",\n" if number else "\n") + page.to_json())
+        file.write("\n]\n}\n")
 
 
 class Journal:
@@ -128,7 +121,7 @@ class Journal:
 
     def add(self, page: Page):
         self.pages[page.file] = page
-        self.file.write(_line(page.to_dict()) + "\n")
+        self.file.write(json.dumps(page.to_dict()) + "\n")
         self.file.flush()
 
     def __exit__(self, *_):

@@ -8,6 +8,7 @@
 """
 import dataclasses
 import itertools
+import json
 
 import numpy as np
 
@@ -76,13 +77,23 @@ class Page:
     def to_dict(self) -> dict:
         """As JSON holds it; what is not known is left out."""
         return _known(file=self.file, width=self.width, height=self.height, models=self.models or None, **self.other,
-                      words=[word.to_dict() for word in self.words], error=self.error or None)
+                      error=self.error or None, words=[word.to_dict() for word in self.words])
+
+    def to_json(self) -> str:
+        """JSON with a line a word."""
+        head, words = self.to_dict(), ",\n".join(_line(word.to_dict()) for word in self.words)
+        del head["words"]
+        return f'{_line(head)[:-1]}, "words": [' + (f"\n{words}\n" if words else "") + "]}"
 
     @classmethod
     def from_dict(cls, content: dict) -> "Page":
         page = _from_dict(cls, content)
         page.words = [Word.from_dict(word) for word in page.words]
         return page
+
+
+def _line(content):
+    return json.dumps(content, ensure_ascii=False)
 
 
 def _known(**content):
