@@ -22,6 +22,7 @@ import flask
 import numpy as np
 import waitress
 from flask import current_app, request, session
+from waitress.channel import HTTPChannel
 from werkzeug.exceptions import HTTPException
 
 import index
@@ -326,19 +327,33 @@ def serve(index_path, host: str = "127.0.0.1", port: int = 8000, password_file=N
     app = create_app(found, password, (*LOOPBACK, own, f"{own}.local", *(name.lower() for name in names)))
     server = create_server(app, host, port)
     threading.Thread(target=found.find, args=("first",), daemon=True).start()  # loads and compiles what queries take
-    print(f"http://{'localhost' if host in ('', '0.0.0.0', '::') else host}:{server.effective_port}  (Ctrl-C stops it)",
-          flush=True)
-    try:
-        server.run()
-    finally:
-        server.close()
+    address = "localhost" if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
+    print(f"http://{address}:{port}  (Ctrl-C stops it)", flush=True)
+    server.run()
+
+
+class Connection(HTTPChannel):
+    """A waitress connection whose client cannot hold it by sending a request drop by drop: that counts as saying nothing."""
+    begun = None  # when the first piece of a request came that is not there whole
+
+    def handle_read(self):
+        super().handle_read()
+        self.begun = (self.begun or self.last_activity) if self.request else None
+        if self.begun:
+            self.last_activity = self.begun
 
 
 def create_server(app, host: str, port: int, patience: int = 30):
-    """waitress for an application. A connection that says nothing for `patience` seconds is closed, a long head refused."""
+    """waitress for an application. A connection without a whole request for `patience` seconds is closed, a long head
+    refused."""
+    parts = {}
     try:
-        return waitress.create_server(
-            app, host=host, port=port, threads=8, connection_limit=500, channel_timeout=patience, cleanup_interval=5,
-            max_request_header_size=65536, max_request_body_size=65536, asyncore_use_poll=True, ident=None)
+        server = waitress.create_server(
+            app, parts, host=host, port=port, threads=8, connection_limit=500, channel_timeout=patience,
+            cleanup_interval=max(1, patience // 6), max_request_header_size=65536, max_request_body_size=65536,
+            asyncore_use_poll=True, ident=None)
     except OSError as error:
         raise UserError(f"port {port} of {host}: {error.strerror}; --port and --host name another") from None
+    for part in parts.values():  # a name such as localhost may have several addresses, and a server for each
+        part.channel_class = Connection
+    return server

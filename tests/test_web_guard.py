@@ -211,6 +211,37 @@ def test_raw_requests_that_are_refused(port, request_, status):
     assert status_of(ask(port, request_)) == status
 
 
+def test_a_request_that_comes_drop_by_drop_is_hung_up_on(port):
+    with socket.create_connection(("127.0.0.1", port), 15) as slow:
+        slow.settimeout(0.3)
+        slow.sendall(b"GET / HTTP/1.1\r\n")
+        for _ in range(40):  # 12 seconds
+            try:
+                slow.sendall(b"a")
+                if not slow.recv(100):
+                    return
+            except TimeoutError:
+                pass
+            except (BrokenPipeError, ConnectionResetError):
+                return
+    pytest.fail("it still listens")
+
+
+def test_a_connection_that_goes_on_asking_is_kept(port):
+    with socket.create_connection(("127.0.0.1", port), 5) as connection:
+        for _ in range(6):  # over 6 seconds, three times its patience
+            connection.sendall(b"GET /static/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            answer = b""
+            while b"</svg>" not in answer:
+                answer += connection.recv(65536)
+            time.sleep(1)
+
+
+def test_a_name_with_several_addresses_is_served(found):
+    server = web.create_server(web.create_app(found), "localhost", 0)
+    server.close()
+
+
 def test_slow_clients_hold_nobody_up_and_are_hung_up_on(port):
     slow = [socket.create_connection(("127.0.0.1", port), 15) for _ in range(40)]
     for connection in slow:
