@@ -47,7 +47,9 @@ def parse_args(argv=None):
 
 def draw_queries(found, count, rng):
     """`count` queries of one or two words that stand on the photos."""
-    words = [text for _, text in found.store.strings() if re.fullmatch("[a-z]{3,}", text)]
+    photos = [number for number, _ in found.store.photos()]
+    texts = (word.text.lower() for number in rng.sample(photos, min(len(photos), 200)) for word in found.page(number))
+    words = sorted({text for text in texts if re.fullmatch("[a-z]{3,}", text)})
     if not words:
         raise UserError("no words of three letters in the index; index more photos")
     return [" ".join(rng.choices(words, k=rng.randint(1, 2))) for _ in range(count)]

@@ -183,11 +183,11 @@ def found(template):
     except UserError as error:
         question = Question(request.args.get("q", "")[:LONGEST])
         return flask.render_template(template, question=question, summary="Not searched.", why=str(error)), 400
-    cards = [card(result) for result in results[:question.limit]]
+    cards = [each for each in map(card, results[:question.limit]) if each]
     if not cards:  # says why
         return flask.render_template(template, question=question, summary="No photos" if question.text else "",
                                      stats=current_app.config["INDEX"].stats())
-    more = len(results) > len(cards)
+    more = len(results) > question.limit
     summary = f"{'The best ' if more else ''}{len(cards)} photo{'' if len(cards) == 1 else 's'}"
     further = question.address(min(question.limit + 2 * LIMIT, MOST)) if more and question.limit < MOST else None
     parts = [(title, list(part)) for title, part in
@@ -196,8 +196,10 @@ def found(template):
 
 
 def card(result):
-    """What a photo's card shows: the part of the photo around the best match, marked, and the matches cut out."""
+    """What a photo's card shows: the part of it around the best match, marked, and matches cut out; None if it has left."""
     photo = current_app.config["INDEX"].photo(result.photo)
+    if photo is None:  # another run has just taken note that its file is gone
+        return None
     marks = [mark(match) for match in result.matches]
     return {"photo": photo, "score": result.score, "version": state_of(photo), "marks": marks,
             "window": window(photo.width, photo.height, result.matches), "pieces": different(marks)[:3]}

@@ -140,6 +140,17 @@ def test_a_photo_that_is_gone_says_so(client, found):
     assert client.get("/photo/1/small.jpg").status_code == 404
 
 
+def test_a_photo_that_was_not_read_says_why(client, found):
+    found.photos[1].error, found.pages[1] = "not a readable image", []
+    text = client.get("/photo/1").get_data(as_text=True)
+    assert "could not be read: not a readable image." in text and "No words were found" in text and "<image" not in text
+
+
+def test_a_photo_that_leaves_while_it_is_searched_is_left_out(client, found):
+    del found.photos[2]
+    assert client.get("/?q=budget").get_data(as_text=True).count('class="card"') == 2
+
+
 @pytest.mark.parametrize("path", [
     "/photo/4", "/photo/0", "/photo/-1", "/photo/1000000000000000000000", "/photo/1.5", "/photo/x", "/photo/1/other.jpg",
     "/photo/../../etc/passwd", "/photo/..%2f..%2fetc%2fpasswd", "/photo/1/../../../../etc/passwd", "/static/../web.py",
