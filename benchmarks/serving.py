@@ -1,7 +1,7 @@
 """How long does the search page take, when eight ask at once?
 
     python search.py index photos
-    python benchmarks/serving.py --index photos/.search.index
+    python benchmarks/serving.py --index photos/search.index
 
 Starts `search.py serve` on the index, and --clients threads ask it for one page after another on connections that stay open,
 as browsers do: for each kind of page --requests in all, by queries of one or two words that were read on the photos, drawn
