@@ -19,9 +19,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 import command
-import render
-from command import UserError
-from render import fonts
+from command import UserError, whole
+from render.options import FONTS
+
+fonts = command.later("render.fonts")
 
 FAMILIES = "google-font-metadata"  # the package that lists them
 SCRIPTS = {"latin", "latin-ext", "vietnamese", "cyrillic", "cyrillic-ext", "greek", "greek-ext", "math", "menu", "symbols"}
@@ -32,17 +33,17 @@ AT_ONCE = 20  # packages
 def parse_args(argv=None):
     parser = command.Parser(__doc__)
     parser.add_argument("-o", "--output", required=True, metavar="DIR", type=Path, help="folder of the fonts")
-    parser.add_argument("--families", type=int, metavar="N", help="so many families at most (default: all, some 800)")
+    parser.add_argument("--families", type=whole(1), metavar="N", help="so many families at most (default: all, some 800)")
     args = parser.parse_args(argv)
-    if args.families is not None and args.families < 1:
-        raise UserError(f"--families {args.families}: give 1 or more")
+    if args.output.exists() and not args.output.is_dir():
+        raise UserError(f"-o {args.output}: is no folder; give a new one")
+    if not shutil.which("npm"):
+        raise UserError("npm is not installed; get it with Node.js, from your system's packages")
     return args
 
 
 def pack(packages, folder):
     """The archives of npm packages, loaded into a folder, {package: (version, path)}; without those that do not exist."""
-    if not shutil.which("npm"):
-        raise UserError("npm is not installed; get it with Node.js, from your system's packages")
     while packages:
         done = subprocess.run(["npm", "pack", "--json", "--silent", *packages], cwd=folder, capture_output=True, text=True)
         try:
@@ -93,6 +94,7 @@ def unpack(name, facts, version, archive, output):
                 face = fonts.Face(output / file)
             except Exception:  # FreeType's complaints come in several classes
                 (output / file).unlink()
+                print(f"{file}: left out, not a readable font", file=sys.stderr)
                 continue
             font = face.at(fonts.SIZES[1])
             rows.append({"file": file, "family": facts["family"], "weight": weight, "licence": licence, "version": version,
@@ -116,30 +118,43 @@ def write_manifest(folder, columns, rows):
     command.write_csv(folder / "manifest.csv", [columns, *([row.get(column, "") for column in columns] for row in rows)])
 
 
-def main(argv=None):
-    args = parse_args(argv)
-    own, columns = read_manifest(render.FONTS)
-    rows = read_manifest(args.output)[0] or own
-    if rows is own and args.output.exists() and any(args.output.iterdir()):
-        raise UserError(f"-o {args.output}: is not empty and has no manifest.csv; give a new folder")
-    args.output.mkdir(parents=True, exist_ok=True)
-    write_manifest(args.output, columns, rows)
-    shutil.copytree(render.FONTS, args.output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.csv"))
+def fetch(output, rows, columns, most):
+    """Add the faces of at most `most` more families (None: of all) to a folder and to the rows of its manifest.
+
+    Returns how many families were asked for and how many of them gave a face."""
     # a family held out for validation has no kin (Roboto, Roboto Slab) among those to train on
-    held_out = {row["family"].split()[0] for row in own if row["split"] != "train"}
+    held_out = {row["family"].split()[0] for row in rows if row["split"] != "train"}
+    present, found = {row["family"] for row in rows}, 0
     with tempfile.TemporaryDirectory() as folder:
         families = list_families(folder)
-        present = {row["family"] for row in rows}
         wanted = [name for name, facts in families.items()
-                  if facts["family"] not in present and facts["family"].split()[0] not in held_out][:args.families]
+                  if facts["family"] not in present and facts["family"].split()[0] not in held_out][:most]
         for k in tqdm(range(0, len(wanted), AT_ONCE), unit=f"{AT_ONCE} families", file=sys.stderr):
             packed = pack([f"@fontsource/{name}" for name in wanted[k:k + AT_ONCE]], folder)
             for package, (version, archive) in packed.items():
                 name = package.removeprefix("@fontsource/")
-                rows += unpack(name, families[name], version, archive, args.output)
+                new = unpack(name, families[name], version, archive, output)
+                rows += new
+                found += bool(new)
                 archive.unlink()
-            write_manifest(args.output, columns, rows)
-    print(f"{args.output}: {len(rows):,} faces of {len({row['family'] for row in rows}):,} families")
+            write_manifest(output, columns, rows)
+    return len(wanted), found
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    own, columns = read_manifest(FONTS)
+    rows = read_manifest(args.output)[0]
+    if not rows and args.output.exists() and any(args.output.iterdir()):
+        raise UserError(f"-o {args.output}: is not empty and has no manifest.csv; give a new folder")
+    rows = rows or own
+    args.output.mkdir(parents=True, exist_ok=True)
+    with command.locked(args.output):
+        write_manifest(args.output, columns, rows)
+        shutil.copytree(FONTS, args.output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.csv"))
+        asked, found = fetch(args.output, rows, columns, args.families)
+    print(f"{args.output}: {len(rows):,} faces of {len({row['family'] for row in rows}):,} families; of {asked:,} that were "
+          f"asked for now, {asked - found:,} were not to be had")
 
 
 if __name__ == "__main__":

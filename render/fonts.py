@@ -95,12 +95,32 @@ class Fonts:
         if empty := [split for split in SPLITS if not any(face.split == split for face in faces)]:
             print(f"--fonts {folder}: no face is kept for {', '.join(empty)}; all faces are used there", file=sys.stderr)
         self.faces = {split: [face for face in faces if face.split == split] or faces for split in SPLITS}
-        self.chances = {(split, style): cumulative([HANDS[style] if face.hand else 1.0 for face in chosen])
+        self.weights = {(split, style): np.array([HANDS[style] if face.hand else 1.0 for face in chosen])
                         for split, chosen in self.faces.items() for style in HANDS}
+        self.chances = {key: cumulative(weights) for key, weights in self.weights.items()}
+        self.common = {split: frozenset(ASCII).difference(*(face.missing for face in chosen))  # what all of them write
+                       for split, chosen in self.faces.items()}
+        self._writing = {}
 
-    def pick(self, rng, split, style):
-        """A random face of a split."""
-        return self.faces[split][pick(rng, self.chances[split, style])]
+    def pick(self, rng, split, style, text):
+        """A random face of a split that can write a text; None if none can."""
+        rare = set(text) - self.common[split]
+        if not rare:
+            return self.faces[split][pick(rng, self.chances[split, style])]
+        able = self.weights[split, style] * self._able(split, rare)
+        return self.faces[split][pick(rng, cumulative(able))] if able.any() else None
+
+    def can_write(self, split, text):
+        """Whether a face of a split can write a text."""
+        rare = set(text) - self.common[split]
+        return not rare or bool(self._able(split, rare).any())
+
+    def _able(self, split, characters):
+        """bool [faces]: which faces of a split write all of these characters."""
+        for c in characters:
+            if (split, c) not in self._writing:
+                self._writing[split, c] = np.array([face.writes(c) for face in self.faces[split]])
+        return np.all([self._writing[split, c] for c in characters], axis=0)
 
 
 def load_faces(folder):

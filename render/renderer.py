@@ -5,7 +5,8 @@
     >>> word.text, word.style, word.source, word.image.shape
 """
 import collections
-import math
+import string
+import sys
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from command import UserError
 from render import camera, shapes
 from render.chances import cumulative, pick
 from render.fonts import Fonts
-from render.options import FONTS, LEXICON
+from render.options import FONTS, LEXICON, STYLES, check_styles
 from render.strokes import Strokes, draw_strokes, vary
 from render.styles import PAINT
 from render.surfaces import TILE, tiles
@@ -40,15 +41,11 @@ class Renderer:
 
     def __init__(self, fonts=FONTS, lexicon=None, strokes=None, styles=None, strokes_share=0.5, usable=None):
         styles = {"scene": 1, "paper": 2, "board": 1} if styles is None else styles
-        if unknown := set(styles) - set(PAINT):
-            raise UserError(f"--styles: {', '.join(map(str, sorted(unknown)))} is none of {', '.join(PAINT)}")
-        weights = [float(styles.get(style, 0)) for style in PAINT]
-        if not all(0 <= weight < math.inf for weight in weights) or not sum(weights):
-            raise UserError(f"--styles: weights are numbers from 0, not all of them 0, not {styles}")
+        check_styles(styles)
         if not 0 <= strokes_share <= 1:
             raise UserError(f"--strokes_share {strokes_share}: lies in 0 to 1")
-        self.styles = cumulative(weights)
-        self.texts = Texts(lexicon or LEXICON)
+        self.styles = cumulative([styles.get(style, 0) for style in STYLES])
+        self.texts, self._texts = Texts(lexicon or LEXICON), {}
         self.strokes = Strokes(strokes) if strokes else None
         self.fonts = Fonts(fonts)
         self.strokes_share = strokes_share if strokes else 0
@@ -62,7 +59,7 @@ class Renderer:
         family, or "ondb" and the number of the writer. UserError if no face of the split can write the texts.
         """
         for _ in range(TRIES):
-            style = list(PAINT)[pick(rng, self.styles)]
+            style = STYLES[pick(rng, self.styles)]
             height = rng.uniform(*HEIGHTS[style])
             ink, x_height, text, source = self._ink(rng, split, style, height)
             if ink is None:
@@ -92,15 +89,45 @@ class Renderer:
             if split == "train" and rng.random() < VARIED:  # the other parts keep their hands as they are
                 strokes = vary(strokes, rng)
             return *draw_strokes(strokes, height, rng), text, source
-        face = self.fonts.pick(rng, split, style)
-        capitals = style == "scene" and rng.random() < 0.35  # a third of the signs may be in a hand's capitals
-        texts = (face.suited(self.texts.pick(rng, style), capitals) for _ in range(TRIES))
-        text = next((text for text in texts if face.writes(text) and drawable(text) and self.usable(text)), "")
-        if not text:
-            return None, 0, text, face.family
+        face, text = self._face_and_text(rng, split, style)
+        if not face:
+            return None, 0, "", ""
         ink, x_height = face.draw(text, height, rng, style == "scene")
         if ink is not None:
             ink = shapes.pen_width(ink, style, rng)
             x_height = x_height if any(c.islower() for c in text) else 0.7 * ink.shape[0]
             ink = shapes.underline(ink, rng) if style == "scene" and rng.random() < UNDERLINED else ink
         return ink, x_height, text, face.family
+
+    def _face_and_text(self, rng, split, style):
+        """A random text and a random face that can write it; (None, "") if none is found."""
+        texts = self.texts_of(split)
+        capitals = style == "scene" and rng.random() < 0.35  # a third of the signs may be in a hand's capitals
+        for _ in range(TRIES):
+            text = texts.pick(rng, style)
+            if face := self.fonts.pick(rng, split, style, text):
+                text = face.suited(text, capitals)
+                if face.writes(text) and drawable(text) and self.usable(text):
+                    return face, text
+        return None, ""
+
+    def texts_of(self, split):
+        """The Texts with those words of the lexicon that a face of a split can write and `usable` accepts.
+
+        UserError if there are none. Where the alphabet has no letters, only digits, say, no words are expected.
+        """
+        if (split, self.usable) not in self._texts:
+            words = self.texts.words
+            written = [self.fonts.can_write(split, word) for word in words]
+            if not any(written):
+                raise UserError(f"--lexicon: no face that --fonts keeps for {split} can write any of its words, such as "
+                                f"{words[0]}; give fonts that can, or another list")
+            kept = [able and self.usable(word) for able, word in zip(written, words)]
+            if not any(kept) and any(map(self.usable, string.ascii_letters)):
+                raise UserError(f"--lexicon: the alphabet can write none of its words, such as {words[0]}; name another")
+            lacking = [word for able, word in zip(written, words) if not able]
+            if lacking and split == "train":
+                print(f"--lexicon: {len(lacking):,} of {len(words):,} words are left out, for no face can write them: "
+                      f"{', '.join(lacking[:5])}{', ...' * (len(lacking) > 5)}", file=sys.stderr)
+            self._texts[split, self.usable] = self.texts.only(kept) if any(kept) else self.texts
+        return self._texts[split, self.usable]

@@ -2,6 +2,7 @@
 
     >>> Texts(LEXICON).pick(np.random.default_rng(0), "board")
 """
+import copy
 import string
 
 import numpy as np
@@ -40,10 +41,19 @@ class Texts:
         kept = [k for k, word in enumerate(words) if drawable(word)]
         if not kept:
             raise UserError(f"--lexicon {path}: holds no word of 1 to {MAX_LENGTH} letters and digits")
-        self.words = [words[k] for k in kept]
-        rarer = np.array([POSSESSIVE if word.endswith("'s") else 1 for word in self.words])
-        self.even = cumulative(rarer)
-        self.chances = cumulative(rarer * np.sqrt([counts[k] for k in kept]))  # frequent words come often, rare ones too
+        self._take([words[k] for k in kept], np.array([counts[k] for k in kept]))
+
+    def _take(self, words, counts):
+        """Keep words, and with what chances they are picked: frequent words come often, rare ones too."""
+        self.words, self.counts = words, counts
+        rarer = np.array([POSSESSIVE if word.endswith("'s") else 1 for word in words])
+        self.even, self.chances = cumulative(rarer), cumulative(rarer * np.sqrt(counts))
+
+    def only(self, kept):
+        """The Texts of some of the words. kept: bool [words], at least one of them true."""
+        texts = copy.copy(self)
+        texts._take([word for word, keep in zip(self.words, kept) if keep], self.counts[np.array(kept, bool)])
+        return texts
 
     def pick(self, rng, style):
         """A random text, its case and punctuation as common in a style."""

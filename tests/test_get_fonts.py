@@ -115,7 +115,7 @@ def test_a_folder_of_other_things_is_left_alone(shop, tmp_path):
     (tmp_path / "letter.txt").write_text("mine")
     with pytest.raises(UserError, match="not empty and has no manifest.csv"):
         get_fonts.main(["-o", str(tmp_path)])
-    with pytest.raises(UserError, match="--families 0"):
+    with pytest.raises(UserError, match="--families: 0"):
         get_fonts.main(["-o", str(tmp_path / "more"), "--families", "0"])
 
 

@@ -7,6 +7,7 @@ import types
 import cv2
 import numpy as np
 import pytest
+from PIL import ImageFont
 
 import render
 import render.camera
@@ -130,6 +131,56 @@ def test_without_a_manifest_a_face_is_asked_for_its_glyphs(fonts, lexicon):
     assert not any("\u6f22" in word.text for word in some) and any("plain" in word.text.lower() for word in some)
 
 
+def test_words_that_few_faces_can_write_are_not_replaced_by_numbers(fonts, lexicon):
+    folder = fonts(f"file,family,group,missing\n{KALAM},A,handwriting,eEzZ\n{ROBOTO},B,other,zZ\n")
+    some = words(render.Renderer(folder, lexicon("eel 9\nzoo 90\n")), 200)
+    eels = [word for word in some if "eel" in word.text.lower()]
+    assert 0.75 < len(eels) / len(some) < 0.95 and {word.source for word in eels} == {"B"}
+    assert not any("zoo" in word.text.lower() for word in some)
+
+
+def test_a_lexicon_that_cannot_be_written_is_told(fonts, lexicon):
+    folder = fonts(f"file,family,split,missing\n{KALAM},A,train,\n{ROBOTO},B,valid,q\n")
+    renderer = render.Renderer(folder, lexicon("quay\n"))
+    renderer.word(np.random.default_rng(0))
+    with pytest.raises(UserError, match="quay"):
+        renderer.word(np.random.default_rng(0), "valid")
+    renderer = render.Renderer(folder, lexicon("quay\n"), usable=lambda text: "q" not in text.lower())
+    with pytest.raises(UserError, match="alphabet"):
+        renderer.word(np.random.default_rng(0))
+
+
+def test_a_lexicon_is_read_in_composed_form(lexicon):
+    texts = render.Texts(lexicon("cafe\u0301 3\n"))
+    assert texts.words == ["caf\u00e9"]
+
+
+def likeness(image, ink):
+    """How alike two words look, whatever the light and the crop: the correlation of their ink, each made 32 x 96 px."""
+    def standard(grey):
+        grey = cv2.GaussianBlur(np.float32(grey), (0, 0), 1)
+        strong = abs(grey - np.median(grey)) > 0.4 * abs(grey - np.median(grey)).max()
+        x, y, width, height = cv2.boundingRect(np.uint8(strong))
+        return cv2.GaussianBlur(cv2.resize(np.float32(strong[y:y + height, x:x + width]), (96, 32)), (0, 0), 2)
+    return np.corrcoef(standard(image).ravel(), standard(ink).ravel())[0, 1]
+
+
+@pytest.mark.parametrize("style", render.STYLES)
+def test_a_label_is_what_is_seen(style, fonts, lexicon):
+    """Drawn by Pillow alone, the label looks like the word, the label read backwards does not."""
+    folder = fonts(f"file,family\n{ROBOTO},B\n")
+    (folder / KALAM).unlink()
+    font = ImageFont.truetype(str(folder / ROBOTO), 40)
+    renderer = render.Renderer(folder, lexicon("lamp\ntrip\nHill\njust\n"), styles={style: 1},
+                               usable=lambda text: text.isalpha() and text != text[::-1])
+    right = []
+    for word in words(renderer, 60):
+        label, wrong = (np.asarray(font.getmask(text)).reshape(font.getmask(text).size[::-1])
+                        for text in (word.text, word.text[::-1]))
+        right.append(likeness(word.image, label) > likeness(word.image, wrong))
+    assert np.mean(right) > 0.65
+
+
 def test_usable_chooses_the_texts():
     some = words(render.Renderer(usable=lambda text: text.isdigit()), 20)
     assert all(word.text.isdigit() for word in some)
@@ -197,7 +248,7 @@ def test_every_word_can_be_read(renderer, monkeypatch):
         assert render.camera.MIN_HEIGHT <= image.shape[0] <= render.camera.MAX_HEIGHT and image.shape[1] >= 8
         threshold, _ = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
         ink, paper = image[image > threshold], image[image <= threshold]
-        assert ink.mean() - paper.mean() > (10 if word.style == "scene" else 20), word[1:]
+        assert ink.mean() - paper.mean() > (8 if word.style == "scene" else 20), word[1:]
         assert any(c.isalnum() for c in word.text)
         around = cv2.boxFilter(letters, -1, (9, 9)) > 0.01  # what lies next to the letters, and is not their edge
         close = around & (cv2.boxFilter(letters, -1, (3, 3)) < 0.01)

@@ -106,7 +106,7 @@ def read_counts(path):
         for number, line in enumerate(lines, 1):
             if not line.strip() or line.startswith("# "):
                 continue
-            word, *count = line.split()
+            word, *count = unicodedata.normalize("NFC", line).split()
             try:
                 words.append(word)
                 counts.append(float(*count) if count else 1.0)
