@@ -507,6 +507,15 @@ def test_drawn_words_are_new_in_every_epoch_and_the_same_in_every_run(faces):
     assert {tuple(other.draw(i, 0)[1]) for i in range(30)} != {tuple(data.draw(i, 0)[1]) for i in range(30)}
 
 
+def test_a_drawn_word_goes_with_its_own_label(faces, monkeypatch):
+    seen, word = [], render.Renderer.word
+    monkeypatch.setattr(render.Renderer, "word", lambda *args: seen.append(word(*args)) or seen[-1])
+    data, alphabet = synth_data(faces), Alphabet("ascii")
+    for i in range(20):
+        pixels, label = data.draw(i, 0)
+        assert pixels is seen[-1].image and alphabet.decode(label[label > 0]) == seen[-1].text
+
+
 def test_drawn_words_can_be_written_by_the_network(faces):
     data = synth_data(faces)
     alphabet = Alphabet("ascii")
