@@ -9,14 +9,14 @@ out the blanks: l, blank, l, l is "ll". A text's probability is the sum over all
 
 Everywhere here `logits` is float [B, T, C], B words; log-probabilities will do as well, as they are normalised first.
 Class 0 is the blank, and a text is a list of classes in 1..C-1. Words, steps and shapes that are no good raise
-ValueError. The loops are compiled at the first call, which takes seconds, and kept in __pycache__ or where
-NUMBA_CACHE_DIR says.
+ValueError. The loops are compiled at the first call, which takes seconds, and kept, see `words.compiled`.
 """
 import collections
 import concurrent.futures
 
-import numba
 import numpy as np
+
+from words.compiled import compiled
 
 # A search leaves out a class of a step whose probability is below PRUNE, and a text whose probability is below PRUNE times
 # that of the step's best. A text loses only the paths that go through what was left out, so that its probability falls by
@@ -27,13 +27,6 @@ BEAM_WIDTH = 10
 SHARE = 128  # words at least that a thread is worth starting for
 
 Text = collections.namedtuple("Text", "classes log_probability")
-
-
-def _compiled(function):
-    try:
-        return numba.njit(cache=True, nogil=True)(function)  # nogil: threads decode side by side
-    except RuntimeError:  # neither this folder nor the user's own can be written to
-        return numba.njit(nogil=True)(function)
 
 
 def log_softmax(logits):
@@ -108,7 +101,7 @@ def _with_blanks(text):
     return states
 
 
-@_compiled
+@compiled
 def _log_add(a, b):
     """log(exp(a) + exp(b))"""
     if a < b:
@@ -116,13 +109,13 @@ def _log_add(a, b):
     return a + np.log(1.0 + np.exp(b - a)) if b > a - 37 else a  # exp(-37) more or less is nothing to a float64
 
 
-@_compiled
+@compiled
 def _may_skip(states, s):
     """Whether a path may come to state s from s - 2: not past the blank between equal characters."""
     return s > 1 and states[s] != 0 and states[s] != states[s - 2]
 
 
-@_compiled
+@compiled
 def _forward(log_probs, states):
     alpha = np.full(len(states), -np.inf)  # log-probability of all ways to be in a state by now
     alpha[0] = 0.0  # before the first step, a path stands in front of the first blank
@@ -137,7 +130,7 @@ def _forward(log_probs, states):
     return _log_add(alpha[-1], alpha[-2]) if len(states) > 1 else alpha[-1]
 
 
-@_compiled
+@compiled
 def _best_states(log_probs, states):
     """The state at each step of the best path that writes the text, int64 [T]; -1 everywhere if there is none."""
     steps, count = len(log_probs), len(states)
@@ -171,7 +164,7 @@ def _best_states(log_probs, states):
 Trie = collections.namedtuple("Trie", "labels children priors best_below fold punctuation")
 
 
-@_compiled
+@compiled
 def _follow(node, ended, label, trie):
     """(node, ended) of a text one class longer.
 
@@ -192,14 +185,14 @@ def _follow(node, ended, label, trie):
     return child, ended
 
 
-@_compiled
+@compiled
 def _at(values, node, ended, trie):
     """The higher of `values`, by node, at `node` and of the ended word's prior; -inf where there is neither."""
     highest = values[node] if node >= 0 else -np.inf
     return max(highest, trie.priors[ended]) if ended >= 0 else highest
 
 
-@_compiled
+@compiled
 def prior(classes, trie):
     node, ended = 0, -1
     for label in classes:
@@ -274,7 +267,7 @@ def _search_words(log_probs, beam_width, top_paths, limit, threads, trie):
             for texts in zip(classes, lengths, totals)]
 
 
-@_compiled
+@compiled
 def _search_part(log_probs, beam_width, limit, trie, classes, lengths, totals):
     for k in range(len(log_probs)):
         _search(log_probs[k], beam_width, limit, trie, classes[k], lengths[k], totals[k])
@@ -288,19 +281,19 @@ _PARENT, _LAST, _CHILD, _SIBLING, _NODE, _ENDED = range(6)
 _BLANK, _LABEL, _BOTH = range(3)
 
 
-@_compiled
+@compiled
 def _search(log_probs, beam_width, limit, trie, classes, lengths, totals):
     """Prefix beam search over one word's log_probs [T, C], into classes [K, T], lengths [K] and totals [K]."""
     steps, all_classes = log_probs.shape
-    tree = np.full((1 + steps * beam_width, 6), -1, np.int32)
+    tree = np.full((1 + steps * beam_width, 6), -1)
     tree[0, _LAST] = tree[0, _NODE] = 0
     mass = np.full((len(tree), 3), -np.inf)
     mass[0, _BLANK] = mass[0, _BOTH] = 0.0
     ahead = np.zeros(len(tree))  # what the likeliest word that a prefix may become adds to its score
-    beam, size, used = np.zeros(beam_width, np.int64), 1, 1
-    scores, items = np.empty(beam_width), np.empty(beam_width, np.int64)
-    same, next_mass = np.empty((2, beam_width, 3))
-    step = np.empty(all_classes)
+    beam, items = np.zeros(beam_width, np.int64), np.zeros(beam_width, np.int64)
+    size, used = np.int64(1), np.int64(1)
+    scores, step = np.zeros(beam_width), np.zeros(all_classes)
+    same, next_mass = np.full((beam_width, 3), -np.inf), np.full((beam_width, 3), -np.inf)
     for t in range(steps):
         for c in range(all_classes):
             step[c] = log_probs[t, c] if log_probs[t, c] >= limit else -np.inf
@@ -308,20 +301,21 @@ def _search(log_probs, beam_width, limit, trie, classes, lengths, totals):
         for k in range(found):
             prefix, label = beam[items[k] // all_classes], items[k] % all_classes
             if label == 0:
-                next_mass[k], items[k] = same[items[k] // all_classes], prefix
+                _copy(next_mass, k, same, items[k] // all_classes)
+                items[k] = prefix
             else:
                 items[k] = _find(tree, prefix, label)
                 if items[k] < 0:
                     items[k], used = _add(tree, ahead, prefix, label, used, trie), used + 1
-                next_mass[k, _BLANK] = -np.inf
-                next_mass[k, _LABEL] = next_mass[k, _BOTH] = _longer(step, tree, mass, prefix, label)
+                total = _longer(step, tree, mass, prefix, label)
+                next_mass[k, _BLANK], next_mass[k, _LABEL], next_mass[k, _BOTH] = -np.inf, total, total
         for k in range(size):
-            mass[beam[k]] = -np.inf
+            mass[beam[k], _BLANK] = mass[beam[k], _LABEL] = mass[beam[k], _BOTH] = -np.inf
         size = found
         for k in range(size):
             beam[k] = items[k]
-            mass[beam[k]] = next_mass[k]
-    found = 0
+            _copy(mass, beam[k], next_mass, k)
+    found = np.int64(0)
     for k in range(size):
         prior = _at(trie.priors, tree[beam[k], _NODE], tree[beam[k], _ENDED], trie) if len(trie.labels) else 0.0
         found = _insert(scores, items, found, mass[beam[k], _BOTH] + prior, beam[k])
@@ -329,15 +323,15 @@ def _search(log_probs, beam_width, limit, trie, classes, lengths, totals):
         totals[k], lengths[k] = mass[items[k], _BOTH], _write(tree, items[k], classes[k])
 
 
-@_compiled
+@compiled
 def _rank(step, tree, mass, ahead, beam, limit, trie, same, scores, items):
     """The best texts one step on, into `scores` and `items` (place in the beam * C + added class, or + 0); how many.
 
     `same` gets the rows of `mass` of those that stay as they are.
     """
-    found, all_classes = 0, len(step)
+    found, all_classes = np.int64(0), len(step)
     for k, prefix in enumerate(beam):
-        same[k] = _same(step, tree, mass, prefix)
+        _same(step, tree, mass, prefix, same, k)
         found = _insert(scores, items, found, same[k, _BOTH] + ahead[prefix], k * all_classes)
     least = scores[0] + limit if found else -np.inf  # what comes below this is left out
     for label in range(1, all_classes):
@@ -363,23 +357,30 @@ def _rank(step, tree, mass, ahead, beam, limit, trie, same, scores, items):
     return found
 
 
-@_compiled
-def _same(step, tree, mass, prefix):
-    """A row of `mass`: a prefix one step on, after a blank, its last class again, or as a shorter one of the beam grows."""
+@compiled
+def _same(step, tree, mass, prefix, same, k):
+    """Row k of `same`, as one of `mass`: a prefix one step on, after a blank, its last class again, or as a shorter one of
+    the beam grows."""
     last, parent = tree[prefix, _LAST], tree[prefix, _PARENT]
     blank, label = mass[prefix, _BOTH] + step[0], mass[prefix, _LABEL] + step[last]
     if parent >= 0:
         label = _log_add(label, _longer(step, tree, mass, parent, last))
-    return blank, label, _log_add(blank, label)
+    same[k, _BLANK], same[k, _LABEL], same[k, _BOTH] = blank, label, _log_add(blank, label)
 
 
-@_compiled
+@compiled
+def _copy(rows, k, others, other):
+    for part in range(3):  # each by itself, see `words.compiled`
+        rows[k, part] = others[other, part]
+
+
+@compiled
 def _longer(step, tree, mass, prefix, label):
     """The log-probability of a prefix that a class is added to; behind the same class only where a blank stood between."""
     return mass[prefix, _BLANK if tree[prefix, _LAST] == label else _BOTH] + step[label]
 
 
-@_compiled
+@compiled
 def _find(tree, prefix, label):
     """The number of `prefix` + `label`, or -1 while it has none."""
     child = tree[prefix, _CHILD]
@@ -388,7 +389,7 @@ def _find(tree, prefix, label):
     return child
 
 
-@_compiled
+@compiled
 def _add(tree, ahead, prefix, label, used, trie):
     """Number `prefix` + `label`: `used` it is."""
     tree[used, _PARENT], tree[used, _LAST] = prefix, label
@@ -399,7 +400,7 @@ def _add(tree, ahead, prefix, label, used, trie):
     return used
 
 
-@_compiled
+@compiled
 def _insert(scores, items, found, score, item):
     """Put an item in its place among the `found` ones there are, best first, if it is good enough; how many there are."""
     if score == -np.inf or (found == len(scores) and score <= scores[-1]):
@@ -412,7 +413,7 @@ def _insert(scores, items, found, score, item):
     return min(found + 1, len(scores))
 
 
-@_compiled
+@compiled
 def _write(tree, prefix, classes):
     """Spell a prefix out into `classes`; its length."""
     length, longer = 0, prefix
