@@ -18,7 +18,7 @@ import os
 import re
 import sys
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image
@@ -27,10 +27,11 @@ from tqdm import tqdm
 import command
 from command import UserError
 from photos import boxes, drawing
-from photos.cutting import cut, load_photo
+from photos.cutting import cut
+from photos.files import load_photo
 from photos.page import Page, Word
 from words.images import write_image
-from words.lists import image_names, IMAGE_SUFFIXES
+from words.lists import IMAGE_SUFFIXES, image_names
 
 # The service's limits (Image Analysis 4.0, input requirements), and of its formats those that need no conversion.
 MIN_SIDE, MAX_SIDE, MAX_BYTES = 50, 16000, 20_000_000
@@ -50,14 +51,16 @@ def parse_args(argv=None):
     add("--endpoint", help="the resource's address (default: VISION_ENDPOINT of the environment)")
     add("-o", "--output", type=Path, default=Path("boxes.json"), help="file to write, or go on with (default boxes.json)")
     add("--max_images", type=command.whole(1), help="send that many photos at most")
-    add("--per_minute", type=number(0.01, 1e6), default=20, help="calls a minute at most (default 20, as the free tier allows)")
+    add("--per_minute", type=number(0.01, 1e6), default=20, help="calls a minute at most (default 20, as the "
+                                                                      "free tier allows)")
     add("--attempts", type=command.whole(1), default=5, help="calls for one photo at most, if the service is busy or fails "
                                                              "(default 5)")
     add("--timeout", type=number(0.01, 1e6), default=60, help="seconds to wait for an answer (default 60)")
     add("--retry", action="store_true", help="send the photos that failed before once more")
     add("--yes", action="store_true", help="send without asking")
     add("--crops", type=Path, metavar="DIR", help="cut every word upright into DIR, with a labels.csv for train.py")
-    add("--min_confidence", type=number(0, 1), default=0, help="with --crops: leave out words that the service is less sure of")
+    add("--min_confidence", type=number(0, 1), default=0, help="with --crops: leave out words that the service "
+                                                                        "is less sure of")
     add("--draw", type=Path, metavar="DIR", help="save each photo with its boxes and words, green where sure, red where not")
     add("--overwrite", action="store_true", help="write into a --crops folder that is not empty, and over drawings")
     args, unknown = parser.parse_known_args(argv)
@@ -160,8 +163,8 @@ class Service:
         if isinstance(error, (errors.ServiceResponseError, errors.IncompleteReadError)):
             return UserError("the connection was cut; what is done is kept: run the same command again"), True
         if status in (404, 405) or 300 <= (status or 0) < 400 or getattr(error, "doc", "").lstrip()[:1] == "<":  # HTML
-            return UserError(f"{address}: no Image Analysis 4.0 there ({status or 'a web page'}); copy it from the resource's "
-                             "page Keys and Endpoint, and see whether its region offers the service"), False
+            return UserError(f"{address}: no Image Analysis 4.0 there ({status or 'a web page'}); copy it from the "
+                             "resource's page Keys and Endpoint, and see whether its region offers the service"), False
         if not isinstance(error, errors.HttpResponseError) or status == 200:
             return PhotoError("the service's answer makes no sense"), True
         if status == 401:
@@ -204,7 +207,7 @@ def retry_after(value):
     """Seconds of a Retry-After header, which holds seconds or a date; None if it is missing or makes no sense."""
     try:
         seconds = float(value) if re.fullmatch(r"[\d.]+", value or "") else (
-            email.utils.parsedate_to_datetime(value) - datetime.now(timezone.utc)).total_seconds()
+            email.utils.parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds()
         return max(0.0, seconds)
     except (TypeError, ValueError):
         return None
@@ -216,7 +219,7 @@ def words_of(answer):
     words = [{"text": word["text"].encode("utf8", "replace").decode(), "confidence": float(word["confidence"]),
               "polygon": [[float(point["x"]), float(point["y"])] for point in word["boundingPolygon"]], "line": number}
              for number, line in enumerate(lines) for word in line["words"]]
-    boxes.validator()({"version": boxes.VERSION, "photos": [{"file": "photo", "words": words}]})  # its errors are ValueErrors
+    boxes.validator()({"version": boxes.VERSION, "photos": [{"file": "photo", "words": words}]})  # raises ValueErrors
     return [Word.from_dict(word) for word in words]
 
 
@@ -347,7 +350,8 @@ def check_folders(images_path, root, names, crops, drawings, overwrite):
         drawing.new_drawings(drawings, root, names, overwrite)
     for name, folder in (("crops", crops), ("draw", drawings)):
         if folder and images_path.is_dir() and folder.resolve().is_relative_to(root.resolve()):
-            raise UserError(f"--{name} {folder}: is among the photos, and the next run would send what is in it; name another")
+            raise UserError(f"--{name} {folder}: is among the photos, and the next run would send what is in it; "
+                            "name another")
 
 
 def main(argv=None):

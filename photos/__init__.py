@@ -1,5 +1,16 @@
 """Photos and the words on them.
 
-page: the page format that all parts pass on; boxes: boxes.json; cutting: words upright out of a photo; drawing: what was read
-where.
+    >>> import photos
+    >>> page = photos.load_reader("models/pages", words="models/notes").read("board.jpg")
+    >>> print(page.text)
+
+page: the page format that all parts pass on; files: photos in folders and PDFs; detector: ink and words on a photo; lines:
+reading order; cutting: words upright out of a photo; reader: all of that together; exports, pdf: pages for other programs;
+drawing, cleaning: pictures of what was found; boxes: boxes.json.
 """
+
+
+def load_reader(model_path, words=None, **options):
+    """The PageReader of model folders, see photos/reader.py; imported here, when it is asked for."""
+    from photos import reader
+    return reader.load_reader(model_path, words, **options)

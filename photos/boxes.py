@@ -12,14 +12,15 @@ import concurrent.futures
 import functools
 import itertools
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable
 
 import fastjsonschema
 
 import command
 from command import UserError
-from photos.cutting import cut, load_photo
+from photos.cutting import cut
+from photos.files import load_photo
 from photos.page import Page, Word
 from words.images import grey_of, prepare
 
@@ -97,12 +98,15 @@ class Journal:
             journal.add(page)
     """
 
-    def __init__(self, path: str | Path):
-        """journal.pages: {file: Page} of all that is done, from the file, and what a run that was killed left beside it."""
+    def __init__(self, path: str | Path, keep: bool = True):
+        """journal.pages: {file: Page} of all that is done, from the file, and what a run that was killed left beside it.
+        keep: False to begin anew, and replace the file at the end."""
         self.path = Path(path)
         self.beside = self.path.with_name(f"{self.path.name}.journal")
-        self.pages = {page.file: page for page in read(path)} if self.path.exists() else {}
-        if self.beside.exists():
+        self.pages = {page.file: page for page in read(path)} if keep and self.path.exists() else {}
+        if not keep:
+            self.beside.unlink(missing_ok=True)
+        elif self.beside.exists():
             lines = self.beside.read_text(**ENCODING).split("\n")[:-1]  # behind the last end of a line: not written whole
             try:
                 photos = [json.loads(line) for line in lines]
@@ -110,6 +114,10 @@ class Journal:
                 raise UserError(f"{self.beside}: damaged ({error}); remove it, its photos are then done again") from None
             self.pages |= {page.file: page for page in pages_of({"version": VERSION, "photos": photos}, self.beside)}
             self.merge()
+
+    def done(self, file: str) -> bool:
+        """Whether a photo is in it, with its words."""
+        return file in self.pages and not self.pages[file].error
 
     def merge(self):
         write(self.path, self.pages.values())

@@ -1,31 +1,12 @@
 """Words cut upright out of a photo.
 
-    >>> pixels = load_photo("photos", Page("board.jpg"))
-    >>> word, reason = cut(pixels, [[10, 10], [90, 10], [90, 40], [10, 40]])
+    >>> word, reason = cut(load_photo("photos", Page("board.jpg")), [[10, 10], [90, 10], [90, 40], [10, 40]])
 """
-from pathlib import Path
-
 import cv2
 import numpy as np
-from PIL import Image
 
-from photos.page import Page
-from words.images import grey_of, read_image
-
-Image.MAX_IMAGE_PIXELS = 16000 * 16000  # the largest photo that azure_ocr.py's service takes; Pillow refuses twice as many
-
-
-def load_photo(root: str | Path, page: Page) -> np.ndarray:
-    """The upright pixels of a photo in the folder `root`, uint8 [H, W] or [H, W, 3] (RGB). ValueError with a short reason if
-    it cannot be read, or if it has not the size that its boxes were made for."""
-    pixels = read_image(Path(root, page.file))
-    if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
-        pixels = grey_of(pixels)
-    height, width = pixels.shape[:2]
-    known = page.width or width, page.height or height
-    if known != (width, height):
-        raise ValueError(f"the photo is {width} x {height} large, its boxes are for {known[0]} x {known[1]}")
-    return pixels
+MARGIN = 1.0  # heights of a word around it that are looked at
+FOREIGN = 0.4  # a stroke is another's if less of it is in the word's box
 
 
 def corners(polygon: list[list[float]]) -> np.ndarray | None:
@@ -97,6 +78,33 @@ def cut(photo: np.ndarray, polygon: list[list[float]]) -> tuple[np.ndarray | Non
     matrix = (shift(-0.5, -0.5) @ np.diag([*scale, 1]) @ shift(*-first) @ matrix @ shift(0.5, 0.5))
     return cv2.warpPerspective(window, matrix, extent.astype(int).tolist(), flags=cv2.INTER_LINEAR,
                                borderMode=cv2.BORDER_REPLICATE), ""
+
+
+def cut_alone(photo: np.ndarray, ink: np.ndarray, polygon: list[list[float]]) -> tuple[np.ndarray | None, str]:
+    """As `cut`, without the strokes that are not the word's: tails from the line above, frames, lines of a diagram.
+
+    photo: uint8 [H, W]; ink: uint8 [H, W], not 0 where there is ink. A connected stroke that lies mostly outside the
+    polygon, as far as a word's height around it shows, is painted over with the paper's grey.
+    """
+    quad = corners(polygon)
+    if quad is None:
+        return None, "the box has no area"
+    margin = sides(quad)[1] * MARGIN
+    left, top = np.maximum(np.floor(quad.min(axis=0) - margin), 0).astype(int)
+    right, bottom = np.maximum(np.ceil(quad.max(axis=0) + margin), 0).astype(int)
+    window, strokes = photo[top:bottom, left:right], ink[top:bottom, left:right]
+    if not window.size:
+        return None, "the box is outside the photo"
+    inside = cv2.fillConvexPoly(np.zeros(window.shape, np.uint8), np.int32(np.round(quad - (left, top))), 1)
+    _, labels = cv2.connectedComponents((strokes > 0).astype(np.uint8), connectivity=8)
+    share = np.bincount(labels.ravel(), inside.ravel()) / np.maximum(np.bincount(labels.ravel()), 1)
+    foreign = share < FOREIGN
+    foreign[0] = False  # the paper
+    if foreign[labels[inside > 0]].any():
+        own = (strokes > 0) & ~foreign[labels]
+        around = (cv2.dilate(foreign[labels].view(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~own  # with its blurred edge
+        window = np.where(around, np.uint8(np.median(window[strokes == 0])), window)
+    return cut(window, quad - (left, top))
 
 
 def shift(x, y):

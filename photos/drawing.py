@@ -21,7 +21,7 @@ def drawing_path(folder: str | Path, file: str) -> Path:
 
 
 def new_drawings(folder: Path, root: Path, files: list[str], overwrite: bool):
-    """UserError if the drawing of a photo, of `files` in `root`, is in `folder` already, or would replace the photo itself."""
+    """UserError if the drawing of a photo, of `files` in `root`, is in `folder` already, or would replace the photo."""
     for file in files:
         path = drawing_path(folder, file)
         if path.resolve() == Path(root, file).resolve():

@@ -37,7 +37,7 @@ def markdown(page: Page) -> str:
 def _escape(content):
     """Text of which nothing means anything in Markdown."""
     content = re.sub(r"([\\`*_\[\]<>#|~&$])", r"\\\1", _valid(content))
-    return re.sub(r"^(\d+)([.)])|^([-+=])", lambda found: f"{found[1] or ''}\\{found[2] or found[3]}", content, flags=re.MULTILINE)
+    return re.sub(r"^(\d*)([-+=.)])", r"\1\\\2", content, flags=re.MULTILINE)  # numbers and dashes that begin a list
 
 
 # --- XML ------------------------------------------------------------------------------------------------------
@@ -102,7 +102,8 @@ def hocr(page: Page) -> str:
                 _element(line, "span", word.text, class_="ocrx_word", id=f"word_{next(number)}",
                          title=f"{_bbox([word], page)}; poly {corners}{sure}").tail = " "
             line.tail = "\n"
-    return "<!DOCTYPE html>\n" + ET.tostring(html, encoding="unicode") + "\n"
+    # HTML would leave open what "/>" closes
+    return "<!DOCTYPE html>\n" + ET.tostring(html, encoding="unicode", short_empty_elements=False) + "\n"
 
 
 def _bbox(words, page):
@@ -128,7 +129,8 @@ def alto(page: Page) -> str:
                 if k:
                     _element(line, "SP")
                 sure = {} if word.confidence is None else {"WC": f"{word.confidence:.4f}"}
-                string = _element(line, "String", ID=f"word_{next(number)}", CONTENT=word.text, **_place([word], page), **sure)
+                string = _element(line, "String", ID=f"word_{next(number)}", CONTENT=word.text, **_place([word], page),
+                                  **sure)
                 _element(_element(string, "Shape"), "Polygon", POINTS=_pairs(word, page))
                 for other, _ in word.alternatives:
                     if other != word.text:
@@ -143,7 +145,7 @@ def _place(words, page):
 
 def page_xml(page: Page) -> str:
     root = _element(None, "PcGts", xmlns="http://schema.primaresearch.org/PAGE/gts/pagecontent/2019-07-15")
-    metadata, now = _element(root, "Metadata"), datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    metadata, now = _element(root, "Metadata"), datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     _element(metadata, "Creator", SOFTWARE)
     _element(metadata, "Created", now)
     _element(metadata, "LastChange", now)

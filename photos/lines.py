@@ -135,8 +135,9 @@ def links(left, right):
 
 def part_at_spaces(words, line):
     """The parts of a line between spaces that are far wider than its usual ones."""
-    spaces = np.array([(np.linalg.norm(words.centre[j] - words.centre[i]) - (words.width[i] + words.width[j]) / 2) / max(words.size[i], words.size[j])
-                       for i, j in zip(line, line[1:])])
+    left, right = np.array(line[:-1], int), np.array(line[1:], int)
+    spaces = np.linalg.norm(words.centre[right] - words.centre[left], axis=1) - (words.width[left] + words.width[right]) / 2
+    spaces /= np.maximum(words.size[left], words.size[right])
     usual = max(np.median(spaces), 0) if len(spaces) else 0
     cuts = np.flatnonzero(spaces > max(WIDE_SPACE, UNUSUAL_SPACE * usual)) + 1
     return [line[start:end] for start, end in zip([0, *cuts], [*cuts, len(line)])]

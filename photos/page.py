@@ -19,8 +19,8 @@ class Word:
 
     polygon: four corners [x, y], clockwise from the word's own top-left, in pixels of the upright photo, from the outer
     corner of its top-left pixel. confidence: how likely the text is right, 0..1. alternatives: the likeliest texts with
-    their confidences, the best first. line, paragraph: numbers from 0 on the photo. log_probabilities: what the network said,
-    float32 [T, 1 + len(alphabet)], class 0 the blank; not in JSON. None: not known. other: what else a file says of it.
+    their confidences, the best first. line, paragraph: numbers from 0 on the photo. log_probabilities: what the network
+    said, float32 [T, 1 + len(alphabet)], class 0 the blank; not in JSON. None: not known. other: what else a file says.
     """
     polygon: list[list[float]]
     text: str = ""

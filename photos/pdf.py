@@ -14,6 +14,7 @@ from photos.page import Page
 
 DPI = 200  # of photos, which do not say how large they are
 GLYPHS = 255  # codes of one font
+SLANTED = 0.08  # the slope from which on ActualText (ISO 32000-1, 14.9.4) keeps a word together; its place is rough then
 
 
 def searchable(page: Page, pixels: np.ndarray) -> bytes:
@@ -47,14 +48,12 @@ def _show(word, codes, scale, height):
     """Operators that show a word on its polygon, each character half as wide as high in the font, and a space behind it."""
     top_left, _, bottom_right, bottom_left = np.array(word.polygon) * [scale, -scale] + [0, height]
     along, up = (bottom_right - bottom_left) / len(word.text) * 2, top_left - bottom_left
-    numbers = " ".join(f"{number:.3f}" for number in (*along, *up, *bottom_left))
-    shown, font = [], None
-    for char in word.text + " ":
-        if codes[char][0] != font:
-            font = codes[char][0]
-            shown.append(f"/F{font} 1 Tf")
-        shown.append(f"<{codes[char][1] + 1:02x}> Tj")
-    return f"{numbers} Tm {' '.join(shown)}"
+    matrix = " ".join(f"{number:.3f}" for number in (*along, *up, *bottom_left))
+    *letters, space = (f"/F{font} 1 Tf <{code + 1:02x}> Tj" for font, code in (codes[char] for char in word.text + " "))
+    shown = " ".join(letters)
+    if min(abs(along)) > SLANTED * max(abs(along)):  # some viewers would take its letters for words of their own
+        shown = f"/Span <</ActualText <feff{word.text.encode('utf-16-be', 'replace').hex()}>>> BDC {shown} EMC"
+    return f"{matrix} Tm {shown} {space}"
 
 
 def _font(pdf, characters):
@@ -72,4 +71,7 @@ endbfchar endcmap CMapName currentdict /CMap defineresource pop end end""".encod
         FontMatrix=pikepdf.Array([pikepdf.Object.parse(part) for part in (b"0.001", b"0", b"0", b"0.001", b"0", b"0")]),
         CharProcs=pikepdf.Dictionary(Glyph=glyph), FirstChar=1, LastChar=last, Widths=[500] * last, ToUnicode=unicode,
         Resources=pikepdf.Dictionary(),
+        FontDescriptor=pikepdf.Dictionary(  # viewers would take glyphs for less high, with tails below the line
+            Type=pikepdf.Name.FontDescriptor, FontName=pikepdf.Name.Unseen, Flags=4, ItalicAngle=0, Ascent=1000, Descent=-1,
+            FontBBox=[0, 0, 500, 1000]),
         Encoding=pikepdf.Dictionary(Type=pikepdf.Name.Encoding, Differences=[1, *[pikepdf.Name.Glyph] * last]))

@@ -82,3 +82,30 @@ class Brightness(Session):
         logits[:, ::2, 1] = 0
         logits[:, ::2, 2] = np.where(images.max(axis=(1, 2, 3)) > 0.5, 50, -50)[:, np.newaxis]
         return logits
+
+
+class WordFinder:
+    """A detector for tests: the boxes of dark words that stand apart, in no order, and their ink."""
+
+    def find(self, pixels):
+        grey = pixels if pixels.ndim == 2 else pixels.min(axis=2)
+        ink = np.where(grey < 110, 255, 0).astype(np.uint8)
+        count, _, places, _ = cv2.connectedComponentsWithStats(cv2.dilate(ink, np.ones((3, 15), np.uint8)))
+        boxes = [(x, y, x + w, y + h) for x, y, w, h, _ in places[1:]]
+        polygons = [[(left, top), (right, top), (right, bottom), (left, bottom)] for left, top, right, bottom in boxes]
+        return SimpleNamespace(polygons=np.array(polygons[::-1], np.float32).reshape(-1, 4, 2), ink=ink, scale=1.0,
+                               scores=np.ones(count - 1, np.float32))
+
+
+def written_page(*lines, size=(640, 400)):
+    """A photo, uint8 [H, W, 3], with lines of text on light paper, and [(text, (left, top, right, bottom)), ...]."""
+    pixels, words = np.full((size[1], size[0], 3), (235, 230, 215), np.uint8), []
+    for k, line in enumerate(lines):
+        x = 30
+        for text in line.split():
+            (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1, 3)
+            y = 60 + 60 * k
+            cv2.putText(pixels, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 1, (30, 30, 90), 3, cv2.LINE_AA)
+            words.append((text, (x, y - height, x + width, y)))
+            x += width + 30
+    return pixels, words

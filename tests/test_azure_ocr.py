@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from pathlib import Path
 
@@ -274,7 +274,7 @@ def test_what_no_photo_can_pass_stops_at_once(server, photos, slept, status, hea
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_the_service_is_waited_for_as_it_says(server, photos, slept, status):
-    date = format_datetime(datetime.now(timezone.utc) + timedelta(seconds=30), usegmt=True)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
     server.replies = [(status, {"Retry-After": 7}, error()), (status, {"Retry-After": date}, error()),
                       (status, {"Retry-After": "soon"}, error())]
     run("--yes", "--max_images", "1")
@@ -488,8 +488,8 @@ def labelled(photos):
     write_image(photos / "a.png", cv2.GaussianBlur(pixels, (5, 5), 0))
     far = [[x + 500, y] for x, y in BOX]
     boxes.write("boxes.json", [
-        Page("a.png", 200, 120, [Word(BOX, "Hello,_wörld!", 0.9), Word(BOX, "--"), Word(BOX, "unsure", 0.3), Word(far, "far"),
-                                 Word(BOX), Word(BOX, "x/../y" * 20)]),
+        Page("a.png", 200, 120, [Word(BOX, "Hello,_wörld!", 0.9), Word(BOX, "--"), Word(BOX, "unsure", 0.3),
+                                 Word(far, "far"), Word(BOX), Word(BOX, "x/../y" * 20)]),
         Page("b.png", words=[Word(BOX[1:] + BOX[:1], "Hello")]), Page("c.png", error="no"),
         Page("gone.png", words=[Word(BOX, "gone")])])
     return photos

@@ -1,12 +1,10 @@
-"""photos/cutting.py: words cut upright out of photos, photos upright and of the right size."""
+"""photos/cutting.py: words cut upright out of photos, without the strokes of others."""
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
-
-from photos.cutting import cut, load_photo
-from photos.page import Page
 from samples import put_on_photo, turned, word_image
+
+from photos.cutting import cut, cut_alone
 
 SQUARE = [[10, 10], [60, 10], [60, 40], [10, 40]]
 
@@ -95,18 +93,34 @@ def test_no_polygon_is_an_exception():
     assert count > 500
 
 
-def test_a_photo_is_upright_and_of_the_size_that_its_boxes_are_for(tmp_path):
-    pixels = np.zeros((40, 60, 3), np.uint8)
-    pixels[:10, :20] = 255
-    exif = Image.Exif()
-    exif[0x0112] = 6  # to be turned a quarter to the right
-    Image.fromarray(pixels).save(tmp_path / "a.png", exif=exif)
-    photo = load_photo(tmp_path, Page("a.png", 40, 60))
-    assert np.array_equal(photo, np.rot90(pixels, -1))
-    with pytest.raises(ValueError, match="the photo is 40 x 60 large, its boxes are for 60 x 40"):
-        load_photo(tmp_path, Page("a.png", 60, 40))
-    for mode in ("RGBA", "LA", "I;16", "1", "P"):
-        Image.fromarray(pixels).convert("L").convert(mode).save(tmp_path / "b.png")
-        photo = load_photo(tmp_path, Page("b.png"))
-        assert photo.dtype == np.uint8 and photo.shape[:2] == (40, 60)
-        assert photo[5, 5].min() == 255 and photo[30, 30].max() == 0
+# --- Without the strokes of others ------------------------------------------------------------------------------
+
+def crowded():
+    """(photo with a word, a tail from above, a frame through it; its ink; the word alone on the same paper), and its box."""
+    alone = np.full((200, 400), 210, np.uint8)
+    cv2.putText(alone, "word", (110, 130), cv2.FONT_HERSHEY_SIMPLEX, 2, 40, 5)
+    photo = alone.copy()
+    cv2.line(photo, (150, 10), (165, 92), 40, 6)  # the tail of a letter above
+    cv2.line(photo, (265, 0), (265, 199), 40, 3)  # a frame
+    return photo, np.where(photo < 130, 255, 0).astype(np.uint8), alone, [[100, 76], [268, 76], [268, 136], [100, 136]]
+
+
+def test_strokes_that_lie_mostly_elsewhere_are_painted_over():
+    photo, ink, alone, box = crowded()
+    word, reason = cut_alone(photo, ink, box)
+    assert reason == "" and word.shape == (60, 168)
+    assert np.abs(word.astype(int) - cut(alone, box)[0]).max() < 40
+    assert np.abs(cut(photo, box)[0].astype(int) - cut(alone, box)[0]).max() > 150
+
+
+def test_strokes_of_the_word_that_leave_its_box_stay():
+    photo, _, alone, _ = crowded()
+    ink, box = np.where(alone < 130, 255, 0).astype(np.uint8), [[106, 92], [250, 92], [250, 130], [106, 130]]  # cuts its top
+    assert np.array_equal(cut_alone(alone, ink, box)[0], cut(alone, box)[0])
+
+
+@pytest.mark.parametrize("polygon", [[[10, 10]] * 4, [[900, 10], [960, 10], [960, 40], [900, 40]],
+                                     [[-900, -10], [-860, -10], [-860, 4], [-900, 4]]])
+def test_no_box_no_word(polygon):
+    photo, ink, *_ = crowded()
+    assert cut_alone(photo, ink, polygon) == cut(photo, polygon) and cut_alone(photo, ink, polygon)[0] is None

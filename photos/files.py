@@ -1,0 +1,97 @@
+"""Photos in files: those of a folder, and the pages of scanned PDFs, each a photo of its own.
+
+    >>> root, names = find_photos(Path("photos"))
+    >>> names
+    ['board.jpg', 'monday/scan.pdf#1', 'monday/scan.pdf#2']
+    >>> pixels = load_photo(root, Page("monday/scan.pdf#2"))
+"""
+import math
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+
+from command import UserError
+from photos.page import Page
+from words.images import grey_of, read_image
+from words.lists import IMAGE_SUFFIXES
+
+SUFFIXES = (*IMAGE_SUFFIXES, ".pdf")
+DPI = 200  # at which a PDF's pages are drawn
+LARGEST_SHEET = 100_000_000  # pixels; a larger page of a PDF is drawn at less than DPI
+PDF_PAGE = re.compile(r"(?P<file>.+\.pdf)#(?P<page>[1-9]\d*)", re.IGNORECASE | re.DOTALL)
+
+
+def find_photos(path: Path) -> tuple[Path, list[str]]:
+    """(folder, names below it, sorted) of the photos in a folder and below, or of the one photo or PDF `path`.
+
+    A PDF that cannot be opened stands in the list by its own name: `load_photo` says why.
+    """
+    if path.is_dir():
+        root, files = path, []
+        for parent, folders, names in os.walk(path):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            files += [Path(parent, name).relative_to(path).as_posix() for name in names
+                      if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+    elif path.exists():
+        root, files = path.parent, [path.name]
+    else:
+        raise UserError(f"{path}: no such file or folder")
+    if not files:
+        raise UserError(f"{path}: no photo in it; {', '.join(SUFFIXES)} are read")
+    return root, [name for file in sorted(files) for name in pages_of(root, file)]
+
+
+def pages_of(root: Path, file: str) -> list[str]:
+    """The names of the photos in a file: its own, or of a PDF its pages'."""
+    if not file.lower().endswith(".pdf"):
+        return [file]
+    try:
+        with open_pdf(root / file) as pdf:
+            return [f"{file}#{number}" for number in range(1, len(pdf) + 1)]
+    except ValueError:
+        return [file]
+
+
+def load_photo(root: str | Path, page: Page) -> np.ndarray:
+    """The upright pixels of a photo in the folder `root`, uint8 [H, W] or [H, W, 3] (RGB). ValueError with a short reason if
+    it cannot be read, or if it has not the size that its boxes were made for."""
+    if page.file.lower().endswith(".pdf"):
+        open_pdf(Path(root, page.file)).close()
+        raise ValueError("a PDF; its pages are photos, as file.pdf#1")
+    sheet = PDF_PAGE.fullmatch(page.file)
+    pixels = read_sheet(Path(root, sheet["file"]), int(sheet["page"])) if sheet else read_image(Path(root, page.file))
+    if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
+        pixels = grey_of(pixels)
+    height, width = pixels.shape[:2]
+    known = page.width or width, page.height or height
+    if known != (width, height):
+        raise ValueError(f"the photo is {width} x {height} large, its boxes are for {known[0]} x {known[1]}")
+    return pixels
+
+
+def open_pdf(path: Path):
+    """A pypdfium2.PdfDocument, to be closed; ValueError with a short reason if it cannot be read."""
+    import pypdfium2
+    if not path.is_file():
+        raise ValueError("no such file")
+    try:
+        return pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        raise ValueError("an encrypted PDF; remove its password first" if error.err_code == pypdfium2.raw.FPDF_ERR_PASSWORD
+                         else "not a readable PDF") from None
+
+
+def read_sheet(path: Path, number: int) -> np.ndarray:
+    """The pixels, uint8 [H, W, 3], of page `number`, from 1, of a PDF."""
+    import pypdfium2
+    with open_pdf(path) as pdf:
+        if number > len(pdf):
+            raise ValueError(f"the PDF has {len(pdf)} pages")
+        try:
+            page = pdf[number - 1]
+            scale = min(DPI / 72, math.sqrt(LARGEST_SHEET / max(page.get_width() * page.get_height(), 1)))
+            return page.render(scale=scale, rev_byteorder=True).to_numpy()[..., :3].copy()
+        except pypdfium2.PdfiumError:
+            raise ValueError("a page of a PDF that cannot be drawn") from None

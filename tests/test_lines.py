@@ -1,0 +1,121 @@
+"""photos/lines.py on layouts made by hand: what stands where is given as text, and must come out in reading order."""
+import numpy as np
+import pytest
+
+from photos.lines import chain, cut_apart, reading_order
+
+
+class Layout:
+    """Words on a photo, set line by line; each character is half as wide as the words are high."""
+
+    def __init__(self, seed=0):
+        self.polygons, self.texts, self.rng = [], [], np.random.default_rng(seed)
+
+    def add(self, x, y, *lines, size=30, leading=1.6, angle=0):
+        """Lines of text from (x, y) on; spaces at a line's beginning indent it. Turned around (x, y) by degrees."""
+        a = np.radians(angle)
+        turn = np.array([[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]])
+        for k, line in enumerate(lines):
+            left = (len(line) - len(line.lstrip())) * size / 2
+            for text in line.split():
+                right, top = left + len(text) * size / 2, k * leading * size
+                quad = np.array([[left, top], [right, top], [right, top + size], [left, top + size]])
+                self.polygons.append(quad @ turn + (x, y) + self.rng.normal(0, 0.03 * size, (4, 2)))
+                self.texts.append(text)
+                left = right + size / 2
+        return self
+
+    def read(self, angle=0):
+        """The text in reading order: paragraphs of lines; the whole photo turned by degrees. Words are given shuffled."""
+        a = np.radians(angle)
+        polygons = np.array(self.polygons) @ [[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]]
+        shuffled = self.rng.permutation(len(polygons))
+        order = reading_order(polygons[shuffled])
+        assert sorted(index for index, *_ in order) == list(range(len(polygons)))
+        for earlier, later in zip(order, order[1:]):  # numbers rise by one
+            assert later[1] - earlier[1] in (0, 1) and later[2] - earlier[2] in (0, 1)
+        paragraphs = []
+        for k, (index, line, paragraph) in enumerate(order):
+            if k == 0 or paragraph != order[k - 1][2]:
+                paragraphs.append([])
+            if k == 0 or line != order[k - 1][1]:
+                paragraphs[-1].append([])
+            paragraphs[-1][-1].append(self.texts[shuffled[index]])
+        return [[" ".join(line) for line in lines] for lines in paragraphs]
+
+
+LEFT = "the quick brown fox", "jumps over a lazy", "dog and runs away"
+RIGHT = "pack my box with", "five dozen liquor", "jugs before noon"
+ANGLES = pytest.mark.parametrize("angle", [0, 12, -30, 30])
+
+
+@ANGLES
+def test_lines_of_a_paragraph(angle):
+    assert Layout().add(50, 50, *LEFT).read(angle) == [list(LEFT)]
+
+
+@ANGLES
+def test_two_columns_under_a_title(angle):
+    layout = Layout().add(200, 20, "The Title Of It", size=60).add(50, 150, *LEFT).add(600, 145, *RIGHT)
+    assert layout.read(angle) == [["The Title Of It"], list(LEFT), list(RIGHT)]
+
+
+@ANGLES
+def test_indented_code_is_one_paragraph(angle):
+    code = "for i in items:", "    if i > 3:", "        total += i", "        found = True", "    else:", "        break",
+    assert Layout().add(80, 60, *code).read(angle) == [[line.strip() for line in code]]
+
+
+@ANGLES
+def test_a_wider_gap_parts_paragraphs(angle):
+    layout = Layout().add(50, 50, *LEFT).add(50, 50 + 30 * (1.6 * 2 + 2.5), *RIGHT)
+    assert layout.read(angle) == [list(LEFT), list(RIGHT)]
+
+
+def test_two_sizes_of_writing():
+    layout = Layout().add(50, 50, "BIG WORDS", "ON TWO LINES", size=90).add(60, 420, *LEFT, size=24)
+    assert layout.read() == [["BIG WORDS", "ON TWO LINES"], list(LEFT)]
+
+
+def test_notes_on_a_wall_are_not_mixed_each_turned_its_own_way():
+    notes = {(100, 100, 8): ("buy milk", "and bread"), (700, 90, -12): ("call mum", "on Sunday"),
+             (120, 600, -5): ("fix the", "bike tyre"), (720, 640, 25): ("water all", "plants now")}
+    layout = Layout()
+    for (x, y, angle), lines in notes.items():
+        layout.add(x, y, *lines, angle=angle)
+    assert sorted(layout.read()) == sorted([list(lines) for lines in notes.values()])
+
+
+def test_commas_and_quotes_stay_in_their_line():
+    layout = Layout().add(50, 50, "one two three four", "five six seven eight")
+    for text, x, y, width, height in (("'", 42, 52, 4, 9), (",", 97, 75, 5, 10), (".", 354, 122, 5, 5)):
+        layout.polygons.append(np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], float))
+        layout.texts.append(text)
+    assert layout.read() == [["' one , two three four", "five six seven eight ."]]
+
+
+def test_a_slightly_bent_line_stays_one():
+    layout = Layout()
+    for k in range(20):
+        layout.add(50 + 100 * k, 300 + 60 * np.sin(k / 6), f"word{k:02}", size=30)
+        layout.add(50 + 100 * k, 350 + 60 * np.sin(k / 6), f"next{k:02}", size=30)
+    assert layout.read() == [[" ".join(f"{name}{k:02}" for k in range(20)) for name in ("word", "next")]]
+
+
+def test_few_words_and_odd_ones():
+    assert reading_order(np.zeros((0, 4, 2))) == [] and reading_order([]) == []
+    assert reading_order(np.zeros((1, 4, 2))) == [(0, 0, 0)]
+    order = reading_order(np.random.default_rng(0).uniform(0, 100, (50, 4, 2)))  # no rectangles at all
+    assert sorted(index for index, *_ in order) == list(range(50))
+    assert len(reading_order(np.full((20, 4, 2), 7.0))) == 20
+
+
+def test_chains_take_the_cheapest_links_first_and_close_no_ring():
+    cost = np.array([[9, 1, 5], [9, 9, 2], [0, 9, 9]], float)
+    assert chain(cost, cost < 9) == [[2, 0, 1]]  # 2 -> 0 -> 1, and 1 -> 2 would close it
+
+
+def test_boxes_are_cut_into_columns_before_rows():
+    boxes = [(0, 0, 100, 10), (0, 20, 40, 50), (0, 60, 40, 90), (60, 20, 100, 50), (60, 60, 100, 90)]
+    assert cut_apart(boxes) == [0, 1, 2, 3, 4]
+    assert cut_apart([(0, 20, 60, 60), (50, 0, 90, 30), (40, 50, 99, 70)]) == [1, 0, 2]  # locked into each other
