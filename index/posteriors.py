@@ -18,7 +18,7 @@ import math
 import numpy as np
 
 from index.folding import fold
-from words.ctc import _compiled as compiled
+from words.compiled import compiled
 
 BLANK, SEPARATOR, FIRST = 0, 1, 2  # symbols; FIRST is that of the first letter
 SURE = 0.995  # a blank as likely as this is taken as certain
