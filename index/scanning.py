@@ -12,7 +12,7 @@ import copy
 import numpy as np
 
 from index.posteriors import _LIKELY, FLOOR, score_at
-from words.ctc import _compiled as compiled
+from words.compiled import compiled
 
 COSTS = 8  # parts of a nat in which the highest probabilities are kept
 MARGIN = 2  # nats
