@@ -100,6 +100,7 @@ def unpack(name, facts, version, archive, output):
             rows.append({"file": file, "family": facts["family"], "weight": weight, "licence": licence, "version": version,
                          "group": "handwriting" if facts["category"] == "handwriting" else "other",
                          "category": facts["category"], "package": f"@fontsource/{name}", "split": "train",
+                         "unevenness": face.unevenness,
                          "caps_only": int(bytes(font.getmask("a")) == bytes(font.getmask("A"))),
                          "missing": "".join(sorted(face.missing))})
     return rows

@@ -1,7 +1,7 @@
 """What a camera does to a page: few pixels, blur, noise, JPEG; and whether the word can still be read.
 
     >>> page, ink = fit_height(page, ink)
-    >>> image = degrade(page, 15, rng)
+    >>> image = degrade(page, 15, "board", rng)
     >>> readable(image, ink, 26)
 """
 import cv2
@@ -10,27 +10,30 @@ import numpy as np
 from render.shapes import dot
 from render.surfaces import cut, tiles
 
-MAX_HEIGHT, MIN_HEIGHT = 70, 24  # px of the image
+MAX_HEIGHT, MIN_HEIGHT = 70, 20  # px of the image
+AFAR = {"scene": 0.16, "paper": 0.16, "board": 0.2}  # how often a word is seen from so far away that it has few pixels
+GRAINY = {"scene": 0.6, "paper": 0.6, "board": 0.75}
+JPEG = {"scene": 0.35, "paper": 0.35, "board": 0.6}
 
 
-def degrade(page, x_height, rng):
+def degrade(page, x_height, style, rng):
     """uint8 [H, W] of a page: few pixels, blur, noise, and what JPEG leaves; letters of `x_height` px stay readable."""
     height, width = page.shape
     grain, *_ = tiles()
-    kind = rng.random()
-    if kind < 0.16:  # seen from afar, then enlarged
+    kind = rng.random() - AFAR[style]
+    if kind < 0:  # seen from afar, then enlarged
         factor = min(rng.uniform(6, 9.5) / x_height, 1)
         size = max(round(width * factor), 1), max(round(height * factor), 1)
         small = cv2.resize(page, size, interpolation=cv2.INTER_AREA)
         page = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
-    elif kind < 0.56:
+    elif kind < 0.4:
         page = cv2.GaussianBlur(page, (0, 0), rng.uniform(0.2, 0.3 + x_height / 24))
-    elif kind < 0.6:  # the camera moved
+    elif kind < 0.44:  # the camera moved
         page = cv2.blur(page, (2 + round(x_height / 12), 1))
-    if rng.random() < 0.6:
+    if rng.random() < GRAINY[style]:
         page = page + cut(grain, page.shape, rng) * np.float32(min(abs(rng.normal(0, 4)), 9, 0.4 * page.std()))
     image = np.clip(page, 0, 255).astype(np.uint8)
-    if rng.random() < 0.35:
+    if rng.random() < JPEG[style]:
         _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(30, 90))])
         image = cv2.imdecode(jpeg, cv2.IMREAD_GRAYSCALE)
     return image

@@ -13,14 +13,14 @@ import numpy as np
 from command import UserError
 from render import camera, shapes
 from render.chances import cumulative, pick
-from render.fonts import Fonts
+from render.fonts import EVEN, Fonts
 from render.options import FONTS, LEXICON, STYLES, check_styles
 from render.strokes import Strokes, draw_strokes, vary
 from render.styles import PAINT
 from render.surfaces import TILE, tiles
 from render.texts import Texts, drawable
 
-HEIGHTS = {"scene": (18, 42), "paper": (24, 54), "board": (24, 54)}  # px of the ink
+HEIGHTS = {"scene": (18, 42), "paper": (24, 54), "board": (18, 54)}  # px of the ink
 MIN_X_HEIGHT = 7.5  # px of a letter such as "x", where a word has small letters
 READABLE = {"scene": 8, "paper": 26, "board": 26}  # grey levels between ink and paper in each part of a finished word
 UNDERLINED = 0.07  # of the signs
@@ -68,12 +68,12 @@ class Renderer:
             ink, scale = shapes.warp(ink, height, style, rng)
             if ink is None:
                 continue
-            ink, strangers = shapes.crop(ink, min(drawn * scale, ink.shape[0]), rng)
+            ink, strangers = shapes.crop(ink, min(drawn * scale, ink.shape[0]), style, rng)
             if np.any(ink.shape > np.array(TILE)):  # so bent, or wide, that nothing of it would be left in 100 x 32 px
                 continue
             x_height *= scale / ink.shape[0]
             page, ink = camera.fit_height(PAINT[style](ink, strangers, rng), ink)
-            image = camera.degrade(page, x_height * ink.shape[0], rng)
+            image = camera.degrade(page, x_height * ink.shape[0], style, rng)
             if camera.readable(image, ink, READABLE[style]):
                 return Word(image, text, style, source)
         raise UserError("no word could be drawn: the fonts lack the characters of the lexicon, or the alphabet does")
@@ -88,11 +88,11 @@ class Renderer:
             strokes = self.strokes.strokes_of(word)
             if split == "train" and rng.random() < VARIED:  # the other parts keep their hands as they are
                 strokes = vary(strokes, rng)
-            return *draw_strokes(strokes, height, rng), text, source
+            return *draw_strokes(strokes, height, rng, style), text, source
         face, text = self._face_and_text(rng, split, style)
         if not face:
             return None, 0, "", ""
-        ink, x_height = face.draw(text, height, rng, style == "scene")
+        ink, x_height = face.draw(text, height, rng, style)
         if ink is not None:
             ink = shapes.pen_width(ink, style, rng)
             x_height = x_height if any(c.islower() for c in text) else 0.7 * ink.shape[0]
@@ -106,7 +106,7 @@ class Renderer:
         for _ in range(TRIES):
             text = texts.pick(rng, style)
             if face := self.fonts.pick(rng, split, style, text):
-                text = face.suited(text, capitals)
+                text = face.suited(text, capitals or style == "board" and face.unevenness < EVEN)
                 if face.writes(text) and drawable(text) and self.usable(text):
                     return face, text
         return None, ""

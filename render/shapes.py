@@ -1,7 +1,7 @@
 """The shape of a word's ink: how thick it is, underlined, warped, and cropped with its margins.
 
     >>> ink, scale = warp(pen_width(ink, "scene", rng), 40, "scene", rng)
-    >>> ink, strangers = crop(ink, 40, rng)
+    >>> ink, strangers = crop(ink, 40, "scene", rng)
 """
 import functools
 import math
@@ -11,6 +11,10 @@ import numpy as np
 
 MAX_WIDTH = 420  # px of the ink
 BENT, BEND, MOST_BENT = 0.25, 0.8, 2.4  # of the signs; radians of a circle that a word spans: deviation, and at most
+NEAR = {"scene": (0.08, 0.05, 0.08, 0.05), "paper": (0.08, 0.05, 0.08, 0.05),  # how often something else is at the left,
+        "board": (0.09, 0.15, 0.03, 0.07)}                                     # top, right and bottom
+SLIVERS = {"scene": 0.16, "paper": 0.16, "board": 0.35}  # and how much of it at most, in heights of the letters
+LINED = {"scene": 0, "paper": 0, "board": 0.12}  # how often a line is drawn beneath, beside or around a word
 FAT = 0.06  # of the signs: strokes up to a tenth of the height thicker, so that small holes close
 
 
@@ -33,7 +37,7 @@ def thicken(ink, size):
 def pen_width(ink, style, rng):
     """Ink uint8, its strokes as thick as the style has them. Thickness in 1/60 of the height."""
     fat = style == "scene" and rng.random() < FAT
-    size = (2, 6) if fat else {"scene": (-2.5, 2.5), "paper": (0, 1.6), "board": (1, 4)}[style]
+    size = (2, 6) if fat else {"scene": (-2.5, 2.5), "paper": (0, 1.6), "board": (0, 3)}[style]
     bold = ink.mean() > (120 if fat else 90)
     more = 0 if bold else max(round(rng.uniform(*size) * ink.shape[0] / 60), 0)
     return cv2.dilate(cv2.copyMakeBorder(ink, more, more, more, more, cv2.BORDER_CONSTANT), dot(more + 1, more + 1)) \
@@ -107,11 +111,11 @@ def unbend(u, v, radius):
     return np.float32(abs(radius)) * angle, np.float32(radius) - np.float32(math.copysign(1, radius)) * distance
 
 
-def crop(ink, height, rng):
+def crop(ink, height, style, rng):
     """Ink with margins as detectors leave them: tight, loose, or slightly cut; and what else stands in the crop.
 
     height: px of the letters. Returns (ink, strangers), float32 [H, W] in 0..1: strangers are slivers of neighbouring words
-    and lines at the edges.
+    and lines at the edges and, on boards, lines that are drawn around the word.
     """
     kind = rng.random()
     low, high = (0, 0.1) if kind < 0.5 else (0.05, 0.4) if kind < 0.85 else (-0.06, 0.1)
@@ -120,13 +124,47 @@ def crop(ink, height, rng):
         cut = -margins[k]
         if cut > 0 and profile[:cut].sum() > 0.4 * profile[:3 * cut].sum():  # it would take a thin letter or a dot
             margins[k] = 0
-    near = rng.random(4) < (0.08, 0.05, 0.08, 0.05)
-    slivers = np.where(near, np.rint(rng.uniform(0.04, 0.16, 4) * height), 0).astype(int)
+    near = rng.random(4) < NEAR[style]
+    slivers = np.where(near, np.rint(rng.uniform(0.04, SLIVERS[style], 4) * height), 0).astype(int)
     margins = np.where(near, slivers + np.rint(rng.uniform(0.12, 0.3, 4) * height).astype(int), margins)
+    lined = rng.random() < LINED[style]
+    if lined:
+        margins = np.maximum(margins, round(0.15 * height))
     cuts, (left, top, right, bottom) = np.maximum(-margins, 0), np.maximum(margins, 0).tolist()
     word = ink[cuts[1]:ink.shape[0] - cuts[3], cuts[0]:ink.shape[1] - cuts[2]]
     ink = cv2.copyMakeBorder(word, top, bottom, left, right, cv2.BORDER_CONSTANT)
-    return ink, neighbours(word, height, ink.shape, top, slivers, rng) if near.any() else None
+    if not (near.any() or lined):
+        return ink, None
+    strangers = neighbours(word, height, ink.shape, top, slivers, rng)
+    if lined:
+        draw_line(strangers, height, margins, rng)
+    return ink, strangers
+
+
+def draw_line(strangers, height, margins, rng):
+    """Draws what people draw around words: a line beneath, the side of a box, a circle, or an arrow or a line that runs in.
+
+    strangers: float32 [H, W] in 0..1, changed in place; height: px of the letters; margins: px left, top, right, bottom."""
+    rows, columns = strangers.shape
+    thick = max(1, round(height * rng.uniform(0.04, 0.1)))
+    kind = rng.random()
+    if kind < 0.4:  # underlined
+        y = rows - margins[3] * rng.uniform(0.1, 1.1)
+        ends = (columns * rng.uniform(-0.2, 0.3), y), (columns * rng.uniform(0.7, 1.2), y + height * rng.normal(0, 0.05))
+    elif kind < 0.6:  # a side of a box, upright
+        x = rng.uniform(0, 0.6) * (margins[0] if rng.random() < 0.5 else -margins[2]) % columns
+        ends = (x, -rows), (x + height * rng.normal(0, 0.05), 2 * rows)
+    elif kind < 0.8:  # a circle, of which the corners of the crop show a part
+        size = columns * rng.uniform(0.5, 0.62), rows * rng.uniform(0.5, 0.62)
+        place = columns / 2, rows / 2
+        cv2.ellipse(strangers, (place, [2 * side for side in size], rng.normal(0, 4)), 1, thick, cv2.LINE_AA)
+        return
+    else:  # what comes from elsewhere ends beside the word
+        x = margins[0] * rng.uniform(0, 0.8) if rng.random() < 0.5 else columns - margins[2] * rng.uniform(0, 0.8)
+        turn = rng.uniform(0, 2 * math.pi)
+        ends = (x, rows * rng.uniform(0, 1)), (x + math.copysign(rows, x - columns / 2), rows * (0.5 + math.sin(turn)))
+    start, end = np.rint(np.array(ends) * 16).astype(int).tolist()
+    cv2.line(strangers, start, end, 1, thick, cv2.LINE_AA, 4)
 
 
 def neighbours(word, height, shape, top, slivers, rng):

@@ -16,6 +16,7 @@ from render.texts import drawable
 
 X_HEIGHT = 128  # units of the strokes file: the height of an "x"
 MIN_QUALITY = 30  # strokes of a lower quality are often not what their label says
+PENS = {"paper": (0.11, 0.45), "board": (0.22, 0.42)}  # the width in heights of an "x": its median, and its log's deviation
 HELD_OUT = 20  # writers of strokes, the last by number: half of them for validation, half for the test
 
 
@@ -110,7 +111,7 @@ def rounded(stroke, much):
     return stroke + np.float32(much) * (mean - stroke)
 
 
-def draw_strokes(strokes, height, rng):
+def draw_strokes(strokes, height, rng, style="paper"):
     """Ink uint8 [H, W] (255: full), about `height` px high, of strokes in units, as a pen of random width and uneven
     pressure draws them, or None; and how high an "x" is in it, in px."""
     ends = np.cumsum([len(stroke) for stroke in strokes])
@@ -118,7 +119,8 @@ def draw_strokes(strokes, height, rng):
     low, high = points.min(axis=0), points.max(axis=0)
     wide, tall = high - low + 8
     scale = min(height / tall, height / (0.9 * X_HEIGHT), MAX_WIDTH / wide)
-    pen = float(np.clip(scale * X_HEIGHT * np.exp(rng.normal(math.log(0.11), 0.45)), 1.2, 5.0))  # px
+    middle, deviation = PENS[style]
+    pen = float(np.clip(scale * X_HEIGHT * np.exp(rng.normal(math.log(middle), deviation)), 1.2, 0.2 * height))  # px
     uneven = rng.uniform(0.05, 0.3)
     points = (points - low) * (2 * scale) + (2 * pen + 2)  # drawn at twice the size
     width, height = np.ceil((high - low) * (2 * scale) + 4 * pen + 4).astype(int)
@@ -126,7 +128,7 @@ def draw_strokes(strokes, height, rng):
     for stroke in smooth(np.split(points, ends[:-1])):
         knots = rng.normal(0, uneven, 2 + len(stroke) // 12)
         pressure = 1 + np.interp(np.linspace(0, len(knots) - 1, len(stroke)), np.arange(len(knots)), knots)
-        widths = np.clip(np.rint(2 * pen * pressure), 1, 12).astype(int)
+        widths = np.clip(np.rint(2 * pen * pressure), 1, 24).astype(int)
         shades = np.clip(255 * (0.6 + 0.4 * pressure), 120, 255)
         fixed = np.rint(stroke * 16).astype(np.int32)
         if len(stroke) == 1:

@@ -82,31 +82,49 @@ def paint_paper(ink, strangers, rng):
 
 
 def paint_board(ink, strangers, rng):
-    """A marker on a whiteboard, or chalk on a blackboard (one in five)."""
+    """A marker on a whiteboard, a flipchart or a note, white to grey; one in thirty is chalk on a blackboard."""
     shape = ink.shape
     _, rough, textures = tiles()
     both = ink if strangers is None else np.maximum(ink, strangers)
-    chalk = rng.random() < 0.2
-    board = rng.uniform(20, 85) if chalk else rng.uniform(165, 252)
-    page = np.full(shape, board, np.float32) + slope(shape, 8, rng)
-    if rng.random() < (0.6 if chalk else 0.25):  # ghosts of what was wiped off: upside down, so that nobody reads them
-        ghost = np.roll(cv2.GaussianBlur(ink[::-1, ::-1], (0, 0), rng.uniform(1, 3)), rng.integers(0, shape[1]), axis=1)
-        page += ghost * np.float32(rng.uniform(8, 30) * (1 if chalk else -1))
-    if chalk:
-        page += cut(textures[0], shape, rng) * np.float32(rng.uniform(2, 7))
-        page += cut(textures[6], shape, rng) * np.float32(rng.uniform(0, 5))  # wiped with a sponge
-        dry = uneven(rough, shape, rng.uniform(0.75, 1), rng.uniform(0.1, 0.3), 0.15, rng)
-        cover(page, both * dry, rng.uniform(170, 255))
-        return page
+    kind = rng.random()
+    if kind < 0.03:
+        return paint_blackboard(ink, both, rng)
+    scanned = kind < 0.2  # and made white and black, as apps for documents do
+    board = rng.uniform(235, 265) if scanned else rng.triangular(125, 190, 245)
+    page = np.full(shape, board, np.float32) + slope(shape, 3.5, rng)
+    if rng.random() < 0.2:  # ghosts of what was wiped off: upside down, so that nobody reads them
+        page -= ghost(ink, rng) * np.float32(rng.uniform(8, 30))
     streaks = uneven(textures[5], shape, rng.uniform(0.85, 1), rng.uniform(0, 0.08), 0.6, rng)
-    cover(page, both * streaks, rng.uniform(5, 130) * board / 255)
-    if rng.random() < 0.25:  # a lamp's glare
+    if rng.random() < 0.25:  # a marker that runs dry
+        streaks = streaks * uneven(rough, shape, rng.uniform(0.7, 0.95), rng.uniform(0.05, 0.2), 0.3, rng)
+    level = rng.uniform(0, 0.25) if scanned else rng.triangular(0, 0.1, 0.75)
+    cover(page, both * streaks, level * min(board, 255))
+    if rng.random() < 0.12 and not scanned:  # a lamp's glare
         y, x = rng.uniform(-0.2, 1.2) * shape[0], rng.uniform(0, 1) * shape[1]
         tall, wide = shape[0] * rng.uniform(0.3, 1.2), shape[0] * rng.uniform(0.5, 2)
         glare = (np.exp(-np.square((np.arange(shape[0], dtype=np.float32) - y) / tall))[:, None]
                  * np.exp(-np.square((np.arange(shape[1], dtype=np.float32) - x) / wide))[None])
         cover(page, glare * np.float32(rng.uniform(0.2, 0.6)), 255)
     return page
+
+
+def paint_blackboard(ink, both, rng):
+    """Chalk on a blackboard. ink: of the word; both: of the word and of what stands near it."""
+    shape = ink.shape
+    _, rough, textures = tiles()
+    page = np.full(shape, rng.uniform(20, 85), np.float32) + slope(shape, 8, rng)
+    if rng.random() < 0.6:
+        page += ghost(ink, rng) * np.float32(rng.uniform(8, 30))
+    page += cut(textures[0], shape, rng) * np.float32(rng.uniform(2, 7))
+    page += cut(textures[6], shape, rng) * np.float32(rng.uniform(0, 5))  # wiped with a sponge
+    dry = uneven(rough, shape, rng.uniform(0.75, 1), rng.uniform(0.1, 0.3), 0.15, rng)
+    cover(page, both * dry, rng.uniform(170, 255))
+    return page
+
+
+def ghost(ink, rng):
+    """What is left of wiped ink: blurred, upside down and elsewhere, so that nobody reads it."""
+    return np.roll(cv2.GaussianBlur(ink[::-1, ::-1], (0, 0), rng.uniform(1, 3)), rng.integers(0, ink.shape[1]), axis=1)
 
 
 PAINT = {"scene": paint_scene, "paper": paint_paper, "board": paint_board}

@@ -1,4 +1,4 @@
-"""What is written: words of a word list, numbers, dates, money, acronyms, codes.
+"""What is written: words of a word list, numbers, dates, money, acronyms, codes, bits of programs.
 
     >>> Texts(LEXICON).pick(np.random.default_rng(0), "board")
 """
@@ -12,10 +12,12 @@ from render.chances import cumulative, pick
 from words.lexicon import read_counts
 
 MAX_LENGTH = 24  # characters; longer ones are too small to read in 32 px
-KINDS = ("word", "number", "code", "acronym", "letters")
-KIND_CHANCES = cumulative([0.83, 0.09, 0.03, 0.03, 0.02])
-CASES = {"scene": (0.26, 0.50), "paper": (0.70, 0.92), "board": (0.62, 0.82)}  # up to here small, up to here Capitalised
+KINDS = ("word", "number", "code", "acronym", "letters", "program")
+KIND_CHANCES = {style: cumulative(weights) for style, weights in {
+    "scene": (83, 9, 3, 3, 2, 0), "paper": (83, 9, 3, 3, 2, 0), "board": (75, 9, 1, 1, 2, 12)}.items()}
+CASES = {"scene": (0.26, 0.50), "paper": (0.70, 0.92), "board": (0.68, 0.87)}  # up to here small, up to here Capitalised
 EVEN = {"scene": 0.5, "paper": 0, "board": 0}  # how often a word is taken without regard to its count: names, rare words
+NATURAL = {"scene": 0, "paper": 0, "board": 0.5}  # how often it is taken as often as in texts: short words
 POSSESSIVE = 0.1  # how much rarer than their count "word's" are: word lists hold more of them than texts
 PUNCTUATED = {"scene": 0.04, "paper": 0.12, "board": 0.10}
 MARKS, MARK_CHANCES = ("{}.", "{},", "{}:", "{};", "{}!", "{}?", "'{}'", '"{}"', "({})", "-{}", "*{}"), cumulative(
@@ -23,7 +25,8 @@ MARKS, MARK_CHANCES = ("{}.", "{},", "{}:", "{};", "{}!", "{}?", "'{}'", '"{}"',
 
 
 class Texts:
-    """What is written: words of a word list by damped frequency, numbers, dates, times, money, acronyms, codes.
+    """What is written: words of a word list by damped frequency, numbers, dates, times, money, acronyms, codes,
+    and bits of programs on boards.
 
     The list has a word a line, its count after it if known; lines that begin with "# " are remarks. UserError if it
     cannot be read or holds no word that can be drawn: 1 to 24 letters, digits and ASCII marks.
@@ -47,7 +50,7 @@ class Texts:
         """Keep words, and with what chances they are picked: frequent words come often, rare ones too."""
         self.words, self.counts = words, counts
         rarer = np.array([POSSESSIVE if word.endswith("'s") else 1 for word in words])
-        self.even, self.chances = cumulative(rarer), cumulative(rarer * np.sqrt(counts))
+        self.even, self.chances, self.natural = (cumulative(rarer * counts ** power) for power in (0, 0.5, 1))
 
     def only(self, kept):
         """The Texts of some of the words. kept: bool [words], at least one of them true."""
@@ -57,7 +60,7 @@ class Texts:
 
     def pick(self, rng, style):
         """A random text, its case and punctuation as common in a style."""
-        kind = KINDS[pick(rng, KIND_CHANCES)]
+        kind = KINDS[pick(rng, KIND_CHANCES[style])]
         if kind == "number":
             return random_number(rng)
         if kind == "code":
@@ -65,7 +68,11 @@ class Texts:
                            for k in range(rng.integers(3, 9))).strip("-")
         if kind == "acronym":
             return random_letters(rng, rng.integers(2, 6), string.ascii_uppercase)
-        chances = self.even if rng.random() < EVEN[style] else self.chances
+        if kind == "program":
+            return random_program(rng, *(self.words[pick(rng, self.natural)] for _ in range(2)))
+        usual = rng.random()
+        chances = (self.even if usual < EVEN[style] else self.natural if usual < EVEN[style] + NATURAL[style]
+                   else self.chances)
         text = random_letters(rng, rng.integers(1, 11)) if kind == "letters" else self.words[pick(rng, chances)]
         small, capitalised = CASES[style]
         case = rng.random()
@@ -96,3 +103,14 @@ def random_number(rng):
              f"{day}{'st' if day in (1, 21, 31) else 'nd' if day in (2, 22) else 'rd' if day in (3, 23) else 'th'}",
              f"{n}{('kg', 'km', 'cm', 'ml', 'm', 'g', 'h', 'k', 'x')[minute % 9]}", f"+{n}", f"{day}/{month}")
     return forms[rng.integers(len(forms))]
+
+
+def random_program(rng, a, b):
+    """What programmers write on boards, of two words: node.next, new_list, maxValue, push(node), arr[3], O(n), i++, [4,"""
+    n, m = rng.integers(0, 10, 2)
+    x = random_letters(rng, 1, "aijkmnxyABKNXY")
+    forms = ("a.b a.b a_b a_b aB AB a(b) a(x) a() a(); a.b() a[x] a[n] a[x+n] O(x) O(nx) x++ x=n x+n a=b a= =n (a, (a a) "
+             "a): a){ a; [n, n, n] n,m n) n. -a an a/b //a 'a' \"a\" <a> x, x) (x x: !a #n a: a-> x a!=n").split()
+    values = {"a": a, "b": b, "A": a.capitalize(), "B": b.capitalize(), "x": x, "n": str(n), "m": str(m)}
+    text = "".join(values.get(c, c) for c in forms[rng.integers(len(forms))])
+    return text.upper() if rng.random() < 0.08 else text

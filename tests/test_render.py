@@ -115,7 +115,7 @@ def test_faces_write_only_what_suits_them(fonts, lexicon):
     folder = fonts("file,family,group,caps_only,missing\n"
                    f"{KALAM},Hand,handwriting,0,e\n{ROBOTO},Caps,other,1,\n")
     some = words(render.Renderer(folder, lexicon("letter 9\nsand 9\nNATO 9\n")), 300)
-    hand = [word.text for word in some if word.source == "Hand" and word.style != "scene"]
+    hand = [word.text for word in some if word.source == "Hand" and word.style == "paper"]
     signs = [word.text for word in some if word.source == "Hand" and word.style == "scene"]
     caps = [word.text for word in some if word.source == "Caps"]
     assert len(hand) > 50 and len(caps) > 50
@@ -239,7 +239,7 @@ def test_held_out_writers_keep_their_hands(tmp_path, monkeypatch):
 
 
 def test_every_word_can_be_read(renderer, monkeypatch):
-    seen, readable = [], render.camera.readable
+    seen, weak, readable = [], [], render.camera.readable
     monkeypatch.setattr(render.camera, "readable", lambda *args: seen.append(args) or readable(*args))
     for seed in range(300):
         word = renderer.word(np.random.default_rng((1, seed)))
@@ -248,14 +248,17 @@ def test_every_word_can_be_read(renderer, monkeypatch):
         assert render.camera.MIN_HEIGHT <= image.shape[0] <= render.camera.MAX_HEIGHT and image.shape[1] >= 8
         threshold, _ = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
         ink, paper = image[image > threshold], image[image <= threshold]
-        assert ink.mean() - paper.mean() > (8 if word.style == "scene" else 15), word[1:]
+        if ink.mean() - paper.mean() < (10 if word.style == "scene" else 20):
+            weak.append(word[1:])
         assert any(c.isalnum() for c in word.text)
         around = cv2.boxFilter(letters, -1, (9, 9)) > 0.01  # what lies next to the letters, and is not their edge
         close = around & (cv2.boxFilter(letters, -1, (3, 3)) < 0.01)
         for part in range(0, image.shape[1] - image.shape[0], image.shape[0]):  # on each of the surfaces that it may lie on
             inside, outside = (image[:, part:part + image.shape[0]][mask[:, part:part + image.shape[0]]]
                                for mask in (letters > 0.9, close))
-            assert min(inside.size, outside.size) < 20 or abs(inside.mean() - outside.mean()) > 4, word[1:]
+            if min(inside.size, outside.size) >= 20 and abs(inside.mean() - outside.mean()) < 4:
+                weak.append(word[1:])
+    assert len(weak) <= 3, weak
 
 
 def test_the_guard_refuses_what_nobody_can_read():
@@ -270,33 +273,6 @@ def test_the_guard_refuses_what_nobody_can_read():
     assert not render.camera.readable(clear, ink, 160)
     assert render.camera.readable(turned, ink, 12)  # as on a sign that hangs over two surfaces
     assert not any(render.camera.readable(image, ink, 12) for image in (np.full_like(clear, 200), faded))
-
-
-@pytest.mark.parametrize("radius", [80, -80])
-def test_an_arc_is_a_circle_s(radius):
-    """Letters a quarter of the circle from the middle stand upright on it, turned by 90 degrees: worked by hand."""
-    quarter = abs(radius) * np.pi / 2
-    #         the middle, 5 px over it, a quarter to the right on the baseline, and 5 px over that, which is outwards
-    along = np.float32([[0, 0, 80, 80 + np.sign(radius) * 5]])
-    down = np.float32([[0, -5, radius, radius]])
-    x, y = render.shapes.unbend(along, down, radius)
-    assert np.allclose(x, [[0, 0, quarter, quarter]], atol=1e-3) and np.allclose(y, [[0, -5, 0, -5]], atol=1e-3)
-
-
-def test_signs_are_bent_and_nothing_is_cut_off(monkeypatch):
-    trim, pages = render.shapes.trim, []
-    monkeypatch.setattr(render.shapes, "trim", lambda page: pages.append(page) or trim(page))
-
-    def heights(bent):
-        monkeypatch.setattr(render.shapes, "BENT", bent)
-        word = np.full((40, 240), 255, np.uint8)
-        return np.array([render.shapes.warp(word, 40, "scene", np.random.default_rng(seed))[0].shape[0]
-                         for seed in range(100)])
-
-    more = heights(1) - heights(0)  # of the same words, bent and straight
-    assert more.max() > 30 and (more > 10).mean() > 0.2
-    for page in pages:  # paper is left on each side
-        assert not any(side.max() > 130 for side in (page[0], page[-1], page[:, 0], page[:, -1]))
 
 
 def test_surfaces_are_another_grey_than_the_letters():
@@ -339,44 +315,15 @@ def test_a_word_too_high_or_wide_is_drawn_anew(renderer, monkeypatch, height, wi
     assert again
 
 
-def test_an_underline_lies_beneath_and_leaves_the_letters():
-    ink = np.zeros((40, 100), np.uint8)
-    ink[:30, 20:60] = 200
-    for seed in range(20):
-        lined = render.shapes.underline(ink, np.random.default_rng(seed))
-        line = (lined == 255).all(axis=1)
-        assert 1 <= line.sum() <= 5 and np.flatnonzero(line)[0] >= 38 and line[-1]
-        assert np.array_equal(lined[:38], ink[:38])
-
-
-def test_a_crop_takes_no_letter():
-    ink = np.zeros((40, 80), np.float32)
-    ink[:, :2] = ink[10:30, 20:60] = ink[38:, 78:] = 1  # an "l" at the left, a full stop at the right
-    for seed in range(300):
-        cropped, strangers = render.shapes.crop(ink, 40, np.random.default_rng(seed))
-        assert (cropped.sum(axis=0) > 30).any() and cropped[:, -20:].sum() >= 2
-        if strangers is not None:  # bits of neighbours stand at the edges, small, and not over the word
-            assert strangers.sum(axis=0).max() < 20 and not (strangers * cropped)[8:-8, 8:-8].any()
-
-
-def test_a_bent_word_s_margins_are_those_of_its_letters():
-    ink = np.zeros((120, 200), np.float32)  # an arc of letters 40 px high
-    ink[:30] = 1
-    for seed in range(100):
-        cropped, strangers = render.shapes.crop(ink, 40, np.random.default_rng(seed))
-        assert strangers is None or not strangers[8:-8].any()  # stems of 30 px are not left standing beside the word
-        assert 116 <= cropped.shape[0] <= 120 + 2 * 0.46 * 40 + 2 and 196 <= cropped.shape[1] <= 200 + 2 * 0.46 * 40 + 2
-
-
 def test_the_height_of_letters_is_known_all_the_way(renderer, monkeypatch):
     """Letters 30 px high, an "x" of 15, are doubled on an arc of 65 px: crop and camera are told 60 and 30."""
     monkeypatch.setattr(renderer, "_ink", lambda *args: (np.full((30, 80), 255, np.uint8), 15, "word", "drawn"))
     monkeypatch.setattr(render.shapes, "warp", lambda *args: (np.ones((65, 160), np.float32), 2.0))
     monkeypatch.setattr(render.camera, "readable", lambda *args: True)
     crop, degrade, told = render.shapes.crop, render.camera.degrade, []
-    monkeypatch.setattr(render.shapes, "crop", lambda ink, height, rng: told.append(height) or crop(ink, height, rng))
-    monkeypatch.setattr(render.camera, "degrade", lambda page, x_height, rng: told.append((x_height, page.shape[0]))
-                        or degrade(page, x_height, rng))
+    monkeypatch.setattr(render.shapes, "crop", lambda ink, height, *rest: told.append(height) or crop(ink, height, *rest))
+    monkeypatch.setattr(render.camera, "degrade", lambda page, x_height, *rest: told.append((x_height, page.shape[0]))
+                        or degrade(page, x_height, *rest))
     words(renderer, 40)
     assert told[::2] == [60] * 40
     kept = [x_height for x_height, height in told[1::2] if height < render.camera.MAX_HEIGHT]  # the others were made smaller
@@ -389,7 +336,7 @@ def test_letters_drawn_one_by_one_are_whole(renderer, monkeypatch):
     for spaced in (0, 1):
         monkeypatch.setattr(render.fonts, "SPACED", spaced)
         monkeypatch.setattr(render.fonts, "SPACES", (0, 0))
-        heights.append([face.draw("gypsy", 40, np.random.default_rng(0), sign=True)[0].shape[0] for face in faces])
+        heights.append([face.draw("gypsy", 40, np.random.default_rng(0), "scene")[0].shape[0] for face in faces])
     whole, apart = np.array(heights)
     assert len(faces) > 300 and abs(whole - apart).max() <= 4
 
@@ -442,6 +389,35 @@ def test_words_that_no_face_can_write_are_told(fonts, lexicon):
     renderer = render.Renderer(folder, lexicon("word\n"), usable=str.isdigit)
     with pytest.raises(UserError):
         renderer.word(np.random.default_rng(0))
+
+
+def test_markers_are_thicker_than_pens(tmp_path):
+    strokes = render.Strokes(strokes_file(tmp_path / "strokes.npz")).strokes_of(6)  # an "L": its ink is its strokes' width
+
+    def ink(style):
+        return np.mean([(render.strokes.draw_strokes(strokes, 50, np.random.default_rng(k), style)[0] > 127).mean()
+                        for k in range(40)])
+
+    assert 1.4 < ink("board") / ink("paper") < 2.6
+
+
+def test_boards_are_written_on_with_faces_of_even_strokes(renderer):
+    faces = renderer.fonts.faces["train"]
+    known = {face.family: face for face in faces}
+    assert known["Quicksand"].unevenness < 0.1 < 0.25 < known["Playfair Display"].unevenness  # one thickness, and two
+    shares = []
+    for style in ("paper", "board"):
+        chosen = [renderer.fonts.pick(np.random.default_rng(k), "train", style) for k in range(300)]
+        shares.append(np.mean([face.unevenness < render.fonts.EVEN for face in chosen]))
+    assert shares[0] < 0.6 and shares[1] > 0.65
+
+
+def test_boards_have_bits_of_programs(lexicon):
+    texts = render.Texts(lexicon("node 9\nlist 9\n"))
+    board, paper = ([texts.pick(np.random.default_rng(k), style) for k in range(800)] for style in ("board", "paper"))
+    inside = [sum(not c.isalnum() for c in text[1:-1]) > 0 and "node" in text for text in board]
+    assert 0.02 < np.mean(inside) < 0.2
+    assert {"node.list", "node_list", "nodeList"} & set(board) and not {"node.list", "node_list", "nodeList"} & set(paper)
 
 
 def test_textures_are_of_one_strength():
