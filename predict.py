@@ -8,95 +8,107 @@
     python predict.py --model_path models/iam --image_path imgs/words --lexicon en --top_paths 3 # English, three guesses
     python predict.py --model_path models/iam --image_path photos --boxes boxes.json --result_path results --draw drawn
 
-With --boxes the words are those that boxes.json (see photos/boxes.py and the README) places on photos.
-The model folder knows the alphabet and the image size. Without --result_path, predictions go to stdout.
+An image shows one word; pages.py reads whole photos. With --boxes the words are those that boxes.json (see photos/boxes.py
+and the README) places on photos. The model folder knows the alphabet and the image size. Without --result_path,
+predictions go to stdout. A run ends with a count; one that was broken off goes on with --resume.
 """
 import collections
-import concurrent.futures
 import contextlib
 import csv
+import dataclasses
 import itertools
 import os
 import sys
 from pathlib import Path
 
-import numpy as np
-from rapidfuzz.distance import Levenshtein
-from tqdm import tqdm
-
 import command
-from command import UserError
-from photos import boxes, drawing
-from photos.page import Word
-from words import ctc
-from words.calibration import FITTED_ON, fit_decoding
-from words.images import prepare, read_image, write_image
-from words.lists import IMAGE_SUFFIXES, VALID_NAMES, WordList, image_names, read_folder, read_listings, text_of_name
-from words.metrics import calibration, letters_and_digits, score, worth_scoring
+from command import UserError, whole
 from words.models import find_model, load_config
-from words.reader import BATCH, load_reader
-from words.sheets import contact_sheet
+
+np = command.later("numpy")
+boxes = command.later("photos.boxes")
+drawing = command.later("photos.drawing")
+page = command.later("photos.page")
+batches = command.later("words.batches")
+calibration = command.later("words.calibration")
+images = command.later("words.images")
+lists = command.later("words.lists")
+metrics = command.later("words.metrics")
+plots = command.later("words.plots")
+reader = command.later("words.reader")
+sheets = command.later("words.sheets")
 
 SHOWN = 60  # words on the sheet of --show
-CHUNK = 4 * BATCH  # words read at a time
+SURE = 0.5  # a reading of less confidence counts as doubtful
 
 
 def parse_args(argv=None):
     parser = command.Parser(__doc__)
-    add_options(parser.add_argument)
+    add_word_options(parser.add_argument_group("which words").add_argument)
+    add_decoding_options(parser.add_argument_group("how they are read").add_argument)
+    add_result_options(parser.add_argument_group("what is written").add_argument)
+    add_old_options(parser.add_argument_group("for the commands of 2018").add_argument)
     args = parser.parse_args(argv)
     check(args)
     return args
 
 
-def add_options(add):
-    """Add the script's options to a parser; `add` is its add_argument."""
+def add_word_options(add):
     add("--model_path", required=True, help="model folder, or a weights file in one")
     add("--image_path", required=True, type=Path, help="folder of word images, or one image")
     add("--boxes", type=Path, metavar="FILE", help="--image_path holds photos: read the words in their boxes, from this "
                                                    "boxes.json")
-    add("--draw", type=Path, metavar="DIR", help="with --boxes: save each photo with what was read on it, green where sure, "
-                                                 "red where not")
-    add("--result_path", type=Path, help="folder for prediction.csv or errors.csv (or a name ending in .csv)")
-    add("--validate", action="store_true", help="score against the labels instead of writing predictions")
-    add("--split", help="with --validate: the part to score where the labels name parts (default: their valid part)")
     add("--mjsynth", action="store_true", help="--image_path is in mjsynth's layout: use the listing --val_fname")
     add("--val_fname", default="annotation_val.txt", help="mjsynth listing to read (default annotation_val.txt)")
-    add("--num_instances", type=int, help="read that many of the words only, chosen at random")
-    add("--random_state", type=int, default=0, help="seed of that choice")
-    add("--beam_width", type=int, default=ctc.BEAM_WIDTH, help="texts that the search keeps in sight at each step (default "
-                                                               f"{ctc.BEAM_WIDTH})")
+    add("--split", help="with --validate: the part to score where the labels name parts (default: their valid part)")
+    add("--num_instances", type=whole(1), help="read that many of the words only, chosen at random")
+    add("--random_state", type=whole(0), default=0, help="seed of that choice")
+
+
+def add_decoding_options(add):
+    add("--beam_width", type=whole(1, 10000), default=10, help="texts that the search keeps in sight at each step (default "
+                                                               "10)")
     add("--greedy", action="store_true", help="no search: the likeliest path")
     add("--no_tta", "--one_look", action="store_true", help="read each word once; else doubtful words are read again, a "
                                                             "little squeezed, and the surest reading counts (test-time "
                                                             "augmentation)")
     add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
-    add("--top_paths", type=int, default=1, metavar="N", help="write the N likeliest texts of each word")
-    add("--threads", type=int, default=os.cpu_count() or 1, help="threads that search")
-    add("--max_len", type=int, help="longest text to write; by itself the model's time steps are the limit")
-    add("--show", type=Path, metavar="PNG", help=f"also draw the first {SHOWN} words: input, after the STN, what was read")
+    add("--top_paths", type=whole(1, 1000), default=1, metavar="N", help="write the N likeliest texts of each word")
+    add("--max_len", type=whole(1), help="longest text to write; by itself the model's time steps are the limit")
+    add("--threads", type=whole(1, 1024), default=os.cpu_count() or 1, help="threads of network and search")
+    add("--workers", type=whole(1, 1024), default=os.cpu_count() or 1, help="threads that read images")
+
+
+def add_result_options(add):
+    add("--result_path", type=Path, help="folder for prediction.csv or errors.csv (or a name ending in .csv)")
+    add("--resume", action="store_true", help="go on with a run that was broken off; its rows stay")
+    add("--validate", action="store_true", help="score against the labels instead of writing predictions")
     add("--plots", type=Path, metavar="DIR", help="with --validate: draw how often readings are right by their confidence, "
                                                   "and how the edit distances are spread")
     add("--calibrate", action="store_true", help="with --validate: fit confidences and --lexicon's weight to these words, "
-                                                 "and keep that in the model folder")
-    add("--G", "--gpus", help="words are read on the CPU, which is fast enough; for the commands of 2018")
-    add("--workers", type=int, default=os.cpu_count() or 1, help="threads that read images")
+                                                 "and keep that in the model folder; needs --overwrite")
+    add("--show", type=Path, metavar="PNG", help=f"also draw the first {SHOWN} words: input, after the STN, what was read")
+    add("--draw", type=Path, metavar="DIR", help="with --boxes: save each photo with what was read on it, green where sure, "
+                                                 "red where not")
     add("--overwrite", action="store_true", help="replace the files of an earlier run")
-    add("--imgh", type=int, help="the model knows its height; another is an error")
-    add("--imgW", type=int, help="the model knows its width; another is an error")
-    add("--norm", action="store_true", help="images are always normalised; for the commands of 2018")
+
+
+def add_old_options(add):
+    add("--G", "--gpus", type=gpus, help="words are read on the CPU, whatever GPU is named")
+    add("--imgh", type=whole(1), help="the model knows its height; another is an error")
+    add("--imgW", type=whole(1), help="the model knows its width; another is an error")
+    add("--norm", action="store_true", help="images are always normalised")
+
+
+def gpus(text):
+    """An argparse type: GPU ids, "0" or "0,1", or -1."""
+    if text != "-1" and not all(part.isdecimal() for part in text.split(",")):
+        raise UserError(f"--G {text}: must be GPU ids such as 0 or 0,1, or -1")
+    return text
 
 
 def check(args):
-    """UserError for options that are out of range, do not go together, or name a picture that is there already."""
-    for name, least in (("num_instances", 1), ("max_len", 1), ("workers", 1), ("random_state", 0),
-                        ("beam_width", 1), ("top_paths", 1), ("threads", 1)):
-        value = getattr(args, name)
-        if value is not None and value < least:
-            raise UserError(f"--{name} {value}: must be {least} or more")
-    for name, most in (("beam_width", 10000), ("top_paths", 1000), ("threads", 1024)):
-        if getattr(args, name) > most:
-            raise UserError(f"--{name} {getattr(args, name)}: must be {most} or less")
+    """UserError for options that do not go together, or that name what is there already."""
     for flag in ("split", "plots", "calibrate"):
         if getattr(args, flag) and not args.validate:
             raise UserError(f"--{flag} goes with --validate")
@@ -104,43 +116,46 @@ def check(args):
         raise UserError("--greedy knows one text a word and no lexicon; leave it, --lexicon or --top_paths out")
     if args.calibrate and args.no_tta:
         raise UserError("--calibrate fits how the model reads by itself, which is not with --no_tta; leave that out")
+    if args.calibrate and not args.overwrite:
+        raise UserError(f"--calibrate changes {args.model_path}, the decoding in its config.json; add --overwrite if it may")
     if args.draw and not args.boxes:
         raise UserError("--draw goes with --boxes")
     if args.boxes and args.mjsynth:
         raise UserError("--boxes reads photos, --mjsynth a listing of words; leave one out")
+    if args.resume and (args.validate or args.overwrite or not args.result_path):
+        raise UserError("--resume goes on with predictions in a --result_path, neither with --validate nor with --overwrite")
     command.new_picture(args.show, args.overwrite)
+    if not args.image_path.is_dir() and not args.image_path.is_file():
+        raise UserError(f"--image_path {args.image_path}: no such file or folder")
 
 
-# --- Which words ----------------------------------------------------------------------------------------------
+# --- Which words ------------------------------------------------------------------------------------------------
 
-def load_words(args):
-    """(WordList or BoxList, int [n] which of them to read, in the order of their names)."""
-    path = args.image_path
-    if args.boxes:
-        words = boxes.load_list(path, args.boxes)
-    elif args.mjsynth:
-        words = read_listings(path, valid=args.val_fname)
-    elif path.is_dir() and args.validate:
-        words = read_folder(path)
-    elif path.is_dir():
-        words = WordList(path, ((name, "", "", "") for name in image_names(path)))
-    elif path.exists():
-        words = WordList(path.parent, [(path.name, text_of_name(path.name), "", "")])
-    else:
-        raise UserError(f"{path}: no such file or folder")
-    chosen = choose_split(words, args) if args.validate else np.arange(len(words))
-    if args.num_instances and args.num_instances < len(chosen):
-        chosen = np.random.default_rng(args.random_state).choice(chosen, args.num_instances, replace=False)
-    if not len(chosen) and args.mjsynth:
-        raise UserError(f"{path / args.val_fname}: no word in it")
+def list_words(path, boxes_path=None, listing=None, labelled=False):
+    """The WordList or BoxList of a folder or file; listing: an mjsynth listing in it; labelled: with a folder's labels."""
+    if boxes_path:
+        return boxes.load_list(path, boxes_path)
+    if listing:
+        return lists.read_listings(path, valid=listing)
+    if path.is_dir() and labelled:
+        return lists.read_folder(path)
+    if path.is_dir():
+        return lists.WordList(path, ((name, "", "", "") for name in lists.image_names(path)))
+    return lists.WordList(path.parent, [(path.name, lists.text_of_name(path.name), "", "")])
+
+
+def choose(words, chosen, number, seed):
+    """Of the words `chosen`, int [n], so many at random, or all for None, in the order of their names."""
+    if number and number < len(chosen):
+        chosen = np.random.default_rng(seed).choice(chosen, number, replace=False)
     if not len(chosen):
-        raise UserError(f"{path}: no image in it; {', '.join(IMAGE_SUFFIXES)} are read")
-    return words, np.array(sorted(chosen.tolist(), key=words.name))
+        raise UserError(f"{words.root}: no word in it; images that are read end in {', '.join(lists.IMAGE_SUFFIXES)}")
+    return np.array(sorted(chosen.tolist(), key=words.name))
 
 
-def choose_split(words, args):
-    """The words of --split; without it, those of the valid part where there is one, else all."""
-    name = args.split or next((name for name in VALID_NAMES if name in words.splits), None)
+def choose_split(words, name=None):
+    """The words of a split, int [n]; without a name, those of the valid part where there is one, else all."""
+    name = name or next((name for name in lists.VALID_NAMES if name in words.splits), None)
     if name is None:
         print("all words are scored, with no part of their own to score on: those that the model learnt from make it look "
               "better than it is")
@@ -151,85 +166,77 @@ def choose_split(words, args):
     return np.flatnonzero(words.split_ids == words.splits.index(name))
 
 
-# --- Reading --------------------------------------------------------------------------------------------------
+# --- Reading ----------------------------------------------------------------------------------------------------
 
-Guess = collections.namedtuple("Guess", "text confidence")
-
-Read = collections.namedtuple("Read", "index readings error")  # readings: none of an unreadable image; error: why no text
-
-
-def load_batches(size, words, chosen, workers):
-    """The words `chosen`, batch by batch: lists of (index, prepared image or None, why it cannot be read or "")."""
-    if isinstance(words, boxes.BoxList):
-        stream = itertools.chain.from_iterable(loaded for *_, loaded in words.load(chosen, size))
-        while batch := list(itertools.islice(stream, CHUNK)):
-            yield batch
-        return
-
-    def load(i):
-        try:
-            return i, prepare(read_image(words.path(i)), size), ""
-        except ValueError as error:
-            return i, None, str(error)
-
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        batches = in_batches(chosen)
-        loading = collections.deque()
-        for batch in itertools.chain(batches, [None] * 2):  # two batches are read while one is recognised
-            if batch is not None:
-                loading.append([pool.submit(load, i) for i in batch])
-            if loading and (len(loading) > 2 or batch is None):
-                yield [future.result() for future in loading.popleft()]
+def load_words(words, chosen, size, workers):
+    """Chunks of batches.Loaded, of a WordList or of a BoxList."""
+    if hasattr(words, "pages"):
+        return batches.in_chunks(itertools.starmap(batches.Loaded, itertools.chain.from_iterable(
+            loaded for *_, loaded in words.load(chosen, size))))
+    return batches.load(words, chosen, size, workers)
 
 
-def in_batches(items):
-    return (items[k:k + CHUNK] for k in range(0, len(items), CHUNK))
-
-
-def read_batches(reader, batches, top_paths=1):
-    """A Read for each word of `load_batches`, in their order; memory does not grow with their number."""
-    for batch in batches:
-        images = [image for _, image, _ in batch if image is not None]
-        found = iter(reader.read_prepared(np.stack(images), top_paths) if images else ())
-        for i, image, error in batch:
-            readings = [Guess(*best) for best in next(found).alternatives or [("", 0.0)]] if image is not None else []
-            yield Read(i, readings, error if image is None or image.any() else "no ink in it")
-
-
-def read_words(reader, words, chosen, workers, top_paths=1):
-    """As `read_batches`, of the words `chosen`."""
-    return read_batches(reader, load_batches(reader.size, words, chosen, workers), top_paths)
-
-
-def read_photos(reader, words, chosen, top_paths, folder):
-    """As `read_batches`, of a BoxList, and draws each photo with its readings into `folder` when it has been read."""
-    for page, pixels, loaded in words.load(chosen, reader.size):
-        reads = list(read_batches(reader, in_batches(loaded), top_paths))
+def read_photos(model, words, chosen, top_paths, folder):
+    """As `batches.read`, of a BoxList, and draws each photo with its readings into `folder` when it has been read."""
+    for photo, pixels, loaded in words.load(chosen, model.size):
+        reads = list(batches.read(model, batches.in_chunks(itertools.starmap(batches.Loaded, loaded)), top_paths))
         if pixels is not None:
-            drawing.draw(drawing.drawing_path(folder, page.file), pixels,
-                         [Word(words.word(read.index).polygon, *(read.readings or [("", 0)])[0]) for read in reads])
+            drawing.draw(drawing.drawing_path(folder, photo.file), pixels, [
+                page.Word(words.word(read.index).polygon, read.reading.text if read.reading else "",
+                          read.reading.confidence if read.reading else 0.0) for read in reads])
         yield from reads
 
 
-# --- Results --------------------------------------------------------------------------------------------------
+def shortened(reads, most):
+    """`reads` with texts of at most so many characters."""
+    for read in reads:
+        if read.reading:
+            texts = [(text[:most], confidence) for text, confidence in read.reading.alternatives]
+            reading = dataclasses.replace(read.reading, text=read.reading.text[:most], alternatives=texts)
+            read = read._replace(reading=reading)
+        yield read
 
-def result_file(args, name):
-    """The path of a result file called `name`, or None for stdout; UserError where one of an earlier run is.
 
-    Without --result_path errors.csv goes into the current folder, as errors_2.csv and so on if others are there.
+def counted(reads, counts):
+    """`reads`, counted by how they went."""
+    for read in reads:
+        counts["words"] += 1
+        counts["unreadable" if read.reading is None else "empty" if not read.reading.text else
+               "sure" if read.reading.confidence >= SURE else "doubtful"] += 1
+        counts["photos"] += read.error == batches.WHOLE_PHOTO
+        yield read
+
+
+def show_counts(counts, before=0):
+    """Say on stderr how a run went."""
+    there = f"{before:,} words were there; " if before else ""
+    print(f"{there}{counts['words']:,} words: {counts['sure']:,} read, {counts['doubtful']:,} doubtful (confidence below "
+          f"{SURE}), {counts['empty']:,} without text, {counts['unreadable']:,} unreadable", file=sys.stderr)
+    if counts["photos"]:
+        print(f"{counts['photos']:,} of them seem to be whole photos; predict.py reads images of single words, and "
+              "`python pages.py` finds and reads the words on photos", file=sys.stderr)
+
+
+# --- Results ----------------------------------------------------------------------------------------------------
+
+def result_file(path, name, overwrite, resume=False):
+    """The path of the result file `name` in `path`, or `path` itself where that ends in .csv; UserError where one is.
+
+    Without a path errors.csv goes into the current folder, as errors_2.csv and so on if others are there.
     """
-    if args.result_path is None and not args.validate:
-        return None
-    path = args.result_path or Path(name)
+    if path is None and not overwrite:
+        first = Path(name)
+        names = itertools.chain([first], (first.with_stem(f"{first.stem}_{k}") for k in itertools.count(2)))
+        return next(path for path in names if not path.exists())
+    path = path or Path(name)
     if path.suffix != ".csv":
         path = path / name
-    if args.result_path is None and not args.overwrite:
-        names = itertools.chain([path], (path.with_stem(f"{path.stem}_{k}") for k in itertools.count(2)))
-        return next(path for path in names if not path.exists())
-    for there in (path, part_of(path)):
-        if there.exists() and not args.overwrite:
-            raise UserError(f"{there}: is there already; --overwrite replaces it, --result_path names another folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
+    command.new_file(path, overwrite)
+    part = part_of(path)
+    if part.exists() and not (overwrite or resume):
+        raise UserError(f"{part}: rows of a run that was broken off; --resume goes on with it, --overwrite begins anew")
+    if resume and not part.exists():
+        raise UserError(f"{part}: not there, so that there is nothing to --resume; leave that option out")
     return path
 
 
@@ -239,189 +246,228 @@ def part_of(path):
 
 
 @contextlib.contextmanager
-def open_rows(path):
-    """A CSV writer onto stdout or into PATH.part, which becomes PATH at the end, and stays if the work breaks off."""
+def rows_of(path, header, kept=()):
+    """A CSV writer onto stdout, or into PATH.part, which becomes PATH at the end, and stays if the work breaks off.
+
+    The header and the rows `kept` are written first, so that a file that cannot be written is noticed before the work.
+    """
     if path is None:
-        yield csv.writer(sys.stdout, lineterminator="\n")
+        rows = csv.writer(sys.stdout, lineterminator="\n")
+        rows.writerow(header)
+        yield rows
         return
     part = part_of(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with command.written_whole(part) as beside, open(beside, "w", **FILE) as file:
+        csv.writer(file, lineterminator="\n").writerows([header, *kept])
     try:
-        with open(part, "w", newline="", encoding="utf8", errors="surrogateescape", buffering=1) as file:
+        with open(part, "a", buffering=1, **FILE) as file:
+            begun = file.tell()
             yield csv.writer(file, lineterminator="\n")
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(f"stopped; the rows up to here are in {part}") from None
+    except BaseException as error:
+        if part.stat().st_size == begun and not kept:
+            part.unlink()  # no row yet
+        elif isinstance(error, KeyboardInterrupt):
+            raise KeyboardInterrupt(f"stopped; the rows up to here are in {part}, and --resume goes on with them") from None
+        raise
     os.replace(part, path)
 
 
-def write_predictions(path, words, reads, top_paths):
-    """prediction.csv: file (or photo and box), prediction, confidence, the next likely ones, error.
-
-    A row is written as its word is read."""
-    with open_rows(path) as rows:
-        rows.writerow([*words.columns, "prediction", "confidence",
-                       *(f"{name}_{k}" for k in range(2, top_paths + 1) for name in ("prediction", "confidence")), "error"])
-        for index, readings, error in reads:
-            cells = [cell for text, confidence in readings or [("", 0)] for cell in (text, f"{confidence:.4f}")]
-            rows.writerow([*words.cells(index), *cells, *[""] * (2 * top_paths - len(cells)), error])
+FILE = dict(newline="", encoding="utf8", errors="surrogateescape")  # names of files may be any bytes
 
 
-def validate(path, words, reads, alphabet, plots=None):
-    """Print the metrics and write errors.csv, the worst first; draw into the folder `plots` if given.
+def rows_before(path, header):
+    """The whole rows that a run left in PATH.part; UserError where they are not such as this run would write."""
+    with open(part_of(path), **FILE) as file:
+        content = file.read()
+    rows = list(csv.reader(content[:content.rfind("\n") + 1].splitlines(keepends=True)))
+    if not rows or rows[0] != header:
+        raise UserError(f"{part_of(path)}: has not the columns {', '.join(header)}; give the options of that run")
+    return [row for row in rows[1:] if len(row) == len(header)]
+
+
+def left_over(words, chosen, rows):
+    """Those of the words `chosen`, int [n], that have no row yet."""
+    done = {tuple(row[:len(words.columns)]) for row in rows}
+    return np.array([i for i in chosen if tuple(map(str, words.cells(i))) not in done], int)
+
+
+def prediction_columns(words, top_paths):
+    return [*words.columns, "prediction", "confidence",
+            *(f"{name}_{k}" for k in range(2, top_paths + 1) for name in ("prediction", "confidence")), "error"]
+
+
+def write_predictions(rows, words, reads, top_paths):
+    """Rows of prediction.csv: file (or photo and box), prediction, confidence, the next likely ones, error."""
+    for index, reading, error in reads:
+        texts = (reading.alternatives if reading else []) or [("", 0.0)]
+        cells = [cell for text, confidence in texts for cell in (text, f"{confidence:.4f}")]
+        rows.writerow([*words.cells(index), *cells, *[""] * (2 * top_paths - len(cells)), error])
+
+
+Scored = collections.namedtuple("Scored", "cells text reading pair distance")  # pair: letters and digits read, and true
+
+
+def validate(rows, words, reads, alphabet):
+    """Print the metrics, and write rows of errors.csv, the worst first; the Scored words.
 
     Scored are words with two letters or digits and more, over lower-case letters and digits; cased, over all that
     the alphabet can write, where it has capitals.
     """
     reads = list(reads)
-    unread = [(words.cells(index), error) for index, readings, error in reads if not readings]
-    read = [(words.cells(index), words.text(index), readings) for index, readings, _ in reads if readings]
-    pairs = [tuple(map(letters_and_digits, (readings[0].text, text))) for _, text, readings in read]
-    worth = worth_scoring(pairs) if any(truth for _, truth in pairs) else [False] * len(pairs)
-    scored = [(*row, pair) for row, pair, which in zip(read, pairs, worth) if which]
+    unread = [(words.cells(index), error) for index, reading, error in reads if reading is None]
+    read = [(words.cells(index), words.text(index), reading) for index, reading, _ in reads if reading is not None]
+    pairs = [tuple(map(metrics.letters_and_digits, (reading.text, text))) for _, text, reading in read]
+    worth = metrics.worth_scoring(pairs) if any(truth for _, truth in pairs) else [False] * len(pairs)
+    scored = [Scored(*row, pair, metrics.distance(*pair)) for row, pair, which in zip(read, pairs, worth) if which]
     if not scored:
         raise UserError(f"none of {len(reads):,} words has a label to score against; --image_path must hold labels.csv, "
                         "labels.tsv or _text_id.png files that can be read, or --boxes texts")
     print(f"{len(scored):,} words scored; left out: {len(read) - len(scored):,} of fewer than two letters or digits, "
           f"{len(unread):,} unreadable")
-    show_scores("lower case, letters and digits only", [pair for *_, pair in scored])
+    show_scores("lower case, letters and digits only", [word.pair for word in scored])
     show_best_of(scored)
     if alphabet.has_case:
-        show_scores("with case and punctuation",
-                    [(readings[0].text, alphabet.spell(text)[0]) for _, text, readings, _ in scored])
-    confidences, right = [readings[0].confidence for *_, readings, _ in scored], [a == b for *_, (a, b) in scored]
-    error, bins = calibration(confidences, right)
+        show_scores("with case and punctuation", [(word.reading.text, alphabet.spell(word.text)[0]) for word in scored])
+    error, _ = calibration_of(scored)
     print(f"\nconfidences\n{'  expected calibration error, 15 bins':<38}{error:>8.4f}")
-    rows = [(Levenshtein.distance(*pair), cells, text, readings[0], len(pair[1])) for cells, text, readings, pair in scored]
-    with open_rows(path) as out:
-        out.writerow([*words.columns, "text", "prediction", "confidence", "edit_distance", "error"])
-        out.writerows([*cells, "", "", "", "", error] for cells, error in unread)
-        out.writerows([*cells, text, reading.text, f"{reading.confidence:.4f}", distance, ""]
-                      for distance, cells, text, reading, length in sorted(rows, key=lambda row: (-row[0] / row[4], row[1]))
-                      if distance)
-    print(f"errors, the worst first: {path}")
-    if plots:
-        draw_plots(plots, bins, error, [distance for distance, *_ in rows])
+    rows.writerows([*cells, "", "", "", "", error] for cells, error in unread)
+    rows.writerows([*cells, text, reading.text, f"{reading.confidence:.4f}", distance, ""]
+                   for cells, text, reading, pair, distance in sorted(
+                       scored, key=lambda word: (-word.distance / len(word.pair[1]), word.cells)) if distance)
+    return scored
+
+
+def calibration_of(scored):
+    return metrics.calibration([word.reading.confidence for word in scored], [word.distance == 0 for word in scored])
 
 
 def show_best_of(scored):
     """With --top_paths: how often the truth is among so many."""
-    most = max(len(readings) for _, _, readings, _ in scored)
+    most = max(len(word.reading.alternatives) for word in scored)
     if most > 1:
-        found = [truth in [letters_and_digits(text) for text, _ in readings] for _, _, readings, (_, truth) in scored]
+        found = [word.pair[1] in [metrics.letters_and_digits(text) for text, _ in word.reading.alternatives]
+                 for word in scored]
         print(f"  {f'word accuracy, best of {most}':<36}{np.mean(found):>8.4f}")
-
-
-def draw_plots(folder, bins, error, distances):
-    """reliability.png, how often readings of each confidence are right, and edit_distances.png, their histogram."""
-    import matplotlib
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    folder.mkdir(parents=True, exist_ok=True)
-    figure, axis = pyplot.subplots(figsize=(5, 5), layout="constrained")
-    words, confidence, accuracy = np.array(bins).T
-    axis.plot([0, 1], [0, 1], ":", color="grey", label="as sure as right")
-    axis.scatter(confidence, accuracy, 10 + 300 * words / words.sum(), label="a bin; its area: words in it")
-    axis.set(xlabel="mean confidence", ylabel="part of the words that are right", xlim=(0, 1), ylim=(0, 1.02),
-             aspect="equal", title=f"expected calibration error {error:.3f}, {words.sum():,.0f} words")
-    axis.legend(loc="upper left")
-    save_figure(figure, folder / "reliability.png")
-    figure, axis = pyplot.subplots(figsize=(6, 4), layout="constrained")
-    bars = axis.bar(*np.unique(np.minimum(distances, 10), return_counts=True))
-    axis.bar_label(bars)
-    axis.set(xlabel="edit distance (10: or more)", ylabel="words", xticks=range(11))
-    save_figure(figure, folder / "edit_distances.png")
-
-
-def save_figure(figure, path):
-    with command.written_whole(path) as beside:
-        figure.savefig(beside, dpi=100)
-    print(path)
 
 
 def show_scores(title, pairs):
     """Print the metrics of (prediction, truth) pairs."""
     predictions, truths = zip(*pairs)
     print(f"\n{title}")
-    for name, value in score(predictions, truths).items():
+    for name, value in metrics.score(predictions, truths).items():
         print(f"  {name.replace('_', ' '):<36}{value:>8,}" if isinstance(value, int) else
               f"  {name.replace('_', ' '):<36}{value:>8.4f}")
 
 
-def show_sheet(path, reader, words, batches):
+def draw_plots(paths, scored):
+    """reliability.png, how often readings of each confidence are right, and edit_distances.png, their histogram."""
+    error, bins = calibration_of(scored)
+    figures = plots.reliability(bins, error), plots.edit_distances([word.distance for word in scored])
+    for path, figure in zip(paths, figures, strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with command.written_whole(path) as beside:
+            figure.savefig(beside, dpi=100)
+        print(path)
+
+
+def show_sheet(path, model, words, chunks):
     """Draw words as the network gets them, as they leave its STN if it has one, and what it reads:
-    doubtful ones from other looks too."""
-    readable = [(image, words.text(i)) for batch in batches for i, image, _ in batch if image is not None]
+    doubtful ones from squeezed images too."""
+    readable = [(word.image, words.text(word.index)) for chunk in chunks for word in chunk if word.image is not None]
     if not readable:  # each has its row in the results
         return print(f"none of the first {SHOWN} images can be read: no {path}", file=sys.stderr)
-    images, captions = np.stack([image for image, _ in readable]), [text for _, text in readable]
-    captions = [f"{best.text} {best.confidence:.2f}" + (f"  ({text})" if text else "")
-                for text, best in zip(captions, reader.read_prepared(images))]
-    straight = reader.straighten(images)
-    shown = zip(images) if straight is None else zip(images, straight)
-    rows = list(zip(shown, captions))
-    write_image(path, contact_sheet(rows))
+    shown, captions = np.stack([image for image, _ in readable]), [text for _, text in readable]
+    captions = [f"{reading.text} {reading.confidence:.2f}" + (f"  ({text})" if text else "")
+                for text, reading in zip(captions, model.read_prepared(shown))]
+    straight = model.straighten(shown)
+    rows = zip(shown) if straight is None else zip(shown, straight)
+    images.write_image(path, sheets.contact_sheet(list(zip(rows, captions))))
 
 
-def calibrate(args, reader, words, chosen):
+def calibrate(folder, config, model, words, chosen, workers):
     """Fit confidences and the lexicon's weight to the words, and write them into the model folder's config.json."""
-    images, truths = [], []
+    least, most = calibration.FITTED_ON
     order = np.random.default_rng(0).permutation(chosen)
-    if args.boxes:  # photo by photo, so that each is decoded once
-        order = np.sort(order[:FITTED_ON[1]])
-    for batch in load_batches(reader.size, words, order, args.workers):
-        readable = [(image, words.text(i)) for i, image, _ in batch if image is not None]
-        readable = [(image, text) for image, text in readable if len(letters_and_digits(text)) > 1]
-        if len(truths) >= FITTED_ON[1]:
-            break
-        if readable:
-            images += [image for image, _ in readable]
-            truths += [text for _, text in readable]
-    folder, _ = find_model(args.model_path)
-    decoding = fit_decoding(reader, np.stack(images), truths) if images else None
+    if hasattr(words, "pages"):  # photo by photo, so that each is decoded once
+        order = np.sort(order[:most])
+    fitted_on = [(word.image, words.text(word.index)) for word in itertools.islice(
+        (word for chunk in load_words(words, order, model.size, workers) for word in chunk if word.image is not None
+         and len(metrics.letters_and_digits(words.text(word.index))) > 1), most)]
+    prepared, truths = [image for image, _ in fitted_on], [text for _, text in fitted_on]
+    decoding = calibration.fit_decoding(model, np.stack(prepared), truths) if prepared else None
     if not decoding:
-        raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {FITTED_ON[0]} or more")
-    command.write_json(folder / "config.json", {**load_config(folder), "decoding": decoding})
+        raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {least} or more")
+    command.write_json(folder / "config.json", {**config, "decoding": decoding})
     print(f"{folder / 'config.json'}: fitted on {len(truths):,} words: "
           + ", ".join(f"{name} {value:g}" for name, value in decoding.items()))
+    print("these words are among those that are scored below: their confidences, and readings by a lexicon, look better "
+          "than on other words")
 
 
-# --- Main -----------------------------------------------------------------------------------------------------
+# --- Main -------------------------------------------------------------------------------------------------------
 
-def reader_of(args):
-    return load_reader(args.model_path, beam_width=0 if args.greedy else args.beam_width, lexicon=args.lexicon,
-                       threads=args.threads, tta=not args.no_tta)
+def known_size(config, name, **asked):
+    """UserError where --imgW or --imgh asks for another size than the model has."""
+    for flag, side in (("imgW", "width"), ("imgh", "height")):
+        if asked[flag] not in (None, config["network"][side]):
+            raise UserError(f"--{flag} {asked[flag]}: {name} reads images of {config['network'][side]}; "
+                            "leave that option out")
+
+
+def progress(reads, number, on_screen):
+    """`reads` with a bar on stderr, to be closed; none where the rows themselves show how far it is."""
+    from tqdm import tqdm
+    return contextlib.closing(tqdm(reads, total=number, unit="word", dynamic_ncols=True,
+                                   disable=on_screen and sys.stdout.isatty()))
 
 
 def main(argv=None):
     args = parse_args(argv)
-    reader = reader_of(args)
-    for flag, value, known in (("imgW", args.imgW, reader.size[0]), ("imgh", args.imgh, reader.size[1])):
-        if value not in (None, known):
-            raise UserError(f"--{flag} {value}: {args.model_path} reads images of {known}; leave that option out")
-    words, chosen = load_words(args)
-    path = result_file(args, "errors.csv" if args.validate else "prediction.csv")
-    for name in ("reliability.png", "edit_distances.png") if args.plots else ():
-        command.new_picture(args.plots / name, args.overwrite)
-    if args.draw:
-        drawing.new_drawings(args.draw, words.root, [page.file for page in words.pages], args.overwrite)
-    if args.calibrate:
-        calibrate(args, reader, words, chosen)
-        reader = reader_of(args)
-    if args.show:
-        show_sheet(args.show, reader, words, load_batches(reader.size, words, chosen[:SHOWN], args.workers))
-    if args.draw:
-        reads = read_photos(reader, words, chosen, args.top_paths, args.draw)
+    folder, _ = find_model(args.model_path)
+    config = load_config(folder)
+    known_size(config, args.model_path, imgW=args.imgW, imgh=args.imgh)
+    words = list_words(args.image_path, args.boxes, args.val_fname if args.mjsynth else None, args.validate)
+    chosen = choose_split(words, args.split) if args.validate else np.arange(len(words))
+    chosen = choose(words, chosen, args.num_instances, args.random_state)
+    if args.validate:
+        columns = [*words.columns, "text", "prediction", "confidence", "edit_distance", "error"]
+        path = result_file(args.result_path, "errors.csv", args.overwrite)
     else:
-        reads = read_words(reader, words, chosen, args.workers, args.top_paths)
-    if args.max_len:
-        reads = (read._replace(readings=[reading._replace(text=reading.text[:args.max_len]) for reading in read.readings])
-                 for read in reads)
-    on_screen = path is None and sys.stdout.isatty()  # where the rows themselves show how far it is
-    with contextlib.closing(tqdm(reads, total=len(chosen), unit="word", dynamic_ncols=True, disable=on_screen)) as reads:
-        if args.validate:
-            validate(path, words, reads, reader.alphabet, args.plots)
+        columns = prediction_columns(words, args.top_paths)
+        path = args.result_path and result_file(args.result_path, "prediction.csv", args.overwrite, args.resume)
+    kept = rows_before(path, columns) if args.resume else []
+    chosen = left_over(words, chosen, kept)
+    plotted = [args.plots / name for name in ("reliability.png", "edit_distances.png")] if args.plots else []
+    for picture in plotted:
+        command.new_file(picture, args.overwrite)
+    if args.draw:
+        drawing.new_drawings(args.draw, words.root, [photo.file for photo in words.pages], args.overwrite)
+    decoding = dict(beam_width=0 if args.greedy else args.beam_width, lexicon=args.lexicon, threads=args.threads,
+                    tta=not args.no_tta)
+    counts = collections.Counter()
+    with rows_of(path, columns, kept) as rows:
+        model = reader.load_reader(args.model_path, **decoding)
+        if args.calibrate:
+            calibrate(folder, config, model, words, chosen, args.workers)
+            model = reader.load_reader(args.model_path, **decoding)
+        if args.show:
+            show_sheet(args.show, model, words, load_words(words, chosen[:SHOWN], model.size, args.workers))
+        if args.draw:
+            reads = read_photos(model, words, chosen, args.top_paths, args.draw)
         else:
-            write_predictions(path, words, reads, args.top_paths)
+            reads = batches.read(model, load_words(words, chosen, model.size, args.workers), args.top_paths)
+        reads = counted(shortened(reads, args.max_len) if args.max_len else reads, counts)
+        with progress(reads, len(chosen), path is None) as reads:
+            if args.validate:
+                scored = validate(rows, words, reads, model.alphabet)
+            else:
+                write_predictions(rows, words, reads, args.top_paths)
+    if args.validate:
+        print(f"errors, the worst first: {path}")
+        if plotted:
+            draw_plots(plotted, scored)
+    show_counts(counts, len(kept))
 
 
 if __name__ == "__main__":

@@ -3,8 +3,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
+import h5py
 import numpy as np
 from PIL import Image
+
+from command import write_json
 
 
 def draw(text="letter", paper=225, ink=60, noise=4):
@@ -109,3 +112,32 @@ def written_page(*lines, size=(640, 400)):
             words.append((text, (x, y - height, x + width, y)))
             x += width + 30
     return pixels, words
+
+
+def write_model(folder, alphabet="0123456789abcdefghijklmnopqrstuvwxyz-", seed=0, **changes):
+    """A model folder of a small network with random weights, in the layout in which Keras saves them."""
+    shape = {"preset": "lite", "width": 100, "height": 32, "stn": False, "pad": 0, "stem": 8, "rnn": "GRU",
+             "reset_after": True, "n_units": 6, "time_dense_size": 10, "blocks": [[12, 1, [1, 2]], [16, 1, [1, 4]]],
+             **changes}
+    rng, units, high = np.random.default_rng(seed), shape["n_units"], 2
+    layers = {"stem": [(5, 5, 1, 8)], "stem_bn": [(8,)] * 4, "time_dense": [(16 * high, 10), (10,)],
+              "logits": [(2 * units, len(alphabet) + 1), (len(alphabet) + 1,)]}
+    for k, (channels, filters) in enumerate(((8, 12), (12, 16)), 1):
+        layers |= {f"depthwise{k}": [(3, 3, channels, 1)], f"depthwise{k}_bn": [(channels,)] * 4,
+                   f"pointwise{k}": [(1, 1, channels, filters)], f"pointwise{k}_bn": [(filters,)] * 4}
+    cells = {1: 10, 2: units}
+    with h5py.File(Path(folder, "final.weights.h5"), "w") as file:
+        def add(place, name, shapes):
+            variables = file.create_group(f"layers/{place}/vars")
+            variables.attrs["name"] = name
+            for k, size in enumerate(shapes):
+                variables[str(k)] = np.abs(rng.normal(0, 0.5, size)) if name.endswith("_bn") else rng.normal(0, 0.5, size)
+
+        for k, (name, shapes) in enumerate(layers.items()):
+            add(f"layer_{k}", name, shapes)
+        for k, features in cells.items():
+            add(f"bidirectional_{k}", f"recurrent{k}", [])
+            for direction in ("forward_layer", "backward_layer"):
+                add(f"bidirectional_{k}/{direction}/cell", "gru_cell",
+                    [(features, 3 * units), (units, 3 * units), (2, 3 * units)])
+    write_json(Path(folder, "config.json"), {"format": 2, "kind": "words", "alphabet": alphabet, "network": shape})

@@ -12,6 +12,8 @@ import pytest
 from samples import put_on_photo, turned
 
 import predict
+import words.batches
+import words.reader
 from command import UserError
 from photos import boxes, drawing
 from photos.cutting import cut
@@ -152,13 +154,16 @@ class InkReader:
 
     def read_prepared(self, images, top_paths=1):
         self.batches.append(len(images))
-        return [Reading("ab", 0.9, [("ab", 0.9), ("ac", 0.05)][:top_paths]) for _ in images]
+        return [Reading("ab", 0.9, [("ab", 0.9), ("ac", 0.05)][:top_paths], error="" if image.any() else "no ink in it")
+                for image in images]
 
 
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
     """Two photos, one of 12 megapixels, and one that is missing, with good and bad boxes."""
-    monkeypatch.setattr(predict, "load_reader", lambda path, **decoding: InkReader())
+    monkeypatch.setattr(predict, "find_model", lambda path: (path, None))
+    monkeypatch.setattr(predict, "load_config", lambda folder: {"network": {"width": 100, "height": 32}})
+    monkeypatch.setattr(words.reader, "load_reader", lambda path, **decoding: InkReader())
     monkeypatch.setattr(InkReader, "batches", [])
     root = tmp_path / "photos"
     root.mkdir()
@@ -191,7 +196,7 @@ def rows_of(path):
 
 
 def test_each_box_has_its_row(photos, monkeypatch):
-    monkeypatch.setattr(predict, "CHUNK", 64)
+    monkeypatch.setattr(words.batches, "CHUNK", 64)
     read_boxes(photos, "--result_path", photos, "--top_paths", 2)
     rows = rows_of(photos / "prediction.csv")
     assert list(rows[0]) == ["photo", "box", "prediction", "confidence", "prediction_2", "confidence_2", "error"]
@@ -228,7 +233,7 @@ def test_predictions_are_drawn_and_one_photo_may_be_named(photos, capsys):
 def test_each_box_is_drawn_with_its_text_and_confidence(photos, monkeypatch):
     drawn = {}
     monkeypatch.setattr(drawing, "draw", lambda path, pixels, words: drawn.update({path.name: words}))
-    monkeypatch.setattr(predict, "CHUNK", 64)
+    monkeypatch.setattr(words.batches, "CHUNK", 64)
     monkeypatch.setattr(InkReader, "batches", [])
     read_boxes(photos, "--result_path", photos, "--draw", photos / "drawn")
     assert [(word.text, round(word.confidence, 3)) for word in drawn["small.png.jpg"]] == [

@@ -15,7 +15,8 @@ KERAS = {"fitting", "utils", "gru_cpu", "page_network"}  # and, as scripts, trai
 FLOORS = [{"utils", "page_network"}, {"index"}, {"photos"}, {"fitting", "gru_cpu", "onnx_graph"}, {"render"}, {"words"},
           {"processes"}, {"command"}]
 # And within words: reader -> {lexicon, ctc, images} -> alphabet
-WORDS = [{"calibration"}, {"reader"}, {"lexicon", "models", "network", "sheets", "splits"},
+WORDS = [{"batches", "calibration"}, {"reader"}, {"lexicon", "models", "network", "plots", "sheets",
+          "splits"},
          {"ctc", "graph", "images", "lists", "metrics"}, {"alphabet", "augment", "compiled"}]
 
 

@@ -1,13 +1,19 @@
 """predict.py: which words it reads, what it writes and what it scores, with a reader whose answers are known."""
 import csv
+import json
+import os
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
 import predict
+import words.calibration
+import words.reader
 from command import UserError
 from words.alphabet import Alphabet
+from words.batches import CHUNK
 from words.images import read_image, write_image
 from words.reader import Reading
 
@@ -27,7 +33,10 @@ class KnownReader:
 
 @pytest.fixture(autouse=True)
 def known_reader(monkeypatch):
-    monkeypatch.setattr(predict, "load_reader", lambda path, **decoding: LOADED_WITH.update(decoding) or KnownReader())
+    monkeypatch.setattr(predict, "find_model", lambda path: (Path(path), None))
+    monkeypatch.setattr(predict, "load_config", lambda folder: {"network": {"width": 100, "height": 32}})
+    monkeypatch.setattr(words.reader, "load_reader",
+                        lambda path, **decoding: LOADED_WITH.update(decoding) or KnownReader())
 
 
 LOADED_WITH = {}  # what load_reader was asked for
@@ -181,7 +190,7 @@ def test_nothing_is_overwritten_unasked(tmp_path):
 
 
 def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
-    for k in range(3 * predict.CHUNK):
+    for k in range(3 * CHUNK):
         draw(tmp_path / "in" / f"{k:03}.png")
     calls = []
 
@@ -195,19 +204,24 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt, match="rows up to here are in .*prediction.csv.part"):
         read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["prediction.csv.part"]
-    assert len(rows_of(tmp_path / "out" / "prediction.csv.part")) == 2 * predict.CHUNK
+    assert len(rows_of(tmp_path / "out" / "prediction.csv.part")) == 2 * CHUNK
 
 
 @pytest.mark.parametrize("options, message", [
     (("--image_path", "nowhere"), "nowhere: no such file or folder"),
-    (("--image_path", "."), "no image in it"),
+    (("--image_path", "."), "no word in it; images that are read end in .png"),
     (("--image_path", ".", "--imgh", "48"), "--imgh 48: known reads images of 32"),
-    (("--image_path", ".", "--num_instances", "0"), "--num_instances 0: must be 1 or more"),
-    (("--image_path", ".", "--beam_width", "0"), "--beam_width 0: must be 1 or more"),
+    (("--image_path", ".", "--num_instances", "0"), "--num_instances: 0: must be a whole number from 1"),
+    (("--image_path", ".", "--beam_width", "0"), "--beam_width: 0: must be a whole number from 1"),
     (("--image_path", ".", "--greedy", "--lexicon", "en"), "--greedy knows one text a word and no lexicon"),
-    (("--image_path", ".", "--top_paths", "1000000000"), "--top_paths 1000000000: must be 1000 or less"),
+    (("--image_path", ".", "--top_paths", "1000000000"), "--top_paths: 1000000000: must be a whole number from 1 to 1000"),
     (("--image_path", ".", "--plots", "p"), "--plots goes with --validate"),
     (("--image_path", ".", "--calibrate"), "--calibrate goes with --validate"),
+    (("--image_path", ".", "--validate", "--calibrate"), "--calibrate changes known, .* add --overwrite"),
+    (("--image_path", ".", "--resume"), "--resume goes on with predictions in a --result_path"),
+    (("--image_path", ".", "--resume", "--result_path", "r", "--overwrite"), "neither with --validate nor with --overwrite"),
+    (("--image_path", ".", "--G", "abc"), "--G abc: must be GPU ids"),
+    (("--image_path", ".", "--imgW", "100000"), "--imgW 100000: known reads images of 100"),
     (("--image_path", ".", "--validate", "--calibrate", "--one_look"), "--calibrate fits how the model reads by itself"),
 ])
 def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, monkeypatch, options, message):
@@ -230,3 +244,97 @@ def test_show_draws_the_input_alone_without_an_stn(tmp_path, monkeypatch):
     draw(tmp_path / "in" / "word.png")
     read("--image_path", tmp_path / "in", "--show", tmp_path / "sheet.png")
     assert read_image(tmp_path / "sheet.png").shape[0] == 2 + 64 + 2 + 20  # a border, the image, a border, its text
+
+
+# --- Runs that break off, and how they end ------------------------------------------------------------------------
+
+def test_a_run_that_was_broken_off_goes_on(tmp_path, monkeypatch, capsys):
+    for k in range(2 * CHUNK):
+        draw(tmp_path / "in" / f"{k:03}.png")
+    whole, part = (tmp_path / name / "prediction.csv" for name in ("whole", "part"))
+    read("--image_path", tmp_path / "in", "--result_path", whole)
+    rows = whole.read_bytes()
+    part.parent.mkdir()
+    (tmp_path / "part" / "prediction.csv.part").write_bytes(rows[:3000])  # in the middle of a row
+    with pytest.raises(UserError, match="rows of a run that was broken off; --resume goes on with it"):
+        read("--image_path", tmp_path / "in", "--result_path", part)
+    with pytest.raises(UserError, match="has not the columns .*prediction_2"):
+        read("--image_path", tmp_path / "in", "--result_path", part, "--resume", "--top_paths", "2")
+    seen = []
+    monkeypatch.setattr(KnownReader, "read_prepared", lambda self, images, top_paths, known=KnownReader.read_prepared:
+                        seen.append(len(images)) or known(self, images, top_paths))
+    read("--image_path", tmp_path / "in", "--result_path", part, "--resume")
+    assert part.read_bytes() == rows and sum(seen) == 2 * CHUNK - rows[:3000].count(b"\n") + 1
+    assert [path.name for path in part.parent.iterdir()] == ["prediction.csv"]
+    assert f"{rows[:3000].count(10) - 1} words were there; {sum(seen)} words: " in capsys.readouterr().err.replace(",", "")
+    with pytest.raises(UserError, match="is there already"):
+        read("--image_path", tmp_path / "in", "--result_path", part, "--resume")
+    with pytest.raises(UserError, match="nothing to --resume"):
+        read("--image_path", tmp_path / "in", "--result_path", tmp_path / "new", "--resume")
+
+
+def test_a_run_ends_with_a_count(tmp_path, monkeypatch, capsys):
+    for k in range(3):
+        draw(tmp_path / f"{k}.png")
+    write_image(tmp_path / "3.png", np.full((30, 60), 255, np.uint8))
+    (tmp_path / "4.png").write_bytes(b"")
+    monkeypatch.setattr(KnownReader, "read_prepared", lambda self, images, top_paths: [
+        Reading("ab", c, [("ab", c)]) if image.any() else Reading(error="no ink in it")
+        for image, c in zip(images, (0.9, 0.6, 0.4, 0))])
+    read("--image_path", tmp_path)
+    assert ("5 words: 2 read, 1 doubtful (confidence below 0.5), 1 without text, 1 unreadable"
+            in capsys.readouterr().err)
+
+
+def test_whole_photos_are_noticed_and_large_pictures_of_a_word_are_not(tmp_path, capsys):
+    page = np.full((900, 1200), 235, np.uint8)
+    for k in range(40):
+        cv2.putText(page, "many words", (20 + 230 * (k % 5), 60 + 105 * (k // 5)), cv2.FONT_HERSHEY_SIMPLEX, 1, 40, 2)
+    word = np.full((900, 2400), 235, np.uint8)
+    cv2.putText(word, "illicit", (60, 640), cv2.FONT_HERSHEY_SIMPLEX, 20, 40, 60)
+    write_image(tmp_path / "page.jpg", page)
+    write_image(tmp_path / "word.jpg", word)
+    read("--image_path", tmp_path)
+    shown = capsys.readouterr()
+    header, page, word = csv.reader(shown.out.splitlines())
+    assert page[1] == "ab" and page[3] == "seems to be a photo of many words, which pages.py reads" and word[3] == ""
+    assert "1 of them seem to be whole photos" in shown.err and "pages.py" in shown.err
+
+
+def test_results_that_cannot_be_written_are_noticed_before_the_work(tmp_path, monkeypatch):
+    draw(tmp_path / "_ab_1.png")
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(words.reader, "load_reader", lambda *args, **decoding: pytest.fail("the work has begun"))
+    for options in ((), ("--validate",)):
+        with pytest.raises(OSError, match="file"):
+            read("--image_path", tmp_path, "--result_path", tmp_path / "file" / "x.csv", *options)
+
+
+def test_nothing_is_left_where_a_run_fails_before_its_first_row(tmp_path, monkeypatch):
+    draw(tmp_path / "in" / "_ab_1.png")
+
+    def fail(path, **decoding):
+        raise UserError("no such lexicon")
+
+    monkeypatch.setattr(words.reader, "load_reader", fail)
+    with pytest.raises(UserError, match="no such lexicon"):
+        read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out")
+    assert not list((tmp_path / "out").iterdir())
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(UserError, match="x.png: no such file or folder"):
+        read("--image_path", tmp_path / "x.png")
+
+
+def test_calibrating_writes_into_the_model_folder_when_asked(tmp_path, monkeypatch, capsys):
+    for k in range(4):
+        draw(tmp_path / "in" / f"_ab_{k}.png")
+    decoding = {"temperature": 2.0, "lexicon_temperature": 1.0, "lexicon_weight": 0.5, "lexicon_margin": 3.0}
+    monkeypatch.setattr(words.calibration, "fit_decoding", lambda reader, images, truths: decoding)
+    (tmp_path / "known").mkdir()
+    monkeypatch.chdir(tmp_path)
+    read("--image_path", "in", "--validate", "--calibrate", "--overwrite")
+    assert json.loads((tmp_path / "known" / "config.json").read_text())["decoding"] == decoding
+    assert "fitted on 4 words" in (shown := capsys.readouterr().out) and "look better than on other words" in shown

@@ -1,16 +1,23 @@
 """words/reader.py with networks whose outputs are known, and with the shipped models."""
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
-from samples import Brightness, Session, draw
+from samples import Brightness, Session, draw, write_model
 
 from command import UserError
 from words import ctc
 from words.alphabet import Alphabet
 from words.images import prepare, write_image
 from words.lexicon import Lexicon
+from words.models import WEIGHTS, load_config, write_onnx
+from words.network import build_graph
 from words.reader import Reader, search_views, squeeze
 
+ROOT = Path(__file__).parent.parent
 SIZE = (100, 32)  # width, height
 
 
@@ -164,3 +171,32 @@ def test_with_a_lexicon_the_texts_share_the_confidence():
     [texts] = reader.alternatives(reader.search(logits, 2), 2)
     assert texts == [("b", pytest.approx(.19 ** .5 / total, rel=1e-4)),
                      ("a", pytest.approx((.42 / np.e) ** .5 / total, rel=1e-4))]
+
+
+# --- Reading needs no Keras ---------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def small_model(tmp_path_factory):
+    """A model folder with a network of random weights, as Keras saves them, and its model.onnx."""
+    folder = tmp_path_factory.mktemp("model")
+    write_model(folder)
+    write_onnx(load_config(folder), folder / WEIGHTS["final"], build_graph)
+    return folder
+
+
+def test_reading_a_word_loads_neither_keras_nor_what_training_needs(small_model):
+    program = ("import sys; from words.reader import load_reader; "
+               f"print(load_reader({str(small_model)!r}).read('imgs/words/_letter_01.png').error, "
+               "*{name.partition('.')[0] for name in sys.modules})")
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"onnxruntime", "numba", "cv2"} <= loaded
+    assert not loaded & {"keras", "tensorflow", "jax", "torch", "h5py", "onnx", "matplotlib", "fitting", "utils"}
+
+
+def test_predict_reads_the_sample_words_without_keras(tmp_path, small_model):
+    program = ("import sys, runpy; runpy.run_path('predict.py', run_name='__main__'); "
+               "print({'keras', 'tensorflow', 'onnx'} & set(sys.modules))")
+    done = subprocess.run([sys.executable, "-c", program, "--model_path", small_model, "--image_path", "imgs/words",
+                           "--result_path", tmp_path], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n" and len((tmp_path / "prediction.csv").read_text().splitlines()) == 13

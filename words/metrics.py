@@ -17,6 +17,11 @@ def worth_scoring(pairs):
     return [len(truth) >= least for _, truth in pairs]
 
 
+def distance(prediction: str, truth: str) -> int:
+    """Levenshtein's edit distance: how many characters are to be put in, left out or replaced."""
+    return Levenshtein.distance(prediction, truth)
+
+
 def has_doubled(text):
     """Whether two neighbouring characters are equal, as in "letter": what CTC needs a blank for."""
     return any(a == b for a, b in zip(text, text[1:]))
@@ -36,7 +41,7 @@ def score(predictions, truths):
 
 
 def _score(pairs):
-    distances = np.array([Levenshtein.distance(*pair) for pair in pairs], float)
+    distances = np.array([distance(*pair) for pair in pairs], float)
     lengths = np.array([max(len(truth), 1) for _, truth in pairs], float)
     mean = np.mean if pairs else lambda values: np.nan
     return {
