@@ -10,6 +10,7 @@ import dataclasses
 import datetime
 import functools
 import itertools
+import logging
 import operator
 import os
 import re
@@ -348,6 +349,7 @@ class Connection(HTTPChannel):
 def create_server(app, host: str, port: int, patience: int = 30):
     """waitress for an application. A connection without a whole request for `patience` seconds is closed, a long head
     refused."""
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a request waits for its turn is no warning
     parts = {}
     try:
         server = waitress.create_server(
