@@ -11,12 +11,14 @@ import datetime
 import functools
 import itertools
 import logging
+import math
 import operator
 import os
 import re
 import secrets
 import socket
 import threading
+import urllib.parse
 from pathlib import Path
 
 import flask
@@ -53,7 +55,7 @@ def create_app(found, password: str | None = None, allowed_hosts: tuple[str, ...
         SESSION_REFRESH_EACH_REQUEST=False, MAX_CONTENT_LENGTH=4096, SEND_FILE_MAX_AGE_DEFAULT=31536000)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(asset=asset)
-    app.jinja_env.filters.update(shown=shown, name=lambda path: Path(path).name)
+    app.jinja_env.filters.update(shown=shown, name=os.path.basename, points=points, cut_out=cut_out)
     app.url_map.merge_slashes = False  # nothing is found by another name than its own
     app.register_blueprint(pages)
     app.before_request(check)
@@ -150,19 +152,20 @@ class Question:
             raise UserError("Give dates as year-month-day, such as 2026-11-25.") from None
         return cls(text, bool(given.get("all")), *days, min(max(given.get("limit", LIMIT, type=int), 1), MOST))
 
-    def address(self, limit=None):
-        """What stands for it in an address, for url_for."""
-        limit = limit or self.limit
+    @property
+    def address(self):
+        """The end of an address that asks it, from its question mark on; "" where nothing is asked."""
         parts = {"q": self.text, "all": "1" if self.every else "", "since": self.since, "until": self.until,
-                 "limit": limit if limit != LIMIT else ""}
-        return {key: value for key, value in parts.items() if value}
+                 "limit": self.limit if self.limit != LIMIT else ""}
+        given = {key: value for key, value in parts.items() if value}
+        return f"?{urllib.parse.urlencode(given)}" if given else ""
 
-    def answered(self, limit):
-        """The index's results, the best first."""
+    def answered(self, more=0):
+        """The index's results, the best first, and so many more than are shown."""
         if not self.text:
             return []
-        return current_app.config["INDEX"].find(self.text, limit=limit, all_words=self.every, since=self.since or None,
-                                                until=self.until or None)
+        return current_app.config["INDEX"].find(self.text, limit=self.limit + more, all_words=self.every,
+                                                since=self.since or None, until=self.until or None)
 
 
 @pages.get("/")
@@ -180,7 +183,7 @@ def found(template):
     """A page of the photos that answer the question in the request's address, or of why there are none."""
     try:
         question = Question.asked()
-        results = question.answered(question.limit + 1)
+        results = question.answered(more=1)
     except UserError as error:
         question = Question(request.args.get("q", "")[:LONGEST])
         return flask.render_template(template, question=question, summary="Not searched.", why=str(error)), 400
@@ -190,10 +193,11 @@ def found(template):
                                      stats=current_app.config["INDEX"].stats())
     more = len(results) > question.limit
     summary = f"{'The best ' if more else ''}{len(cards)} photo{'' if len(cards) == 1 else 's'}"
-    further = question.address(min(question.limit + 2 * LIMIT, MOST)) if more and question.limit < MOST else None
+    further = dataclasses.replace(question, limit=min(question.limit + 2 * LIMIT, MOST))
     parts = [(title, list(part)) for title, part in
              itertools.groupby(cards, lambda each: "" if each["score"] >= SURE else "Less likely")]
-    return flask.render_template(template, question=question, summary=summary, more=further, parts=parts)
+    return flask.render_template(template, question=question, summary=summary, parts=parts,
+                                 further=further if more and question.limit < MOST else None)
 
 
 def card(result):
@@ -201,26 +205,24 @@ def card(result):
     photo = current_app.config["INDEX"].photo(result.photo)
     if photo is None:  # another run has just taken note that its file is gone
         return None
-    marks = [mark(match) for match in result.matches]
-    return {"photo": photo, "score": result.score, "version": state_of(photo), "marks": marks,
-            "window": window(photo.width, photo.height, result.matches), "pieces": different(marks)[:3]}
+    return {"photo": photo, "score": result.score, "version": state_of(photo), "matches": result.matches,
+            "window": window(photo.width, photo.height, result.matches), "pieces": different(result.matches)[:3]}
 
 
-def different(marks):
-    """The marks with one of each text first."""
-    texts = [each["text"].lower() for each in marks]
-    return sorted(marks, key=lambda each: texts.index(each["text"].lower()) != marks.index(each))
-
-
-def mark(match):
-    polygon = np.array(match.polygon, float)
-    return {"text": match.text, "percent": round(100 * match.probability), "points": points(polygon),
-            "at": ",".join(f"{number:.0f}" for number in widened(polygon).ravel())}
+def different(matches):
+    """The matches with one of each text first."""
+    texts = [match.text.lower() for match in matches]
+    return [match for _, match in sorted(enumerate(matches), key=lambda each: texts.index(texts[each[0]]) != each[0])]
 
 
 def points(polygon):
     """A polygon as SVG writes it."""
     return " ".join(f"{x:.1f},{y:.1f}" for x, y in polygon)
+
+
+def cut_out(polygon):
+    """A polygon with a margin as the address of a cut-out has it."""
+    return ",".join(f"{number:.0f}" for number in widened(np.array(polygon, float)).ravel())
 
 
 def window(width, height, matches):
@@ -254,16 +256,16 @@ def the_photo(number):
 def photo(number):
     """One photo large, its words as text, and the way to the other photos found."""
     question, found = Question.asked(), the_photo(number)
-    order = question.answered(MOST)
+    order = question.answered()
     place = next((i for i, result in enumerate(order) if result.photo == number), None)
-    marks, ways = [], {}
+    matches, ways = [], {}
     if place is not None:
-        marks = [mark(match) for match in order[place].matches]
+        matches = order[place].matches
         ways = {"place": place + 1, "count": len(order), "before": order[place - 1].photo if place else None,
                 "after": order[place + 1].photo if place + 1 < len(order) else None}
     words = current_app.config["INDEX"].page(number)
-    return flask.render_template("photo.html", question=question, photo=found, version=state_of(found), marks=marks,
-                                 paragraphs=paragraphs(words, {each["points"] for each in marks}), **ways)
+    return flask.render_template("photo.html", question=question, photo=found, version=state_of(found), matches=matches,
+                                 paragraphs=paragraphs(words, {points(match.polygon) for match in matches}), **ways)
 
 
 def paragraphs(words, matched):
@@ -275,12 +277,12 @@ def paragraphs(words, matched):
 
 def placed(i, word, matched):
     """A word for the layer of text over a photo: where its line begins, how long, high and steep it is."""
-    polygon = np.array(word.polygon, float)
-    (x, y), (right, top) = polygon[3], polygon[2]
-    return {"i": i, "text": word.text, "points": points(polygon), "tag": "mark" if points(polygon) in matched else "span",
-            "x": round(x, 1), "y": round(y, 1), "length": round(np.hypot(right - x, top - y), 1),
-            "height": round(np.linalg.norm(polygon[3] - polygon[0]), 1),
-            "angle": round(float(np.degrees(np.arctan2(top - y, right - x))), 1)}
+    corners = points(word.polygon)
+    (left, top), _, (right, end), (x, y) = word.polygon
+    numbers = {"x": x, "y": y, "length": math.hypot(right - x, end - y), "height": math.hypot(x - left, y - top),
+               "angle": math.degrees(math.atan2(end - y, right - x))}
+    return {"i": i, "text": word.text, "points": corners, "tag": "mark" if corners in matched else "span",
+            **{name: round(number, 1) for name, number in numbers.items()}}
 
 
 @pages.get(f"/photo/{NUMBER}/<any(small,large):size>.jpg")
