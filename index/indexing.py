@@ -61,7 +61,7 @@ class _Reader:
         self._reader = self._entries = None
 
     def add(self, path, size, modified, retry):
-        """Add a file and, if it is not known, its photo: "read", "known" or "failed"; "gone" if the file is not there now."""
+        """Add a file and, if it is not known, its photo: "read", "known" or "failed", or "gone" without such a file."""
         orientation, taken = files.facts(path)
         try:
             content, error = files.content(path), ""

@@ -21,9 +21,9 @@ from index.folding import fold
 from words.compiled import compiled
 
 BLANK, SEPARATOR, FIRST = 0, 1, 2  # symbols; FIRST is that of the first letter
-SURE = 0.995  # a blank as likely as this is taken as certain
+SURE = 0.999  # a blank as likely as this is taken as certain
 LEVELS = 32  # levels a nat: a probability is kept to 1.6 %
-LEAST = 0.002  # less likely symbols are not kept,
+LEAST = 0.0005  # less likely symbols are not kept,
 MOST = 8  # nor more than so many a step
 FLOOR = 1e-4
 

@@ -145,8 +145,8 @@ class Store:
         return known
 
     def add(self, photo, words, posteriors, replace=False):
-        """Add a photo's content; its number. One that is there already stays as it is; but with `replace`, one that could not
-        be read is replaced, under a new number.
+        """Add a photo's content; its number. One that is there already stays as it is; but with `replace`, one that
+        could not be read is replaced, under a new number.
 
         photo: dict of hash, width, height, orientation and error, see SCHEMA. words: list of what JSON can hold, in reading
         order. posteriors: bytes.
