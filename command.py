@@ -154,4 +154,4 @@ def write_csv(path, rows):
 def write_json(path, content):
     """Write what JSON can hold to a file, UTF-8, whole."""
     with written_whole(path) as beside:
-        beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf8")
+        beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf8", errors="surrogateescape")

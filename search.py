@@ -182,7 +182,10 @@ def export(path, csv_path, json_path, overwrite):
     if csv_path:
         command.write_csv(csv_path, rows(found))
     if json_path:
-        command.write_json(json_path, list(found.export()))
+        with command.written_whole(json_path) as beside, open(beside, "w", encoding="utf8", errors="surrogateescape") as file:
+            for k, photo in enumerate(found.export()):  # a line a photo, as all may be too much for the memory
+                file.write((",\n" if k else "[\n") + json.dumps(photo, ensure_ascii=False))
+            file.write("\n]\n" if found.store.counts()["files"] else "[]\n")
 
 
 def rows(found):

@@ -17,9 +17,10 @@ from index.query import other_forms, parse
 from index.scanning import Words
 
 LEAST = 1e-5  # a word that is less likely the query's is no match
-OTHER_FORM = 0.4  # what a plural or another form of the query's word counts
+OTHER_FORM = 0.1  # what a plural or another form of the query's word counts
 BEST = 5  # places of a photo that count, and that a result shows of each term,
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
+SHIFT, SLOPE = 2.0, 0.6  # of `calibrated`; benchmarks/search.py fits them
 
 
 class Seen(NamedTuple):
@@ -66,8 +67,9 @@ class Index:
         found = [_by_photo(seen.words, _term(seen, term), allowed) for term in terms]
         scores = _combine([chances for chances, _ in found], len(seen.photos), all_words)
         best = sorted(scores, key=lambda photo: (-scores[photo], photo))[:limit]
-        return [self._result(seen.words, photo, scores[photo], [hits[photo] for _, hits in found if photo in hits])
-                for photo in best]
+        results = (self._result(seen.words, photo, scores[photo], [hits[photo] for _, hits in found if photo in hits])
+                   for photo in best)
+        return [result for result in results if result]
 
     def _refresh(self):
         """What is known, with what an indexer has added since."""
@@ -75,16 +77,21 @@ class Index:
             latest, changes = self._latest, self.store.changes
             if changes != latest.changes:
                 symbols = Symbols(self.store.letters)
-                words = latest.words.with_more(self.store.posteriors(latest.words.last), symbols.count)
+                try:
+                    words = latest.words.with_more(self.store.posteriors(latest.words.last), symbols.count)
+                except (ValueError, TypeError) as error:
+                    raise self.store.damaged(error) from None
                 photos = self.store.photos()
                 self._latest = Seen(changes, words, symbols, np.array([photo for photo, _ in photos], np.int64),
                                     np.array([taken or "" for _, taken in photos], str))
             return self._latest
 
     def _result(self, words, number, score, found):
-        """found: the Hits in the photo, of each term that has some."""
-        photo, page = self.store.photo(number), self.store.words(number)
-        chances = {}
+        """The Result of a photo, None if its file is gone in this moment. found: its Hits of each term that has some."""
+        photo = self.store.photo(number)
+        if photo is None:
+            return None
+        page, chances = self.store.words(number), {}
         for hits in found:
             for word, chance in zip(hits.words[:BEST].tolist(), hits.chances.tolist()):
                 if chance >= SHOWN * hits.chances[0]:
@@ -92,7 +99,7 @@ class Index:
         matches = []
         for word in sorted(chances, key=chances.get, reverse=True):
             entry = page[words.places[word]]
-            matches.append(Match(_polygon(photo, entry), entry["alternatives"][0][0], chances[word]))
+            matches.append(Match(_polygon(photo, entry), entry["alternatives"][0][0], float(calibrated(chances[word]))))
         return Result(number, self._file(photo), score, matches)
 
     # --- Photos -----------------------------------------------------------------------------------------------
@@ -203,9 +210,19 @@ def _by_photo(words, hits, allowed):
     rank = np.arange(len(which)) - np.repeat(firsts, counts)
     missed = np.where(rank < BEST, np.log1p(-np.minimum(chances, 1 - 1e-6)), 0)
     totals = 1 - np.exp(np.add.reduceat(missed, firsts)) if len(which) else np.zeros(0)
-    return (dict(zip(numbers.tolist(), totals.tolist())),
+    return (dict(zip(numbers.tolist(), calibrated(totals).tolist())),
             {photo: Hits(which[first:first + count], chances[first:first + count])
              for photo, first, count in zip(numbers.tolist(), firsts.tolist(), counts.tolist())})
+
+
+def calibrated(chance):
+    """How often what has this probability by CTC is right, 0..1, for words that are somewhere in the collection.
+
+    CTC is too modest: where a network is in doubt, what it doubts is more often right than the probability says. The
+    log-odds are corrected by a line (Platt scaling).
+    """
+    chance = np.clip(chance, 1e-12, 1 - 1e-12)
+    return 1 / (1 + np.exp(-SHIFT) * (1 / chance - 1) ** SLOPE)
 
 
 def _combine(found, photos, all_words):

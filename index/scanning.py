@@ -25,10 +25,14 @@ def join(lines, packed):
 
 
 def split(joined):
-    """(lines, lengths, posteriors) of the words of `join`: uint32 [n], uint32 [n] and uint8 [bytes]."""
+    """(lines, lengths, posteriors) of the words of `join`: uint32 [n], uint32 [n] and uint8 [bytes]; ValueError if it is
+    something else."""
     count = int(np.frombuffer(joined, "<u4", 1)[0])
     lines, lengths = np.frombuffer(joined, "<u4", 2 * count, 4).reshape(2, count)
-    return lines, lengths, np.frombuffer(joined, np.uint8, offset=4 + 8 * count)
+    data = np.frombuffer(joined[4 + 8 * count:], np.uint8)
+    if lengths.sum() != len(data):
+        raise ValueError(f"posteriors of {lengths.sum()} bytes, but there are {len(data)}")
+    return lines, lengths, data
 
 
 class Words:
@@ -48,7 +52,7 @@ class Words:
 
     def with_more(self, photos, count):
         """These words and those of (number, joined) photos with rising numbers; count: of symbols, at least as many as
-        before. This object stays as it is, for the threads that search it."""
+        before. This object stays as it is, for the threads that search it. ValueError where the bytes are none of `join`."""
         numbers, parts = [], []
         for number, joined in photos:
             numbers.append(number)
@@ -60,7 +64,8 @@ class Words:
         ends = np.cumsum(lengths, dtype=np.int64)
         costs = np.full((count, len(self) + len(lines)), _floor_cost(), np.uint8)
         costs[:len(self._costs), :len(self)] = self._costs
-        _fill_costs(data, np.append(0, ends), costs[:, len(self):])
+        if not _fill_costs(data, np.append(0, ends), costs[:, len(self):]):
+            raise ValueError("posteriors that end within a step or have unknown symbols")
         more = copy.copy(self)
         more.last = numbers[-1]
         more.photos = np.append(self.photos, np.repeat(np.array(numbers, np.int32), counts))
@@ -92,16 +97,22 @@ def _floor_cost():
 
 @compiled
 def _fill_costs(data, ends, costs):
-    """The highest probability of each symbol, into costs [symbol, word], which hold that of FLOOR."""
+    """The highest probability of each symbol, into costs [symbol, word], which hold that of FLOOR; whether all is as it
+    should be, since what is compiled does not look."""
     for word in range(len(ends) - 1):
         k = ends[word]
         while k < ends[word + 1]:
             pairs = data[k] if data[k] < 128 else 0
+            if k + 1 + 2 * pairs > ends[word + 1]:
+                return False
             for p in range(k + 1, k + 1 + 2 * pairs, 2):
+                if data[p] >= len(costs):
+                    return False
                 cost = np.uint8(-COSTS * np.log(_LIKELY[data[p + 1]]))
                 if cost < costs[data[p], word]:
                     costs[data[p], word] = cost
             k += 1 + 2 * pairs
+    return True
 
 
 @compiled

@@ -84,6 +84,10 @@ class Store:
         for connection in self._opened:
             connection.close()
 
+    def damaged(self, error):
+        """The UserError for a file with something else in it than was written."""
+        return UserError(f"{self.path}: not an index, or a damaged one ({error}); move it away and index again")
+
     @contextlib.contextmanager
     def _errors(self):
         """SQLite's errors in one line that says what to do."""
@@ -97,7 +101,7 @@ class Store:
             code = getattr(error, "sqlite_errorcode", 0) & 0xFF
             raise UserError(f"{self.path}: {reason.get(code, error)}") from None
         except sqlite3.DatabaseError as error:
-            raise UserError(f"{self.path}: not an index, or a damaged one ({error}); move it away and index again") from None
+            raise self.damaged(error) from None
 
     @contextlib.contextmanager
     def _transaction(self):
@@ -231,7 +235,10 @@ class Store:
 
     def words(self, photo):
         """The words of a photo, as `add` got them."""
-        return json.loads(zlib.decompress(self._all("SELECT words FROM photos WHERE id = ?", (photo,))[0][0]))
+        try:
+            return json.loads(zlib.decompress(self._all("SELECT words FROM photos WHERE id = ?", (photo,))[0][0]))
+        except (zlib.error, ValueError, TypeError) as error:
+            raise self.damaged(error) from None
 
     def counts(self):
         """A dict of how much there is: files, photos (in files), failed (of them, could not be read)."""

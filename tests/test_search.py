@@ -1,0 +1,498 @@
+"""search.py: index, find, export, watch and what may go wrong; photos are read by a fake reader that knows their text.
+
+    python tests/test_search.py index photos    # search.py with that reader, for runs that are killed
+"""
+import datetime
+import itertools
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+import index
+import search
+from command import UserError
+from index import files
+from photos.page import Page, Word
+from words.alphabet import Alphabet
+
+ALPHABET = Alphabet("".join(map(chr, range(32, 127))) + "éä")
+
+
+# --- Photos and their reader ------------------------------------------------------------------------------------
+
+def save(path, text, **options):
+    """A photo with this text, a line a line: an image of one row, a letter a pixel, or, as JPEG, of 16 a letter."""
+    row = np.frombuffer(text.encode(), np.uint8)[np.newaxis]
+    os.makedirs(os.path.dirname(os.fsencode(path)) or b".", exist_ok=True)
+    with open(path, "wb") as file:
+        suffix = os.path.splitext(os.fsdecode(path))[1].lower()
+        image = Image.fromarray(row if suffix == ".png" else np.kron(row, np.ones((16, 16), np.uint8)))
+        image.save(file, "PNG" if suffix == ".png" else "JPEG", **({} if suffix == ".png" else {"quality": 100}), **options)
+
+
+def log_probabilities(text, rest=0.02):
+    """As a network that is almost sure of a text: two steps a letter, a blank between them."""
+    classes = [c for letter in ALPHABET.encode(text) for c in (letter, letter, 0)]
+    steps = np.full((len(classes), 1 + len(ALPHABET)), rest / len(ALPHABET))
+    steps[range(len(classes)), classes] = 1 - rest
+    return np.log(steps / steps.sum(axis=1, keepdims=True))
+
+
+class FakeReader:
+    """Reads what `save` wrote; photos with "broken" raise, those with "faulty" have an error. Takes `pause` seconds each."""
+    alphabet = ALPHABET
+
+    def __init__(self, pause=0.0):
+        self.pause, self.read_files = pause, []
+
+    def read(self, path):
+        time.sleep(self.pause)
+        self.read_files.append(path)
+        with Image.open(path) as image:
+            pixels = np.asarray(image)
+        scale = 1 if len(pixels) == 1 else 16
+        text = bytes(np.round(pixels[scale // 2, scale // 2::scale]).astype(np.uint8)).decode()
+        if "broken" in text:
+            raise ValueError("this photo breaks the reader")
+        words = [Word([[x, 10], [x + 9, 10], [x + 9, 20], [x, 20]], word, 0.9, [(word, 0.9), (word[:-1], 0.1)], line, 0,
+                      log_probabilities(word))
+                 for line, words in enumerate(text.split("\n")) for x, word in enumerate(words.split())]
+        return Page(str(path), 200, 100, [] if "faulty" in text else words, error="cannot be read" if "faulty" in text else "")
+
+
+@pytest.fixture
+def reader(monkeypatch, tmp_path):
+    fake = FakeReader()
+    monkeypatch.setattr(search, "load_reader", lambda **models: fake)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return fake
+
+
+def texts_of(found):
+    return {os.path.basename(photo["file"]): " ".join(word["text"] for word in photo["words"]) for photo in found.export()}
+
+
+def names(results):
+    return [os.path.basename(result.file) for result in results]
+
+
+# --- Finding ----------------------------------------------------------------------------------------------------
+
+def test_index_and_find(reader, tmp_path, capsys):
+    save("photos/plan.png", "Sprint budget\nnext sprint")
+    save("photos/deep/er/list.png", "shopping list milk")
+    save("photos/note.png", "budgets for Café-Ausgaben, isn't it")
+    search.main(["index", "photos"])
+    assert "3 photos; now 3 read" in capsys.readouterr().out
+    search.main(["find", "sprint budget"])
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].endswith("plan.png") and out[0].startswith("0.9")
+    found = index.open("photos/search.index")
+    assert names(found.find("milk")) == ["list.png"]
+    assert names(found.find("MILK!")) == ["list.png"]
+    assert names(found.find("cafe")) == ["note.png"]
+    assert names(found.find("isnt"))[0] == names(found.find("isn’t"))[0] == "note.png"
+    assert names(found.find("budget")) == ["plan.png", "note.png"]  # the plural is worth less
+    assert names(found.find("shop*"))[0] == "list.png"
+    assert found.find("shop")[:1] == [] or found.find("shop")[0].score < 0.5
+    match, = found.find("milk")[0].matches
+    assert (match.text, match.polygon) == ("milk", [[2, 10], [11, 10], [11, 20], [2, 20]])
+    assert match.probability > 0.9
+    assert [word.text for word in found.page(found.find("milk")[0].photo)] == ["shopping", "list", "milk"]
+    assert found.photo(found.find("milk")[0].photo).width == 200
+    assert found.photo(99) is None and found.page(99) == []
+    assert found.stats()["words"] == 12
+
+
+def test_phrases_are_words_side_by_side_on_a_line(reader):
+    save("photos/a.png", "next sprint")
+    save("photos/b.png", "sprint next")
+    save("photos/c.png", "next\nsprint")
+    save("photos/d.png", "next")
+    save("photos/e.png", "sprint")
+    search.main(["index", "photos"])
+    found = index.open("photos/search.index")
+    sure = [result for result in found.find('"next sprint"') if result.score > 0.5]
+    assert names(sure) == ["a.png"]
+    assert names(found.find("next sprint")[:3]) == ["a.png", "b.png", "c.png"]
+    assert {result.score > 0.9 for result in found.find("next sprint", all_words=True)[:3]} == {True}
+    assert all(result.score < 0.1 for result in found.find("next sprint", all_words=True)[3:])
+    assert names([result for result in found.find('"next spr*"') if result.score > 0.5]) == ["a.png"]
+
+
+def test_dates(reader):
+    for name, date in (("old", "2019:12:31 23:59:59"), ("new", "2020:01:01 00:00:00"), ("none", None)):
+        exif = Image.Exif()
+        if date:
+            exif.get_ifd(0x8769)[0x9003] = date
+        save(f"photos/{name}.jpg", f"same word {name}", exif=exif)
+    search.main(["index", "photos"])
+    found = index.open("photos/search.index")
+    assert names(found.find("word", since="2020-01-01")) == ["new.jpg"]
+    assert names(found.find("word", until="2019-12-31")) == ["old.jpg"]
+    assert sorted(names(found.find("word", since="2019-12-31", until="2020-01-01"))) == ["new.jpg", "old.jpg"]
+    assert len(found.find("word")) == 3
+    with pytest.raises(UserError, match="2026-11-25"):
+        search.main(["find", "word", "--since", "yesterday"])
+
+
+@pytest.mark.parametrize("query", ["", " ", "\"", '"" *', "*", "x" * 10000, "a b " * 3000, "'; DROP TABLE photos; --", "%_",
+                                   "<script>alert(1)</script>", "(a+)+$[", "\0", "\ud800", "ｆｕｌｌ ſtraße", "e\u0301" * 500, "的",
+                                   '"' * 1000, "-- or 1=1", "🙂", "a" * 64, "a" * 65])
+def test_any_query_is_answered(reader, query):
+    save("photos/a.png", "some words here")
+    search.main(["index", "photos"])
+    found = index.open("photos/search.index")
+    for all_words in (False, True):
+        assert all(0 < result.score <= 1 for result in found.find(query, all_words=all_words))
+    assert found.stats()["words"] == 3
+
+
+def test_json(reader, capsys):
+    save("photos/a.png", "some words")
+    search.main(["index", "photos"])
+    capsys.readouterr()
+    search.main(["find", "some", "--json"])
+    entry, = json.loads(capsys.readouterr().out)
+    assert set(entry) == {"file", "score", "matches"} and set(entry["matches"][0]) == {"polygon", "text", "probability"}
+    assert Path(entry["file"]) == Path("photos/a.png").absolute()
+
+
+# --- Bringing an index up to date -------------------------------------------------------------------------------
+
+def test_only_what_is_new_is_read(reader, capsys):
+    save("photos/a.png", "first")
+    save("photos/b.jpg", "second")
+    search.main(["index", "photos"])
+    assert len(reader.read_files) == 2
+    reader.read_files.clear()
+    os.makedirs("photos/sub")
+    os.rename("photos/a.png", "photos/sub/moved.png")
+    os.utime("photos/b.jpg", (0, 0))
+    save("photos/c.png", "third")
+    save("photos/copy.png", "first")
+    search.main(["index", "photos"])
+    assert [os.path.basename(path) for path in reader.read_files] == ["c.png"]
+    found = index.open("photos/search.index")
+    assert texts_of(found) == {"b.jpg": "second", "c.png": "third", "copy.png": "first", "moved.png": "first"}
+    os.remove("photos/copy.png")
+    os.remove("photos/sub/moved.png")
+    save("photos/c.png", "changed")
+    search.main(["index", "photos"])
+    assert texts_of(found) == {"b.jpg": "second", "c.png": "changed"}
+    assert names(found.find("first third changed")) == ["c.png"]
+    reader.read_files.clear()
+    save("photos/again.png", "first")  # is back
+    search.main(["index", "photos"])
+    assert names(found.find("first")) == ["again.png"] and not reader.read_files
+    assert "1 known under another name" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_metadata_and_orientation_cost_nothing(reader):
+    save("photos/a.jpg", "some text")
+    search.main(["index", "photos"])
+    before, = index.open("photos/search.index").find("text")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned clockwise by a quarter
+    exif[0x010E] = "a title"
+    save("photos/a.jpg", "some text", exif=exif, comment=b"more")
+    search.main(["index", "photos"])
+    assert len(reader.read_files) == 1
+    found = index.open("photos/search.index")
+    after, = found.find("text")
+    (x, y), *_ = before.matches[0].polygon  # on a photo of 200 x 100
+    assert after.matches[0].polygon[0] == [100 - y, x]
+    photo = found.photo(after.photo)
+    assert (photo.width, photo.height) == (100, 200)
+
+
+def test_orientations_agree_with_pillow():
+    from PIL import ImageOps
+
+    from index.orientation import turned
+    pixels = np.zeros((6, 9), np.uint8)
+    pixels[1, 2] = 255
+
+    def place(orientation):
+        image = Image.fromarray(pixels)
+        image.getexif()[0x0112] = orientation
+        upright = np.asarray(ImageOps.exif_transpose(image))
+        (y, x), = np.argwhere(upright)
+        return [x + 0.5, y + 0.5], upright.shape[::-1]
+
+    for was, now in itertools.product(range(1, 9), repeat=2):
+        (point, (width, height)), (expected, _) = place(was), place(now)
+        assert turned([point], width, height, was, now) == [expected]
+
+
+def test_a_photo_that_fails_is_kept_with_its_reason(reader, capsys):
+    save("photos/a.png", "good")
+    save("photos/b.png", "broken one")
+    save("photos/c.png", "faulty one")
+    Path("photos/d.png").write_bytes(b"no image")
+    search.main(["index", "photos"])
+    captured = capsys.readouterr()
+    assert "3 failed" in captured.out and "this photo breaks the reader" in captured.err
+    errors = {os.path.basename(photo["file"]): photo["error"] for photo in index.open("photos/search.index").export()}
+    assert errors["a.png"] == "" and "breaks" in errors["b.png"] and errors["c.png"] == "cannot be read" and errors["d.png"]
+    reader.read_files.clear()
+    search.main(["index", "photos"])
+    assert not reader.read_files
+    reader.read = lambda path: Page(path, 10, 10, [Word([[0, 0]] * 4, "fine", 1.0, [("fine", 1.0)], 0, 0,
+                                                        log_probabilities("fine"))])
+    search.main(["index", "photos", "--retry"])
+    assert sorted(names(index.open("photos/search.index").find("fine"))) == ["b.png", "c.png", "d.png"]
+    assert "4 photos; now 3 read, 0 known" in capsys.readouterr().out
+    search.main(["stats"])
+    assert "failed                 0" in capsys.readouterr().out
+
+
+def test_names_may_be_anything(reader, capsys, tmp_path):
+    for name in (b"quote'\".png", b"new\nline.png", b"\xff\xfe.png", b"<b>.png", "ä的.PNG".encode(), b"-rf.png"):
+        save(b"photos/" + name, "word")
+    os.makedirs("photos/real/below")
+    os.symlink("../..", "photos/real/below/loop")
+    os.symlink("self", "photos/self")
+    os.symlink("/nowhere/at/all.png", "photos/dangling.png")
+    os.makedirs("elsewhere")
+    save("elsewhere/linked.png", "linked")
+    os.symlink("../elsewhere", "photos/link")
+    save("photos/.hidden/x.png", "hidden")
+    search.main(["index", "photos"])
+    found = index.open("photos/search.index")
+    assert len(found.find("word")) == 1  # the same content under six names is one photo
+    assert len(texts_of(found)) == 7 and texts_of(found)["linked.png"] == "linked"
+    search.main(["export", "--csv", "all.csv", "--json", "all.json"])
+    assert b"\xff\xfe.png" in Path("all.csv").read_bytes()
+    assert len(json.loads(Path("all.json").read_text("utf8", "surrogateescape"))) == 7
+    with pytest.raises(UserError, match="--overwrite"):
+        search.main(["export", "--csv", "all.csv"])
+
+
+def test_an_index_moves_with_its_photos(reader):
+    save("photos/a.png", "word")
+    search.main(["index", "photos"])
+    os.rename("photos", "pictures")
+    result, = index.open("pictures/search.index").find("word")
+    assert Path(result.file) == Path("pictures/a.png").absolute()
+    search.main(["index", "pictures"])
+    assert len(reader.read_files) == 1
+
+
+def test_other_folders_stay_in_an_index(reader):
+    save("one/a.png", "first")
+    save("two/b.png", "second")
+    search.main(["index", "one", "--index", "both.index"])
+    search.main(["index", "two", "--index", "both.index"])
+    found = index.open("both.index")
+    assert texts_of(found) == {"a.png": "first", "b.png": "second"}
+    os.remove("one/a.png")
+    search.main(["index", "two", "--index", "both.index"])
+    assert len(texts_of(found)) == 2
+    search.main(["index", "one", "--index", "both.index"])
+    assert texts_of(found) == {"b.png": "second"}
+    os.rename("two", "three")
+    with pytest.raises(UserError, match="two: no such folder"):
+        search.main(["index", "two", "--index", "both.index"])
+    assert texts_of(found) == {"b.png": "second"}
+
+
+def test_which_index(reader, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="no index yet"):
+        search.main(["stats"])
+    save("one/a.png", "first")
+    save("two/b.png", "second")
+    search.main(["index", "one"])
+    search.main(["index", "two"])
+    assert search.choose_index(None) == tmp_path / "two" / "search.index"
+    assert search.choose_index(Path("one")) == Path("one/search.index")
+    monkeypatch.chdir("one")
+    assert search.choose_index(None) == Path("search.index")
+
+
+# --- Faults -----------------------------------------------------------------------------------------------------
+
+def spoil(path, statement):
+    database = sqlite3.connect(path)
+    database.execute(statement)
+    database.commit()
+    database.close()
+
+
+def test_what_is_no_index_is_refused_in_one_line(reader):
+    save("photos/a.png", "word")
+    search.main(["index", "photos", "--index", "good.index"])
+    spoil("good.index", "PRAGMA user_version = 99")
+    Path("text.index").write_text("not a database " * 1000)
+    spoil("other.index", "CREATE TABLE other (x)")
+    for name, why in (("good.index", "version 99"), ("text.index", "not an index"), ("other.index", "not an index"),
+                      ("absent.index", "no such index")):
+        before = Path(name).exists() and Path(name).read_bytes()
+        for command in (["find", "word", "--index", name], ["index", "photos", "--index", name])[:1 if "absent" in name else 2]:
+            with pytest.raises(UserError, match=why) as caught:
+                search.main(command)
+            assert "\n" not in str(caught.value) and name in str(caught.value)
+        assert before == (Path(name).exists() and Path(name).read_bytes())
+
+
+def test_a_damaged_index_is_one_line(reader):
+    for k in range(40):
+        save(f"photos/{k}.png", f"some word {k}")
+    search.main(["index", "photos"])
+    content = Path("photos/search.index").read_bytes()
+    for seed in range(10):
+        damaged = bytearray(content)
+        draw = random.Random(seed)
+        for _ in range(60):
+            damaged[draw.randrange(100, len(damaged))] = draw.randrange(256)
+        Path("damaged.index").write_bytes(damaged)
+        try:
+            index.open("damaged.index").find("some word")
+        except UserError as error:
+            assert "damaged.index" in str(error)
+    Path("damaged.index").write_bytes(content[:len(content) // 2])
+    with pytest.raises(UserError, match="damaged"):
+        index.open("damaged.index").find("some word")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder(reader):
+    save("photos/a.png", "word")
+    search.main(["index", "photos"])
+    os.chmod("photos/search.index", 0o444)
+    os.chmod("photos", 0o555)
+    try:
+        assert names(index.open("photos/search.index").find("word")) == ["a.png"]
+        with pytest.raises(UserError, match="cannot be written"):
+            search.main(["index", "photos"])
+    finally:
+        os.chmod("photos", 0o755)
+
+
+def test_a_full_disk_is_one_line_and_the_index_stays_whole(reader, monkeypatch):
+    from index.store import Store
+    save("photos/a.png", "word")
+    search.main(["index", "photos"])
+    connect = Store._connect
+
+    def connect_small(self):
+        connection = connect(self)
+        if self.writable:
+            connection.execute("PRAGMA max_page_count = 1")  # the size that it has
+        return connection
+
+    monkeypatch.setattr(Store, "_connect", connect_small)
+    for k in range(100):
+        save(f"photos/{k}.png", f"{k} " + " ".join(f"more{k}{n}" for n in range(60)))
+    with pytest.raises(UserError, match="disk is full"):
+        search.main(["index", "photos"])
+    monkeypatch.setattr(Store, "_connect", connect)
+    search.main(["index", "photos"])
+    assert len(texts_of(index.open("photos/search.index"))) == 101
+
+
+# --- Several processes, and their ends --------------------------------------------------------------------------
+
+def start(*arguments, pause=0.02):
+    return subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env={**os.environ, "PAUSE": str(pause)}, text=True)
+
+
+def save_many(count):
+    for k in range(count):
+        save(f"photos/{k % 3}/{k}.png", f"photo {k} of\n{count} broken" if k % 7 == 3 else f"photo {k} of\n{count}")
+
+
+def everything(path):
+    """What an index knows, without its numbers."""
+    database = sqlite3.connect(path)
+    rows = database.execute("SELECT path, hash, size, modified, files.orientation, taken, width, height, error, words, posteriors "
+                            "FROM files JOIN photos ON photos.id = photo ORDER BY path").fetchall()
+    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert database.execute("SELECT count(*) FROM photos").fetchone()[0] == len({row[1] for row in rows})
+    database.close()
+    return rows, list(index.open(path).export())
+
+
+@pytest.mark.slow
+def test_a_run_may_be_killed_at_any_moment(reader):
+    save_many(40)
+    search.main(["index", "photos", "--index", "whole.index"])
+    draw = random.Random(0)
+    for kill in range(20):
+        process = start("index", "photos", "--index", "killed.index")
+        process.stderr.read(1)  # the progress bar: it has begun
+        time.sleep(draw.uniform(0, 0.2))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    process = start("index", "photos", "--index", "killed.index")
+    assert process.wait() == 0, process.stderr.read()
+    assert everything("killed.index") == everything("whole.index")
+
+
+@pytest.mark.slow
+def test_two_runs_at_once_share_the_work(reader):
+    save_many(40)
+    search.main(["index", "photos", "--index", "whole.index"])
+    processes = [start("index", "photos", "--index", "both.index", pause=0.1) for _ in range(2)]
+    outputs = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], outputs
+    assert everything("both.index") == everything("whole.index")
+
+
+@pytest.mark.slow
+def test_watch_indexes_what_arrives(reader):
+    os.makedirs("photos")
+    process = start("watch", "photos")
+    found = None
+    deadline = time.time() + 60
+    assert "0 photos" in process.stdout.readline()
+    save("photos/new.png", "arrived")
+    while time.time() < deadline:
+        found = index.open("photos/search.index").find("arrived")
+        if found:
+            break
+        time.sleep(0.5)
+    process.send_signal(signal.SIGINT)
+    process.wait()
+    assert names(found) == ["new.png"]
+    assert process.returncode == 130
+
+
+# --- What a file says -------------------------------------------------------------------------------------------
+
+def test_hashes_leave_out_a_jpegs_metadata_alone(tmp_path):
+    a, b, c = (tmp_path / name for name in ("a.jpg", "b.jpg", "c.jpg"))
+    save(a, "some text")
+    save(b, "some text", comment=b"a comment")
+    save(c, "some tent")
+    assert files.content(a) == files.content(b) != files.content(c)
+    for content in (b"", b"\xff", b"\xff\xd8", b"\xff\xd8\xff\xe0", b"\xff\xd8\xff\xe0\x00\x00", b"\xff\xd8\xff\xe1\xff\xffshort"):
+        a.write_bytes(content)
+        assert len(files.content(a)) == 32
+
+
+def test_importing_index_loads_nothing_slow():
+    code = "import sys, index, search; print([name for name in ('numpy', 'numba', 'keras', 'flask') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+if __name__ == "__main__":
+    import command
+    search.load_reader = lambda **models: FakeReader(float(os.environ.get("PAUSE", 0)))
+    command.run(search.main)
