@@ -1,0 +1,201 @@
+"""Finds the ink and the words of a photo with a page network in ONNX; what train_pages.py trained and export.py exported.
+
+    >>> detector = load_detector("models/pages")
+    >>> found = detector.find(pixels)  # uint8 [H, W, 3] or [H, W], of any size
+    >>> found.polygons.shape, found.scores.shape, found.ink.shape
+    ((112, 4, 2), (112,), (3000, 4000))
+
+The network wants words about WORD_HEIGHT px high. `find` looks at the photo small first, measures the words that it sees
+there, and looks again at the scale that makes them so high, in tiles that overlap.
+"""
+import dataclasses
+import math
+import os
+
+import cv2
+import numpy as np
+
+from photos.light import PAPER, even_light
+from photos.metrics import areas, intersections
+from photos.network import MULTIPLE, SCHEMA, STRIDE, WORD_HEIGHT, build_graph
+from words.models import find_model, load_config, open_session
+
+FIRST_LOOK = 600_000  # pixels, of the first look
+TILE, OVERLAP = 1024, 96  # px; of each tile OVERLAP px on every side are only looked at, where the photo goes on
+LARGEST = 64_000_000  # pixels: no photo is enlarged beyond that
+LOOKS = 3
+KERNEL, SCORE, SAME = 0.0, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
+
+
+@dataclasses.dataclass
+class Found:
+    """What is on a photo. polygons: float32 [N, 4, 2], words' corners in pixels of the photo, clockwise from the word's own
+    top-left; scores: float32 [N], 0 to 1; ink: uint8 [H, W], 255 ink; scale: of the size that the words were found at."""
+    polygons: np.ndarray
+    scores: np.ndarray
+    ink: np.ndarray
+    scale: float
+
+
+@dataclasses.dataclass
+class Maps:
+    """What the network says of a photo: ink: uint8 [h, w], 255 surely ink; kernel: float32 [n] logits at the n pixels y, x,
+    int32 [n], that are a word's kernel; sides: float32 [n, 5], distances to left, top, right and bottom in px, and angle."""
+    ink: np.ndarray
+    y: np.ndarray
+    x: np.ndarray
+    kernel: np.ndarray
+    sides: np.ndarray
+
+
+def load_detector(path, threads=None):
+    """The Detector of a model folder; `threads`: of the CPU (default one a core). UserError if it is no page network's."""
+    folder, weights = find_model(path)
+    threads = threads or len(os.sched_getaffinity(0))
+    return Detector(open_session(load_config(folder, SCHEMA), weights, build_graph, threads))
+
+
+class Detector:
+    """A page network and how it is used."""
+
+    def __init__(self, session):
+        self.session = session
+
+    def find(self, pixels):
+        """What is Found on a photo, uint8 [H, W, 3] or [H, W]."""
+        if pixels.ndim == 2:
+            pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
+        scale, image = 1.0, pixels
+        largest = max(1.0, math.sqrt(LARGEST / (pixels.shape[0] * pixels.shape[1])))
+        wanted = min(1.0, math.sqrt(FIRST_LOOK / (pixels.shape[0] * pixels.shape[1])))
+        for _ in range(LOOKS):
+            scale = wanted
+            image = resized(pixels, scale)
+            maps = self.look(image)
+            polygons, scores = words_of(maps)
+            if not len(polygons):
+                height = 0.3 * WORD_HEIGHT  # maybe too small to be seen
+            else:
+                height = float(np.median(np.linalg.norm(polygons[:, 3] - polygons[:, 0], axis=1)))
+            wanted = float(np.clip(scale * WORD_HEIGHT / height, min(scale, 32 / max(pixels.shape[:2])), largest))
+            if 0.75 < wanted / scale < 1.35:
+                break
+        factors = np.array([pixels.shape[1] / image.shape[1], pixels.shape[0] / image.shape[0]], np.float32)
+        return Found((polygons + 0.5) * factors - 0.5, scores, full_ink(pixels, image, maps.ink), scale)
+
+    def look(self, image):
+        """The Maps of an image, uint8 [H, W, 3], as large as it is."""
+        height, width = image.shape[:2]
+        ink = np.zeros((-(-height // STRIDE), -(-width // STRIDE)), np.uint8)
+        parts = []
+        for top, bottom in spans(height):
+            for left, right in spans(width):
+                y, x = max(top - OVERLAP, 0), max(left - OVERLAP, 0)
+                maps = self.run(even_light(image[y:bottom + OVERLAP, x:right + OVERLAP]))
+                maps = maps[(top - y) // STRIDE:-(-(bottom - y) // STRIDE), (left - x) // STRIDE:-(-(right - x) // STRIDE)]
+                top_, left_ = top // STRIDE, left // STRIDE
+                ink[top_:top_ + maps.shape[0], left_:left_ + maps.shape[1]] = 255 * sigmoid(maps[..., 0])
+                rows, columns = np.nonzero(maps[..., 1] > KERNEL)
+                chosen = maps[rows, columns]
+                sides = np.concatenate([np.exp(np.clip(chosen[:, 2:6], -3, 7)), chosen[:, 6:]], axis=1)
+                parts.append((rows + top_, columns + left_, chosen[:, 1], sides))
+        return Maps(ink, *(np.concatenate(column) for column in zip(*parts)))
+
+    def run(self, image):
+        """The network's maps, float32 [H / 2, W / 2, 7] rounded up, of an image, uint8 [H, W, 3], its light evened out."""
+        height, width = image.shape[:2]
+        padded = cv2.copyMakeBorder(image, 0, -height % MULTIPLE, 0, -width % MULTIPLE, cv2.BORDER_CONSTANT,
+                                    value=(PAPER,) * 3)
+        maps, = self.session.run(None, {"image": padded[None].astype(np.float32)})
+        return maps[0, :-(-height // STRIDE), :-(-width // STRIDE)]
+
+
+def sigmoid(logits):
+    return 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+
+
+def spans(length):
+    """[(start, end), ...] of tiles, TILE px or less each, starts multiples of MULTIPLE."""
+    count = max(1, -(-length // TILE))
+    size = -(-length // count // MULTIPLE) * MULTIPLE if count > 1 else length
+    size = max(size, MULTIPLE)
+    return [(start, min(start + size, length)) for start in range(0, length, size)]
+
+
+def resized(pixels, scale):
+    size = [max(MULTIPLE, round(side * scale)) for side in pixels.shape[1::-1]]
+    if size == list(pixels.shape[1::-1]):
+        return pixels
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
+
+
+# --- Words ------------------------------------------------------------------------------------------------------
+
+def words_of(maps):
+    """(polygons float32 [N, 4, 2] in pixels of the image that the Maps are of, scores float32 [N]) of its words.
+
+    A word is a connected kernel. Each of its pixels says where the word's sides are; those near a side know it best."""
+    kernel = np.zeros(maps.ink.shape, np.uint8)
+    kernel[maps.y, maps.x] = 1
+    count, labels = cv2.connectedComponents(kernel, connectivity=4)
+    word, count = labels[maps.y, maps.x] - 1, count - 1
+    sure = sigmoid(maps.kernel)
+
+    def mean(values, weights):
+        return np.bincount(word, weights * values, count) / np.maximum(np.bincount(word, weights, count), 1e-9)
+
+    angle = mean(maps.sides[:, 4], sure)
+    along = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1)
+    points = np.stack([maps.x, maps.y], axis=1)
+    u, v = (points * along[word]).sum(axis=1), (points * across[word]).sum(axis=1)
+    left, top, right, bottom = (
+        mean(place + sign * maps.sides[:, k], sure / (maps.sides[:, k] + 2) ** 2)
+        for k, (place, sign) in enumerate(((u, -1), (v, -1), (u, 1), (v, 1))))
+    corners = np.stack([a[:, None] * along + b[:, None] * across
+                        for a, b in ((left, top), (right, top), (right, bottom), (left, bottom))], axis=1)
+    scores = mean(sure, np.ones(len(sure)))
+    polygons = ((corners + 0.5) * STRIDE - 0.5).astype(np.float32)
+    kept = (scores >= SCORE) & (right - left > 0) & (bottom - top > 0)
+    return without_doubles(polygons[kept], scores[kept].astype(np.float32))
+
+
+def without_doubles(polygons, scores):
+    """Polygons float32 [N, 4, 2] and scores [N], but of boxes that overlap by SAME (IoU) or more only the largest."""
+    order = np.argsort(-areas(polygons))
+    polygons, scores = polygons[order], scores[order]
+    low, high, size = polygons.min(axis=1), polygons.max(axis=1), areas(polygons)
+    kept = np.ones(len(polygons), bool)
+    for i in range(len(polygons)):
+        near = np.flatnonzero(kept[:i] & np.all((low[:i] < high[i]) & (high[:i] > low[i]), axis=1))
+        if len(near):
+            shared = intersections(polygons[i:i + 1], polygons[near])[0]
+            kept[i] = not np.any(shared / (size[i] + size[near] - shared) >= SAME)
+    return polygons[kept], scores[kept]
+
+
+# --- Ink --------------------------------------------------------------------------------------------------------
+
+def full_ink(pixels, image, ink):
+    """The ink of a photo in its full size: uint8 [H, W], 255 ink, of the photo, uint8 [H, W, 3], the image that the network
+    saw, and its ink, uint8 [h, w].
+
+    The network says where ink is; its edges come from the photo: what is nearer to the ink's grey than to the paper's, both
+    means over some letters around it."""
+    grey = cv2.cvtColor(cv2.resize(image, ink.shape[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    size = pixels.shape[1::-1]
+    grey, share = grey.astype(np.float32), ink.astype(np.float32) / 255
+    window = (WORD_HEIGHT // 2, WORD_HEIGHT // 2)
+    inked, all_ink = cv2.blur(grey * share, window), cv2.blur(share, window)
+    paper = (cv2.blur(grey, window) - inked) / np.maximum(1 - all_ink, 1e-3)
+    inked = np.where(all_ink > 1e-3, inked / np.maximum(all_ink, 1e-3), paper)
+    darker = inked < paper
+    threshold = np.clip((inked + paper) / 2, 0, 255)
+    near = cv2.dilate((ink > 100).view(np.uint8), np.ones((3, 3), np.uint8))
+    signed = cv2.resize(threshold.astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
+    full = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    dark = cv2.compare(full, signed, cv2.CMP_LE)
+    if not darker.all():
+        flip = cv2.resize(np.where(darker, 0, 255).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+        dark = cv2.bitwise_xor(dark, flip)
+    return cv2.bitwise_and(dark, cv2.resize(near * np.uint8(255), size, interpolation=cv2.INTER_NEAREST))
