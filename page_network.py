@@ -1,12 +1,21 @@
-"""The page network as train_pages.py trains it: its layers and its loss, in Keras.
+"""The page network as train_pages.py trains it: its layers, its loss, its batches and its validation, in Keras.
 
     >>> network = build_network()  # images float [B, H, W, 3] -> maps float [B, H / 2, W / 2, 7]
     >>> network.compile("adamw", page_loss)
 
 photos/network.py says what it is, and builds the same in ONNX.
 """
+import math
+
+import numpy as np
+
+from command import UserError
 from fitting.backend import keras
+from fitting.batches import Batches
+from photos.crops import example, moved, placement
+from photos.detector import Maps, words_of
 from photos.light import PAPER
+from photos.metrics import f1, match
 from photos.network import MAPS, NETWORK
 from utils import BatchNormalization
 
@@ -83,3 +92,52 @@ def box_errors(targets, maps):
     overlap = -ops.log((inner + 1) / (area + guess - inner + 1))
     error = ops.abs(maps[..., 6] - targets[..., 8])
     return overlap, ops.where(error < 0.05, 10 * error * error, error - 0.025)
+
+
+# --- Data -------------------------------------------------------------------------------------------------------
+
+class PageBatches(Batches):
+    """Batches of crops: (images float32 [B, size, size, 3], targets float32 [B, size / 2, size / 2, 10])."""
+
+    def __init__(self, sources, crops, size, batch_size, last, first=0, seed=0, augment=1.0, workers=1):
+        """sources: lists of photos.folders.Page, each of which gives as many of the `crops` of an epoch."""
+        self.sources, self.size, self.augment = sources, size, augment
+        super().__init__(np.arange(crops), batch_size, last, first, seed, workers)
+
+    def read(self, item, epoch, rng):
+        pages = self.sources[item % len(self.sources)]
+        page = pages[rng.integers(len(pages))]
+        image, targets = example(page, (self.size, self.size), rng, rng.random() < self.augment)
+        return image.astype(np.float32), targets
+
+
+class Validation:
+    """Scores a network on the middle of each page, at the scale that the network is for."""
+
+    def __init__(self, pages, size, batch_size=8):
+        self.batch_size, examples = batch_size, [example(page, (size, size)) for page in pages]
+        self.images = np.stack([image for image, _ in examples]).astype(np.float32)
+        self.targets = np.stack([targets for _, targets in examples])
+        self.words = [words_inside(page, (size, size)) for page in pages if page.quads is not None]
+        self.with_words = [k for k, page in enumerate(pages) if page.quads is not None]
+
+    def __call__(self, network):
+        """(val_loss, F1 of the words and of the ink's pixels as a dict, a line that says so)."""
+        maps = network.predict(self.images, self.batch_size, verbose=0)
+        if not np.isfinite(maps).all():
+            raise UserError("the network writes no finite numbers any more; lower --lr")
+        loss = float(np.mean(ops.convert_to_numpy(page_loss(self.targets, maps))))
+        counts = [match(words_of(Maps.of(maps[k]))[0], *words) for k, words in zip(self.with_words, self.words)]
+        boxes = f1(*np.sum(counts, axis=0)) if counts else {}
+        true, known, found = self.targets[..., 0] > 0.5, self.targets[..., 1] > 0, maps[..., 0] > 0
+        ink = f1((true & known & found).sum(), (known & found).sum(), (true & known).sum())
+        metrics = {"val_loss": loss, "word_f1": boxes.get("f1", math.nan), "ink_f1": ink["f1"]}
+        return metrics, f"F1 of words {metrics['word_f1']:.4f}, of ink {metrics['ink_f1']:.4f}"
+
+
+def words_inside(page, size):
+    """(words wholly in the middle crop of a page, what may be there besides): quads float32 [N, 4, 2] each."""
+    matrix = placement(page, size, None)
+    quads, ignored = moved(page.quads, matrix), moved(page.ignored, matrix)
+    whole = np.all((quads >= 0) & (quads < size), axis=(1, 2))
+    return quads[whole], np.concatenate([quads[~whole], ignored])

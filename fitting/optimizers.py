@@ -20,7 +20,7 @@ class Muon(keras.optimizers.AdamW):
 
     def _is_matrix(self, variable):
         sides = variable.shape
-        return (variable.path.endswith("kernel") and not variable.path.startswith(("stn", "logits"))
+        return (variable.path.endswith("kernel") and not variable.path.startswith(("stn", "logits", "maps"))
                 and min(sides[-2:]) > 1 and max(sides[:-2], default=1) == 1)
 
     def update_step(self, gradient, variable, learning_rate):

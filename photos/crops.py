@@ -16,16 +16,20 @@ TARGETS = ("ink", "ink_weight", "kernel", "kernel_weight", "left", "top", "right
 SHRINK = 0.3  # a kernel is its word less this part of the shorter side, on every side
 
 
-def example(page, size, rng=None):
+def example(page, size, rng=None, changed=True):
     """(image uint8 [H, W, 3], its light evened out, targets float32 [H / 2, W / 2, 10]) of a random part of a page, `size`
-    (width, height); with `rng` None the middle of the page at WORD_HEIGHT, unchanged."""
+    (width, height); with `rng` None the middle of the page at WORD_HEIGHT, unchanged. changed: in colour and light, too.
+
+    Targets are TARGETS of each pixel of the network's maps: ink, 0 to 1; whether it is a word's kernel; at kernels the
+    distances to the word's sides, in pixels of the maps, and its angle in radians; and how much each of these counts.
+    """
     matrix = placement(page, size, rng)
     scale = math.sqrt(abs(np.linalg.det(matrix[:2, :2])))
     halvings = max(0, int(math.floor(-math.log2(scale) + 0.3)))
     pixels, ink = page.level(halvings)
     inner = matrix @ np.diag([2.0 ** halvings, 2.0 ** halvings, 1])
     image = cv2.warpPerspective(pixels, inner, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    if rng is not None:
+    if rng is not None and changed:
         image = random_camera(image, rng)
     targets = np.zeros((size[1] // STRIDE, size[0] // STRIDE, len(TARGETS)), np.float32)
     inside = cv2.warpPerspective(np.full(pixels.shape[:2], 255, np.uint8), inner, size, flags=cv2.INTER_NEAREST)

@@ -22,8 +22,9 @@ from words.models import find_model, load_config, open_session
 
 FIRST_LOOK = 600_000  # pixels, of the first look
 TILE, OVERLAP = 1024, 96  # px; of each tile OVERLAP px on every side are only looked at, where the photo goes on
-LARGEST = 64_000_000  # pixels: no photo is enlarged beyond that
+ENLARGED, LARGEST = 3.0, 16_000_000  # a photo is enlarged so much at most, and to so many pixels
 LOOKS = 3
+ANGLE = 10.0
 KERNEL, SCORE, SAME = 0.0, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
 
 
@@ -47,26 +48,35 @@ class Maps:
     kernel: np.ndarray
     sides: np.ndarray
 
+    @classmethod
+    def of(cls, maps):
+        """The Maps of the network's output for one image, float32 [h, w, 7]."""
+        y, x = np.nonzero(maps[..., 1] > KERNEL)
+        chosen = maps[y, x]
+        sides = np.concatenate([np.exp(np.clip(chosen[:, 2:6], -3, 7)), chosen[:, 6:]], axis=1)
+        return cls(np.uint8(255 * sigmoid(maps[..., 0])), y, x, chosen[:, 1], sides)
+
 
 def load_detector(path, threads=None):
     """The Detector of a model folder; `threads`: of the CPU (default one a core). UserError if it is no page network's."""
     folder, weights = find_model(path)
     threads = threads or len(os.sched_getaffinity(0))
-    return Detector(open_session(load_config(folder, SCHEMA), weights, build_graph, threads))
+    session = open_session(load_config(folder, SCHEMA), weights, build_graph, threads)
+    return Detector(lambda images: session.run(None, {"image": images})[0])
 
 
 class Detector:
-    """A page network and how it is used."""
+    """How a page network is used: a function from images float32 [N, H, W, 3] to maps float32 [N, H / 2, W / 2, 7]."""
 
-    def __init__(self, session):
-        self.session = session
+    def __init__(self, network):
+        self.network = network
 
     def find(self, pixels):
         """What is Found on a photo, uint8 [H, W, 3] or [H, W]."""
         if pixels.ndim == 2:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
         scale, image = 1.0, pixels
-        largest = max(1.0, math.sqrt(LARGEST / (pixels.shape[0] * pixels.shape[1])))
+        largest = max(1.0, min(ENLARGED, math.sqrt(LARGEST / (pixels.shape[0] * pixels.shape[1]))))
         wanted = min(1.0, math.sqrt(FIRST_LOOK / (pixels.shape[0] * pixels.shape[1])))
         for _ in range(LOOKS):
             scale = wanted
@@ -93,12 +103,11 @@ class Detector:
                 y, x = max(top - OVERLAP, 0), max(left - OVERLAP, 0)
                 maps = self.run(even_light(image[y:bottom + OVERLAP, x:right + OVERLAP]))
                 maps = maps[(top - y) // STRIDE:-(-(bottom - y) // STRIDE), (left - x) // STRIDE:-(-(right - x) // STRIDE)]
-                top_, left_ = top // STRIDE, left // STRIDE
-                ink[top_:top_ + maps.shape[0], left_:left_ + maps.shape[1]] = 255 * sigmoid(maps[..., 0])
-                rows, columns = np.nonzero(maps[..., 1] > KERNEL)
-                chosen = maps[rows, columns]
-                sides = np.concatenate([np.exp(np.clip(chosen[:, 2:6], -3, 7)), chosen[:, 6:]], axis=1)
-                parts.append((rows + top_, columns + left_, chosen[:, 1], sides))
+                part = Maps.of(maps)
+                part.y += top // STRIDE
+                part.x += left // STRIDE
+                ink[top // STRIDE:, left // STRIDE:][:len(part.ink), :part.ink.shape[1]] = part.ink
+                parts.append((part.y, part.x, part.kernel, part.sides))
         return Maps(ink, *(np.concatenate(column) for column in zip(*parts)))
 
     def run(self, image):
@@ -106,8 +115,7 @@ class Detector:
         height, width = image.shape[:2]
         padded = cv2.copyMakeBorder(image, 0, -height % MULTIPLE, 0, -width % MULTIPLE, cv2.BORDER_CONSTANT,
                                     value=(PAPER,) * 3)
-        maps, = self.session.run(None, {"image": padded[None].astype(np.float32)})
-        return maps[0, :-(-height // STRIDE), :-(-width // STRIDE)]
+        return self.network(padded[None].astype(np.float32))[0, :-(-height // STRIDE), :-(-width // STRIDE)]
 
 
 def sigmoid(logits):
@@ -142,9 +150,11 @@ def words_of(maps):
     sure = sigmoid(maps.kernel)
 
     def mean(values, weights):
+        weights = np.broadcast_to(weights, word.shape)
         return np.bincount(word, weights * values, count) / np.maximum(np.bincount(word, weights, count), 1e-9)
+    mean.word = word
 
-    angle = mean(maps.sides[:, 4], sure)
+    angle = turned(mean, maps)
     along = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     points = np.stack([maps.x, maps.y], axis=1)
@@ -158,6 +168,14 @@ def words_of(maps):
     polygons = ((corners + 0.5) * STRIDE - 0.5).astype(np.float32)
     kept = (scores >= SCORE) & (right - left > 0) & (bottom - top > 0)
     return without_doubles(polygons[kept], scores[kept].astype(np.float32))
+
+
+def turned(mean, maps):
+    """Words' angles, float [N]: of the longer axis of their kernels' pixels, and, the rounder a kernel the more, what the
+    network says. Both are summed as vectors of twice the angle, the axis as long as the difference of its variances."""
+    x, y = maps.x - mean(maps.x, 1.0)[mean.word], maps.y - mean(maps.y, 1.0)[mean.word]
+    said = mean(maps.sides[:, 4], 1.0)
+    return np.arctan2(2 * mean(x * y, 1.0) + ANGLE * np.sin(2 * said), mean(x * x - y * y, 1.0) + ANGLE * np.cos(2 * said)) / 2
 
 
 def without_doubles(polygons, scores):

@@ -10,8 +10,8 @@ def match(found, true, ignored=(), least=0.5):
     """(words found rightly, words found, words there) of one page.
 
     found, true, ignored: polygons float32 [N, 4, 2]. A word is found rightly if the boxes' intersection over union is
-    `least` or more; each box counts once, the best pairs first. A found box that fits no word and lies by half of its area or more
-    in the regions `ignored` does not count.
+    `least` or more; each box counts once, the best pairs first. A found box that fits no word and lies by half of its area
+    or more in the regions `ignored` does not count.
     """
     overlaps = intersections(found, true)
     union = areas(found)[:, None] + areas(true)[None] - overlaps

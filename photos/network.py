@@ -1,8 +1,8 @@
 """The page network as an ONNX graph: what `build_network` of page_network.py trains, for reading without Keras.
 
 A U-shaped network (Ronneberger et al., 2015) of depthwise-separable convolutions (Howard et al., MobileNets, 2017) from a
-photo whose light is evened out to MAPS at half its size. As in EAST (Zhou et al., 2017) each pixel of a word's kernel, its inner
-part, says how far the word's sides are and how it is turned.
+photo whose light is evened out to MAPS at half its size. As in EAST (Zhou et al., 2017) each pixel of a word's kernel, its
+inner part, says how far the word's sides are and how it is turned.
 """
 from photos.light import PAPER
 

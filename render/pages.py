@@ -5,8 +5,8 @@
     ((800, 1056, 3), (93, 4, 2), (800, 1056))
 
 A page is filled with blocks: paragraphs, lists, indented code, tables, diagrams of boxes and arrows, notes stuck on; and
-with what is not writing: rulings, frames, magnets, pens, pictures, what was wiped off. Pens draw words, frames and arrows alike:
-all that is ink, but only words have quads.
+with what is not writing: rulings, frames, magnets, pens, pictures, what was wiped off. Pens draw words, frames and arrows
+alike: all that is ink, but only words have quads.
 """
 import dataclasses
 import math
