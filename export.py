@@ -6,10 +6,12 @@ The file holds plain ONNX operators for any number of images at once, and in its
 how to decode, and the SHA-256 of the weights that it was made from, so that it can be used by itself and is noticed when
 the weights have changed. train.py writes it at the end of a training.
 """
+import importlib
+
 import command
 from words import models
 
-KINDS = {"words": "words.network"}  # a model's kind: the module whose build_graph makes its graph
+KINDS = {"words": "words.network", "pages": "photos.network"}  # a model's kind: the module with its SCHEMA and build_graph
 
 
 def main(argv=None):
@@ -19,8 +21,8 @@ def main(argv=None):
     args = parser.parse_args(argv)
     folder, weights = models.find_model(args.model_path)
     command.new_file(folder / models.ONNX, args.overwrite)
-    config = models.load_config(folder)
-    print(models.write_onnx(config, weights, command.later(KINDS[config["kind"]]).build_graph))
+    network = importlib.import_module(KINDS.get(models.kind_of(folder), KINDS["words"]))
+    print(models.write_onnx(models.load_config(folder, network.SCHEMA), weights, network.build_graph))
 
 
 if __name__ == "__main__":

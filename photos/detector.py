@@ -24,8 +24,8 @@ FIRST_LOOK = 600_000  # pixels, of the first look
 TILE, OVERLAP = 1024, 96  # px; of each tile OVERLAP px on every side are only looked at, where the photo goes on
 ENLARGED, LARGEST = 3.0, 16_000_000  # a photo is enlarged so much at most, and to so many pixels
 LOOKS = 3
-ANGLE = 10.0
 KERNEL, SCORE, SAME = 0.0, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
+ROUND = 10.0  # square pixels by which the variances of a kernel differ whose axis counts as much as what the network says
 
 
 @dataclasses.dataclass
@@ -91,7 +91,7 @@ class Detector:
             if 0.75 < wanted / scale < 1.35:
                 break
         factors = np.array([pixels.shape[1] / image.shape[1], pixels.shape[0] / image.shape[0]], np.float32)
-        return Found((polygons + 0.5) * factors - 0.5, scores, full_ink(pixels, image, maps.ink), scale)
+        return Found(polygons * factors, scores, full_ink(pixels, image, maps.ink), scale)
 
     def look(self, image):
         """The Maps of an image, uint8 [H, W, 3], as large as it is."""
@@ -142,19 +142,22 @@ def resized(pixels, scale):
 def words_of(maps):
     """(polygons float32 [N, 4, 2] in pixels of the image that the Maps are of, scores float32 [N]) of its words.
 
-    A word is a connected kernel. Each of its pixels says where the word's sides are; those near a side know it best."""
+    A word is a connected kernel. It is turned as the longer axis of the kernel's pixels is and, the rounder the kernel, the
+    more as the network says: both are summed as vectors of twice the angle, the axis as long as its variances differ. Each
+    pixel says where the word's sides are; those near a side know it best.
+    """
     kernel = np.zeros(maps.ink.shape, np.uint8)
     kernel[maps.y, maps.x] = 1
     count, labels = cv2.connectedComponents(kernel, connectivity=4)
     word, count = labels[maps.y, maps.x] - 1, count - 1
     sure = sigmoid(maps.kernel)
 
-    def mean(values, weights):
-        weights = np.broadcast_to(weights, word.shape)
+    def mean(values, weights=None):
+        weights = np.ones(len(word)) if weights is None else weights
         return np.bincount(word, weights * values, count) / np.maximum(np.bincount(word, weights, count), 1e-9)
-    mean.word = word
 
-    angle = turned(mean, maps)
+    x, y, said = maps.x - mean(maps.x)[word], maps.y - mean(maps.y)[word], 2 * mean(maps.sides[:, 4])
+    angle = np.arctan2(2 * mean(x * y) + ROUND * np.sin(said), mean(x * x - y * y) + ROUND * np.cos(said)) / 2
     along = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     points = np.stack([maps.x, maps.y], axis=1)
@@ -164,18 +167,10 @@ def words_of(maps):
         for k, (place, sign) in enumerate(((u, -1), (v, -1), (u, 1), (v, 1))))
     corners = np.stack([a[:, None] * along + b[:, None] * across
                         for a, b in ((left, top), (right, top), (right, bottom), (left, bottom))], axis=1)
-    scores = mean(sure, np.ones(len(sure)))
+    scores = mean(sure)
     polygons = ((corners + 0.5) * STRIDE - 0.5).astype(np.float32)
     kept = (scores >= SCORE) & (right - left > 0) & (bottom - top > 0)
     return without_doubles(polygons[kept], scores[kept].astype(np.float32))
-
-
-def turned(mean, maps):
-    """Words' angles, float [N]: of the longer axis of their kernels' pixels, and, the rounder a kernel the more, what the
-    network says. Both are summed as vectors of twice the angle, the axis as long as the difference of its variances."""
-    x, y = maps.x - mean(maps.x, 1.0)[mean.word], maps.y - mean(maps.y, 1.0)[mean.word]
-    said = mean(maps.sides[:, 4], 1.0)
-    return np.arctan2(2 * mean(x * y, 1.0) + ANGLE * np.sin(2 * said), mean(x * x - y * y, 1.0) + ANGLE * np.cos(2 * said)) / 2
 
 
 def without_doubles(polygons, scores):

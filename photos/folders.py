@@ -18,7 +18,7 @@ import numpy as np
 
 from command import UserError
 from photos.network import WORD_HEIGHT
-from words.images import read_image
+from words.images import grey_of, read_image
 
 SURE = 1.0  # words.tsv: a fit from here on is doubtful
 KEPT_APART = "lecture_10"  # pairs.tsv: the group of pages to measure on
@@ -114,7 +114,7 @@ def _read_inks(folder, only):
         split = "valid" if row["group"] == KEPT_APART else "train"
         if only not in (None, split):
             continue
-        ink = 255 - cv2.imread(str(folder / row["ink"]), cv2.IMREAD_GRAYSCALE)
+        ink = 255 - grey_of(read_image(folder / row["ink"]))
         heights = cv2.connectedComponentsWithStats(ink)[2][1:]
         tall = heights[heights[:, cv2.CC_STAT_AREA] > 30, cv2.CC_STAT_HEIGHT]
         yield Page(row["file"], split, _pixels(folder / row["file"]),

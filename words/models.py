@@ -77,6 +77,15 @@ def migrate(config):
     return config
 
 
+def kind_of(folder):
+    """The kind of a model folder, "words" or "pages"; None where its config.json cannot be read: `load_config` says why."""
+    try:
+        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf8"))
+        return config.get("kind", "words")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return None
+
+
 def load_config(folder, schema=SCHEMA):
     """The config.json of a model folder, a dict of the current format; UserError if it cannot be read or is not valid."""
     path = Path(folder) / "config.json"
