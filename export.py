@@ -6,12 +6,11 @@ The file holds plain ONNX operators for any number of images at once, and in its
 how to decode, and the SHA-256 of the weights that it was made from, so that it can be used by itself and is noticed when
 the weights have changed. train.py writes it at the end of a training.
 """
-import importlib
-
 import command
 from words import models
 
-KINDS = {"words": "words.network", "pages": "photos.network"}  # a model's kind: the module with its SCHEMA and build_graph
+# By kind of model the module with its SCHEMA and its build_graph
+KINDS = {"words": command.later("words.network"), "pages": command.later("photos.network")}
 
 
 def main(argv=None):
@@ -21,8 +20,11 @@ def main(argv=None):
     args = parser.parse_args(argv)
     folder, weights = models.find_model(args.model_path)
     command.new_file(folder / models.ONNX, args.overwrite)
-    network = importlib.import_module(KINDS.get(models.kind_of(folder), KINDS["words"]))
-    print(models.write_onnx(models.load_config(folder, network.SCHEMA), weights, network.build_graph))
+    kind = models.read_config(folder)["kind"]
+    if kind not in KINDS:
+        raise command.UserError(f"{folder}: a model of {kind} is unknown; there are those of {' and '.join(KINDS)}")
+    config = models.load_config(folder, KINDS[kind].SCHEMA)
+    print(models.write_onnx(config, weights, KINDS[kind].build_graph))
 
 
 if __name__ == "__main__":

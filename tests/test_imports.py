@@ -15,9 +15,8 @@ KERAS = {"fitting", "utils", "gru_cpu", "page_network"}  # and, as scripts, trai
 FLOORS = [{"utils", "page_network"}, {"index"}, {"photos"}, {"fitting", "gru_cpu", "onnx_graph"}, {"render"}, {"words"},
           {"processes"}, {"command"}]
 # And within words: reader -> {lexicon, ctc, images} -> alphabet
-WORDS = [{"batches", "calibration"}, {"reader"}, {"lexicon", "models", "network", "plots", "sheets",
-          "splits"},
-         {"ctc", "graph", "images", "lists", "metrics"}, {"alphabet", "augment", "compiled"}]
+WORDS = [{"batches", "calibration"}, {"reader"}, {"lexicon", "network", "plots", "sheets", "splits"},
+         {"ctc", "graph", "images", "lists", "metrics", "models"}, {"alphabet", "augment", "compiled"}]
 
 
 def sources():

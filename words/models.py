@@ -13,6 +13,8 @@ import hashlib
 import json
 from pathlib import Path
 
+import fastjsonschema
+
 from command import UserError, written_whole
 from words.alphabet import Alphabet
 
@@ -41,14 +43,19 @@ def _whole(least, most):
     return {"type": "integer", "minimum": least, "maximum": most}
 
 
-_PAIR = {"type": "array", "prefixItems": [_whole(1, 16)] * 2, "minItems": 2, "maxItems": 2}
+def _row(*items):
+    return {"type": "array", "items": list(items), "minItems": len(items), "maxItems": len(items)}
 
-_BLOCK = {"type": "array", "prefixItems": [_whole(1, 4096), _whole(1, 4), {"anyOf": [_PAIR, {"type": "null"}]}],
-          "minItems": 3, "maxItems": 3}
 
-_NETWORK = {"preset": {"enum": list(PRESETS)}, "width": _whole(16, 4096), "height": _whole(16, 1024),
+def _or_none(schema):
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+_BLOCK = _row(_whole(1, 4096), _whole(1, 4), _or_none(_row(_whole(1, 16), _whole(1, 16))))
+
+_NETWORK = {"preset": {"enum": list(PRESETS)}, "width": _whole(16, 2048), "height": _whole(16, 512),
             "stn": {"type": "boolean"},
-            "pad": _whole(0, 64), "stem": {"anyOf": [_whole(1, 1024), {"type": "null"}]}, "rnn": {"enum": ["GRU", "LSTM"]},
+            "pad": _whole(0, 64), "stem": _or_none(_whole(1, 1024)), "rnn": {"enum": ["GRU", "LSTM"]},
             "reset_after": {"type": "boolean"}, "n_units": _whole(1, 4096), "time_dense_size": _whole(1, 4096),
             "blocks": {"type": "array", "items": _BLOCK, "minItems": 1, "maxItems": 64}}
 
@@ -77,42 +84,36 @@ def migrate(config):
     return config
 
 
-def kind_of(folder):
-    """The kind of a model folder, "words" or "pages"; None where its config.json cannot be read: `load_config` says why."""
+def load_config(folder: str | Path, schema: dict = SCHEMA) -> dict:
+    """The config.json of a model folder in the current format; UserError if it cannot be read or is not of the schema."""
+    path, config = Path(folder) / "config.json", read_config(folder)
+    if config["kind"] != schema["properties"]["kind"]["const"]:
+        raise UserError(f"{folder}: is a model of {config['kind']}, not of {schema['properties']['kind']['const']}")
+    validator = fastjsonschema.compile(schema)
     try:
-        config = json.loads((Path(folder) / "config.json").read_text(encoding="utf8"))
-        return config.get("kind", "words")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        return None
+        validator(config)
+        if "alphabet" in config:
+            Alphabet(config["alphabet"])
+    except fastjsonschema.JsonSchemaValueException as error:
+        raise UserError(f"{path}: not a model's: {error.message.removeprefix('data.')[:300]}") from None
+    except UserError:
+        raise UserError(f"{path}: not a model's: its alphabet names a character twice") from None
+    return config
 
 
-def load_config(folder, schema=SCHEMA):
-    """The config.json of a model folder, a dict of the current format; UserError if it cannot be read or is not valid."""
+def read_config(folder: str | Path) -> dict:
+    """The config.json of a model folder of any kind, in the current format, but not checked further."""
     path = Path(folder) / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf8"), parse_constant=_refuse)
+        json.dumps(config, ensure_ascii=False).encode("utf8")  # half a surrogate pair is no text
         if config.get("format", 1) > FORMAT:
             raise UserError(f"{path}: of format {config['format']}, made by a newer version of this project; this one reads "
                             f"up to {FORMAT}")
         config = migrate(config)
+        return {**config, "kind": str(config["kind"])}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path}: not a model's ({type(error).__name__}: {error})") from None
-    validate(path, config, schema)
-    return config
-
-
-def validate(path, config, schema):
-    """UserError where a model's config does not keep to its schema, with the place."""
-    import jsonschema  # here, as it takes a while to load
-    error = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(config))
-    if error:
-        place = "".join(f"[{part!r}]" for part in error.absolute_path)
-        raise UserError(f"{path}: not a model's: {place or 'it'} {error.message[:200]}")
-    if config["kind"] == "words":
-        try:
-            Alphabet(config["alphabet"])
-        except UserError:
-            raise UserError(f"{path}: not a model's: its alphabet names a character twice") from None
+        raise UserError(f"{path}: not a model's ({type(error).__name__}: {str(error)[:200]})") from None
 
 
 def _refuse(constant):
@@ -161,8 +162,8 @@ def export(config, weights, build_graph):
                         f"makes it where requirements.txt is installed ({error})") from None
     try:
         model = build_graph(Graph(read_weights(weights)), config)
-    except ValueError as error:
-        raise UserError(f"{weights}: not weights of this network ({error})") from None
+    except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise UserError(f"{weights}: not weights of this network ({' '.join(str(error).split())[:200]})") from None
     onnx.helper.set_model_props(model, metadata(config, weights))
     return model
 

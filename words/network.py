@@ -1,7 +1,7 @@
 """The word recogniser as an ONNX graph: what `build_network` of utils.py trains, for reading without Keras."""
 import numpy as np
 
-from words.models import SCHEMA  # noqa: F401 - what export.py takes from here
+from words.models import SCHEMA  # noqa: F401 (of its config.json, as each kind of network has one)
 
 DESCRIPTION = ("A word recogniser of CRNN_OCR_lite. image: one word, [N, width, height, 1], paper 0, ink 1. logits: for "
                "each of T steps from left to right; class 0 is CTC's blank, class i + 1 character i of the alphabet.")
