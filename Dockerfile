@@ -1,6 +1,9 @@
 # CRNN_OCR_lite on an NVIDIA GPU (needs the NVIDIA Container Toolkit on the host):
 #   docker build -t crnn_ocr:latest -f Dockerfile .
 #   docker run --gpus all --rm -it -v /home:/data -p 8004:8000 crnn_ocr:latest
+# The search page, on http://localhost:8004, asking for the password on the first line of a file:
+#   docker run --gpus all --rm -it -v /home:/data -p 8004:8000 crnn_ocr:latest \
+#       python search.py serve --index /data/me/photos --host 0.0.0.0 --password-file /data/me/password.txt
 FROM tensorflow/tensorflow:2.20.0-gpu
 
 WORKDIR /CRNN_OCR_lite
@@ -16,6 +19,5 @@ USER reader
 COPY --chown=reader . .
 # The decoder's loops, compiled at the first call, are kept where any user may write.
 ENV NUMBA_CACHE_DIR=/tmp/numba
-# The search page, once it is asked for inside: python search.py serve --host 0.0.0.0 --password-file /data/password.txt
 EXPOSE 8000
 CMD ["bash"]

@@ -68,7 +68,7 @@ def create_app(found, password: str | None = None, allowed_hosts: tuple[str, ...
 def check():
     """Refuse a request that does not name us, comes from another site, or lacks the password."""
     if not guard.right_host(request.headers.get("Host", ""), current_app.config["ALLOWED_HOSTS"]):
-        return "This server goes by another name.\n", 421, {"Content-Type": "text/plain"}
+        return "`search.py serve --name NAME` lets this server answer to NAME.\n", 421, {"Content-Type": "text/plain"}
     if guard.from_another_site(request.headers):
         return "Not for other sites.\n", 403, {"Content-Type": "text/plain"}
     if current_app.config["PASSWORD"] and not session.get("known") and request.endpoint not in ("static", "pages.login"):

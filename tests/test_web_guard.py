@@ -1,12 +1,17 @@
 """index/guard.py: what must not get through to the search page, by Flask's client and by sockets to a running server."""
+import signal
 import socket
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from photo_index import start, three_photos
 
 from command import UserError
 from index import guard, web
+from index.store import Store
 
 
 @pytest.fixture
@@ -253,6 +258,34 @@ def test_slow_clients_hold_nobody_up_and_are_hung_up_on(port):
     finally:
         for connection in slow:
             connection.close()
+
+
+def served(*arguments):
+    script = Path(__file__).resolve().parent.parent / "search.py"
+    return subprocess.Popen([sys.executable, script, "serve", *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.slow
+def test_it_serves_from_the_command_line_until_it_is_stopped(tmp_path):
+    Store(tmp_path / "search.index", create=True).close()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with served("--index", tmp_path / "search.index", "--port", str(port)) as process:
+        try:
+            assert process.stdout.readline().startswith(b"http://127.0.0.1:%d " % port)
+            assert b"No photos yet" in ask(port, GET % b"/")
+        finally:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+@pytest.mark.slow
+def test_it_serves_others_from_the_command_line_with_a_password_only(tmp_path):
+    Store(tmp_path / "search.index", create=True).close()
+    with served("--index", tmp_path / "search.index", "--host", "0.0.0.0") as process:
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 2 and error.count(b"\n") == 1 and b"--password-file" in error
 
 
 def test_a_port_in_use_is_one_line(found, port):

@@ -81,7 +81,8 @@ function searchKey(event) {
 
 function photoKey(event) {
   const steps = {ArrowLeft: [1, 0], ArrowRight: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1]};
-  const press = {Escape: "#back", ArrowLeft: "#before", ArrowRight: "#after", "+": "#nearer", "=": "#nearer", "-": "#farther", 0: "#whole", b: "#boxes"};
+  const press = {Escape: "#back", ArrowLeft: "#before", ArrowRight: "#after", "+": "#nearer", "=": "#nearer",
+    "-": "#farther", 0: "#whole", b: "#boxes"};
   if (view && view.scale > 1 && document.activeElement === stage && steps[event.key]) {
     const [x, y] = steps[event.key];
     show(view.scale, view.x + 80 * x, view.y + 80 * y);
@@ -141,8 +142,9 @@ function showWord(polygon) {  // near, but with its surroundings
   const {x, y, width: wide, height: high} = polygon.getBBox(), whole = sheet.viewBox.baseVal;
   const unit = Math.min(width / whole.width, height / whole.height);  // pixels of the stage a pixel of the photo, at scale 1
   const scale = Math.min(Math.max(Math.min(0.35 * width / (wide * unit), 0.12 * height / (high * unit)), 1.5), 6);
-  const centre = {x: width / 2 + (x + wide / 2 - whole.width / 2) * unit, y: height / 2 + (y + high / 2 - whole.height / 2) * unit};
-  show(scale, width / 2 - scale * centre.x, height / 2 - scale * centre.y, true);
+  const right = width / 2 + (x + wide / 2 - whole.width / 2) * unit;  // of the word's middle, at scale 1
+  const down = height / 2 + (y + high / 2 - whole.height / 2) * unit;
+  show(scale, width / 2 - scale * right, height / 2 - scale * down, true);
 }
 
 if (sheet) {
@@ -226,7 +228,9 @@ if (transcript) {
   async function copyText() {
     getSelection().selectAllChildren(transcript);
     let done = document.execCommand("copy");  // where the page is not on https or this machine there is no other way
-    if (!done && navigator.clipboard) done = await navigator.clipboard.writeText(transcript.innerText).then(() => true, () => false);
+    if (!done && navigator.clipboard) {
+      done = await navigator.clipboard.writeText(transcript.innerText).then(() => true, () => false);
+    }
     copy.textContent = done ? "Copied" : "Press Ctrl-C";
     setTimeout(() => { copy.textContent = "Copy"; }, 2000);
   }
