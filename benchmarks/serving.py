@@ -113,8 +113,9 @@ def measure(clients, queries):
     small, pieces = (list(dict.fromkeys(itertools.chain(*addresses)))[:len(coded)] for addresses in (small, pieces))
     for name, addresses in (("a photo's page", [links[0] for links in best if links]), ("small photo, first time", small),
                             ("the same again", small), ("cut-out, first time", pieces)):
-        seconds, _, together = clients.ask_all(addresses)
-        row(name, seconds, together)
+        if addresses:  # none where nothing was found or the photos are gone
+            seconds, _, together = clients.ask_all(addresses)
+            row(name, seconds, together)
 
 
 def main():

@@ -17,7 +17,6 @@ import os
 import re
 import secrets
 import socket
-import threading
 import urllib.parse
 from pathlib import Path
 
@@ -331,7 +330,7 @@ def serve(index_path, host: str = "127.0.0.1", port: int = 8000, password_file=N
     found = index.open(index_path)
     app = create_app(found, password, (*LOOPBACK, own, f"{own}.local", *(name.lower() for name in names)))
     server = create_server(app, host, port)
-    threading.Thread(target=found.find, args=("first",), daemon=True).start()  # loads and compiles what queries take
+    found.find("first")  # loads, and once compiles, what queries take
     address = "localhost" if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     print(f"http://{address}:{port}  (Ctrl-C stops it)", flush=True)
     server.run()
