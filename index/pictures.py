@@ -3,7 +3,7 @@
 All are made when they are asked for, from upright pixels, and kept in memory up to a limit; nothing is written.
 
     pictures = Pictures()
-    jpeg = pictures.small("photos/monday/board.heic")
+    jpeg = pictures.small("photos/monday/board.tif")
 """
 import hashlib
 import io

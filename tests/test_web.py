@@ -188,6 +188,15 @@ def test_what_is_see_through_is_shown_white(client):
     assert near(pixels_of(client.get("/photo/2/small.jpg"))[100, 150], WHITE)
 
 
+def test_what_browsers_cannot_show_is_shown_as_jpeg(client, found, tmp_path):
+    deep = np.zeros((90, 160), np.uint16)
+    deep[:, 80:] = 40_000
+    Image.fromarray(deep).save(tmp_path / "scan.tif")
+    found.add(tmp_path / "scan.tif", (160, 90))
+    pixels = pixels_of(client.get("/photo/4/large.jpg"))
+    assert near(pixels[45, 40], (0, 0, 0)) and near(pixels[45, 120], WHITE)
+
+
 def test_a_piece_is_cut_upright(client):
     straight = pixels_of(client.get("/photo/1/piece.jpg?at=1000,500,1200,500,1200,600,1000,600"))
     over = pixels_of(client.get("/photo/1/piece.jpg?at=1200,600,1000,600,1000,500,1200,500"))
