@@ -57,7 +57,7 @@ def compile_network(network, loss, recipe, batches, devices=1):
         0.0, max(1, batches - rise), warmup_target=recipe.lr, warmup_steps=rise,
         alpha=0.0 if recipe.schedule == "cosine" else 1.0)
     # each device clips its own part of the gradient before tf.distribute adds them up
-    optimizer = CLASSES[recipe.opt](schedule, clipnorm=CLIPNORM / devices)
+    optimizer = CLASSES[recipe.opt](schedule, global_clipnorm=CLIPNORM / devices)
     # XLA compiles recurrent layers and depthwise convolutions badly on a CPU: 24 words/s against 133
     network.compile(optimizer, loss, jit_compile=keras.backend.backend() == "jax")
     network.optimizer.build(network.trainable_variables)

@@ -16,6 +16,8 @@ from words import ctc
 from words.alphabet import Alphabet
 from words.images import prepare
 
+pytestmark = pytest.mark.slow  # Keras
+
 WORDS = "ab", "letter", "c3", "book", "see", "10", "tea", "zoo"
 
 
@@ -34,7 +36,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_eight_words_are_learnt_by_heart_and_read_back(folder, tmp_path):
     """Wrong labels, wrong truths, a rate of 0 or gradients clipped away would end here."""
     often = ["--path", str(folder)] * 40  # so that few of the batches end an epoch, after which all is validated
@@ -121,7 +122,6 @@ def state(tmp_path_factory):
     return folder / recipe.STATE
 
 
-@pytest.mark.slow
 def test_a_damaged_state_is_told_in_one_line(state, tmp_path):
     whole = state.read_bytes()
     facts, arrays = training.read_state(state, (*training.Training.FACTS, "recent"))

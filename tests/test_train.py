@@ -25,6 +25,8 @@ from words.models import WEIGHTS, load_config
 from words.reader import load_reader
 from words.splits import split
 
+pytestmark = pytest.mark.slow  # Keras
+
 
 @pytest.fixture(scope="module")
 def words_folder(tmp_path_factory):

@@ -20,6 +20,8 @@ from words.alphabet import Alphabet, steps_needed
 from words.images import prepare, read_image
 from words.lists import read_folder
 
+pytestmark = pytest.mark.slow  # Keras
+
 ROOT = Path(__file__).parent.parent
 SIZE = (100, 32)  # width, height
 
