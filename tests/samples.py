@@ -107,7 +107,7 @@ def written_page(*lines, size=(640, 400)):
         x = 30
         for text in line.split():
             (width, height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 1, 3)
-            y = 60 + 60 * k
+            y = 60 + 50 * k
             cv2.putText(pixels, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 1, (30, 30, 90), 3, cv2.LINE_AA)
             words.append((text, (x, y - height, x + width, y)))
             x += width + 30

@@ -1,0 +1,77 @@
+"""Reads whole photos: finds the words on them, reads each, and puts them in reading order.
+
+    >>> import photos
+    >>> reader = photos.load_reader("models/pages", words="models/notes")
+    >>> page = reader.read("board.jpg")
+    >>> print(page.text)
+    >>> [(word.text, word.confidence, word.polygon) for word in page.words]
+"""
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from photos.cutting import cut_alone
+from photos.detector import load_detector
+from photos.files import load_photo
+from photos.lines import reading_order
+from photos.page import Page, Word
+from words.images import grey_of, prepare
+from words.reader import Reader
+from words.reader import load_reader as load_word_reader
+
+
+class PageReader:
+    """Finds and reads the words of photos.
+
+    detector: finds them, see photos/detector.py. words: a words.reader.Reader, or None to find words only.
+    models: {"pages": ..., "words": ...}, what stands in the pages as what they were read with.
+    """
+
+    def __init__(self, detector, words: Reader | None, models: dict):
+        self.detector, self.words, self.models = detector, words, models
+
+    def read(self, photo: str | os.PathLike | np.ndarray, top_paths: int = 1, min_confidence: float = 0.0) -> Page:
+        """The Page of a photo: a path, also of a page of a PDF, as "scan.pdf#3", or pixels, uint8 [H, W] or [H, W, 3].
+
+        top_paths: so many likeliest texts of each word are kept as alternatives. min_confidence: of words to keep.
+        Raises ValueError with a short reason for what cannot be read.
+        """
+        if isinstance(photo, np.ndarray):
+            return self.look(photo, "", top_paths, min_confidence)[0]
+        path = Path(photo)
+        return self.look(load_photo(path.parent, Page(path.name)), path.name, top_paths, min_confidence)[0]
+
+    def look(self, pixels: np.ndarray, file: str, top_paths: int = 1,
+             min_confidence: float = 0.0) -> tuple[Page, np.ndarray]:
+        """As `read`, of the pixels of the photo `file`: (Page, its ink, uint8 [H, W], 255 ink)."""
+        found = self.detector.find(pixels)
+        words = [Word(found.polygons[i].round(1).tolist(), line=line, paragraph=paragraph)
+                 for i, line, paragraph in reading_order(found.polygons)]
+        if self.words:
+            words = [word for word in self.read_words(pixels, found.ink, words, top_paths)
+                     if word.text and word.confidence >= min_confidence]
+        return Page(file, pixels.shape[1], pixels.shape[0], words, dict(self.models)), found.ink
+
+    def read_words(self, pixels, ink, words, top_paths):
+        """The words with their texts, confidences, alternatives and log-probabilities."""
+        grey = grey_of(pixels)
+        cuts = [cut_alone(grey, ink, word.polygon)[0] for word in words]
+        seen = [k for k, image in enumerate(cuts) if image is not None]
+        images = np.stack([prepare(cuts[k], self.words.size) for k in seen]) if seen else []
+        readings = dict(zip(seen, self.words.read_prepared(images, top_paths) if seen else []))
+        return [dataclasses.replace(words[k], text=reading.text, confidence=round(reading.confidence, 4),
+                                    alternatives=[(text, round(sure, 4)) for text, sure in reading.alternatives],
+                                    log_probabilities=reading.log_probabilities) for k, reading in readings.items()]
+
+
+def load_reader(model_path: str | os.PathLike, words: str | os.PathLike | None = None, lexicon: str | None = None,
+                threads: int = os.cpu_count() or 1) -> PageReader:
+    """The PageReader of two model folders, of a page network and of a word recogniser, None to find words only.
+
+    lexicon: words to read by, "en" or the path of a word list. UserError where a folder holds no such model.
+    """
+    models = {"pages": os.fspath(model_path), **({} if words is None else {"words": os.fspath(words)})}
+    reader = None if words is None else load_word_reader(words, lexicon=lexicon, threads=threads)
+    return PageReader(load_detector(model_path, threads=threads), reader, models)

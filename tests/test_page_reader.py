@@ -1,0 +1,112 @@
+"""photos/reader.py with a detector that finds dark words, and a reader that says how dark and wide they are."""
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from samples import WordFinder, written_page
+
+import photos
+from photos import reader as page_reader
+from photos.reader import PageReader
+from words.images import write_image
+from words.reader import Reading
+
+ROOT = Path(__file__).parent.parent
+
+
+class WidthReader:
+    """Reads an image as the width of its ink, in tenths of the image's."""
+    size = 100, 32
+
+    def __init__(self):
+        self.batches = []
+
+    def read_prepared(self, images, top_paths=1):
+        self.batches.append(len(images))
+        readings = []
+        for image in images:
+            columns = np.flatnonzero(image[..., 0].max(axis=1) > 0.5)
+            text, sure = (f"w{np.ptp(columns) // 10}", 0.8123456) if len(columns) else ("", 0.0)
+            texts = [(text, sure), (text + "?", 0.1), (text + "!", 0.05)][:top_paths]
+            readings.append(Reading(text, sure, texts, image[:4, :3, 0] if text else None))
+        return readings
+
+
+def reader(words=True):
+    return PageReader(WordFinder(), WidthReader() if words else None, {"pages": "finder", "words": "widths"})
+
+
+def test_a_photo_becomes_a_page_in_reading_order():
+    pixels, written = written_page("somewhat i", "i letters", "me")
+    page = reader().read(pixels)
+    assert (page.file, page.width, page.height, page.models) == ("", 640, 400, {"pages": "finder", "words": "widths"})
+    assert [(word.line, word.paragraph) for word in page.words] == [(0, 0), (0, 0), (1, 0), (1, 0), (2, 0)]
+    for word, (_, (left, top, right, bottom)) in zip(page.words, written, strict=True):
+        np.testing.assert_allclose([word.polygon[0], word.polygon[2]], [(left, top), (right, bottom)], atol=14)
+    wide, narrow = page.words[0], page.words[1]
+    assert wide.text == "w8" and narrow.text in ("w0", "w1") and page.text == "w8 {1}\n{2} w7\n{4}\n".format(
+        *[word.text for word in page.words])
+    assert wide.confidence == 0.8123 and wide.alternatives == [("w8", 0.8123)]
+    assert wide.log_probabilities.shape == (4, 3) and "log_probabilities" not in page.to_json()
+
+
+def test_words_are_read_together_and_more_texts_where_asked():
+    pixels, _ = written_page("one two three", "four five six")
+    both = reader()
+    page = both.read(pixels, top_paths=3)
+    assert both.words.batches == [6] and [len(word.alternatives) for word in page.words] == [3] * 6
+    assert reader().read(pixels, min_confidence=0.9).words == []
+
+
+def test_ink_of_others_is_erased_before_a_word_is_read():
+    class Wide(WordFinder):
+        def find(self, pixels):
+            found = super().find(pixels)
+            found.polygons = np.array([[[22, 30], [80, 30], [80, 66], [22, 66]]], np.float32)
+            return found
+
+    texts = []
+    for line in (0, 3):
+        pixels, _ = written_page("ii", size=(300, 120))
+        if line:
+            cv2.line(pixels, (72, 0), (72, 119), (30, 30, 30), line)  # beside the word, in its box
+        texts.append(PageReader(Wide(), WidthReader(), {}).read(pixels).text)
+    assert texts[0] == texts[1] != ""
+
+
+def test_without_a_recogniser_words_are_found_only(tmp_path):
+    pixels, written = written_page("one two")
+    write_image(tmp_path / "a.png", pixels)
+    page = reader(words=False).read(tmp_path / "a.png")
+    assert page.file == "a.png" and [word.text for word in page.words] == ["", ""] and page.words[0].confidence is None
+
+
+@pytest.mark.parametrize("pixels", [np.full((300, 400, 3), 250, np.uint8), np.zeros((300, 400), np.uint8),
+                                    np.zeros((1, 1), np.uint8)], ids=["blank", "black", "a pixel"])
+def test_a_photo_without_words_has_none(pixels):
+    page = reader().read(pixels)
+    assert (page.height, page.width) == pixels.shape[:2] and page.text == ""
+
+
+def test_the_ink_comes_along():
+    pixels, _ = written_page("one two")
+    page, ink = reader().look(pixels, "a.png")
+    assert page.file == "a.png" and np.array_equal(ink > 0, pixels.min(axis=2) < 110)
+
+
+def test_models_are_loaded_by_their_folders(monkeypatch):
+    asked = []
+    monkeypatch.setattr(page_reader, "load_detector", lambda *args, **options: asked.append((args, options)) or WordFinder())
+    monkeypatch.setattr(page_reader, "load_word_reader",
+                        lambda *args, **options: asked.append((args, options)) or WidthReader())
+    loaded = photos.load_reader("p", words="w", lexicon="en", threads=3)
+    assert sorted(asked, key=str) == [(("p",), {"threads": 3}), (("w",), {"lexicon": "en", "threads": 3})]
+    assert loaded.models == {"pages": "p", "words": "w"} and photos.load_reader("p").words is None
+
+
+def test_importing_photos_loads_nothing_heavy():
+    code = "import photos, sys; print({'numpy', 'cv2', 'onnxruntime', 'PIL', 'keras'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"

@@ -1,0 +1,284 @@
+"""pages.py with a detector that finds dark words and a reader that reads nothing but "word"; all files and all bad input."""
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pikepdf
+import pytest
+from lxml import etree
+from PIL import Image
+from samples import WordFinder, written_page
+
+import command
+import pages
+import photos
+from command import UserError
+from photos import boxes
+from photos.page import Page
+from photos.reader import PageReader
+from words.images import read_image, write_image
+from words.reader import Reading
+
+ROOT = Path(__file__).parent.parent
+
+
+class SameReader:
+    """Reads "word" with a confidence of 0.6, 0.7, 0.8, ... in turn."""
+    size = 100, 32
+
+    def read_prepared(self, images, top_paths=1):
+        return [Reading("word", 0.6 + k / 10, [("word", 0.6 + k / 10), ("ward", 0.1)][:top_paths]) for k in range(len(images))]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What photos.load_reader was asked for; it gives a reader of fakes."""
+    calls = []
+
+    def load_reader(model_path, words=None, **options):
+        calls.append((model_path, words, options))
+        return PageReader(WordFinder(), words and SameReader(), {"pages": model_path})
+
+    monkeypatch.setattr(photos, "load_reader", load_reader)
+    return calls
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, asked):
+    """Two photos in photos/, one of them deeper, in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    for name, lines in (("a.png", ["one two", "three"]), ("sub/b.jpg", ["four five"])):
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_image(path, written_page(*lines)[0])
+    return tmp_path / "photos"
+
+
+def run(*options, image_path="photos"):
+    pages.main(["--image_path", str(image_path), "--result_path", "out", *map(str, options)])
+
+
+def written(folder="out"):
+    return sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+
+
+def errors():
+    with open("out/errors.csv", newline="", encoding="utf8") as file:
+        return list(csv.DictReader(file))
+
+
+# --- Results --------------------------------------------------------------------------------------------------
+
+def test_each_photo_has_its_json_and_text(folder, asked, capsys):
+    run("--threads", 3, "--lexicon", "en", "--top_paths", 2)
+    assert written() == ["a.png.json", "a.png.txt", "errors.csv", "sub/b.jpg.json", "sub/b.jpg.txt"]
+    page = Page.from_dict(json.loads(Path("out/a.png.json").read_text()))
+    assert (page.file, page.width, page.height, page.models) == ("a.png", 640, 400, {"pages": "models/pages"})
+    assert [(word.text, word.confidence, word.line) for word in page.words] == [
+        ("word", 0.6, 0), ("word", 0.7, 0), ("word", 0.8, 1)]
+    assert page.words[0].alternatives == [("word", 0.6), ("ward", 0.1)]
+    assert Path("out/a.png.txt").read_text() == "word word\nword\n" and errors() == []
+    assert asked == [("models/pages", "models/notes", {"lexicon": "en", "threads": 3})]
+    assert capsys.readouterr().out == "2 photos, 5 words, 0 unreadable\n"
+
+
+def test_all_formats_and_pictures(folder):
+    run("--hocr", "--alto", "--page_xml", "--pdf", "--markdown", "--xmp", "--draw", "drawn", "--ink", "ink")
+    assert [name for name in written() if name.startswith("a.png")] == [
+        f"a.png{suffix}" for suffix in (".alto.xml", ".hocr", ".json", ".md", ".page.xml", ".pdf", ".txt", ".xmp")]
+    for suffix in (".alto.xml", ".hocr", ".page.xml", ".xmp"):
+        etree.parse(f"out/a.png{suffix}")
+    with pikepdf.open("out/sub/b.jpg.pdf") as pdf:
+        assert len(pdf.pages) == 1
+    assert written("drawn") == ["a.png.jpg", "sub/b.jpg"] and written("ink") == ["a.png.png", "sub/b.jpg.png"]
+    ink, photo = read_image("ink/a.png.png"), read_image("photos/a.png")
+    assert ink.shape[:2] == photo.shape[:2] and np.array_equal(ink.reshape(400, 640, -1)[..., 0] == 0, photo.min(axis=2) < 110)
+    assert (np.abs(read_image("drawn/a.png.jpg").astype(int) - photo) > 60).any()
+
+
+def test_a_board_is_cleaned(folder):
+    run("--ink", "cleaned", "--clean")
+    cleaned, photo = read_image("cleaned/a.png.png"), read_image("photos/a.png")
+    assert (cleaned[300:] == 255).all() and cleaned[photo.min(axis=2) < 60].max() < 150
+
+
+def test_pages_of_a_pdf_are_photos_and_one_photo_may_be_named(folder, capsys):
+    sheets = [Image.fromarray(written_page(*["one two"] * k)[0]) for k in (1, 2)]
+    sheets[0].save("scan.pdf", save_all=True, append_images=sheets[1:])
+    run("--pdf", image_path="scan.pdf")
+    assert written() == ["errors.csv", *(f"scan.pdf#{k}{suffix}" for k in (1, 2) for suffix in (".json", ".pdf", ".txt"))]
+    assert capsys.readouterr().out == "2 photos, 6 words, 0 unreadable\n"
+    run("--overwrite", image_path=folder / "a.png")
+    assert "out/a.png.json" in map(str, Path("out").iterdir())
+
+
+def test_unsure_words_are_left_out(folder):
+    run("--min_confidence", 0.65)
+    assert Path("out/a.png.txt").read_text() == "word\nword\n" and Path("out/sub/b.jpg.txt").read_text() == "word\n"
+
+
+def test_boxes_only(folder, asked, capsys):
+    run("--boxes_only", "--draw", "drawn")
+    assert written() == ["boxes.json", "errors.csv"] and asked[0][1] is None and written("drawn")
+    found = boxes.read("out/boxes.json")
+    assert [(page.file, page.width, len(page.words)) for page in found] == [("a.png", 640, 3), ("sub/b.jpg", 640, 2)]
+    assert found[0].words[0].text == "" and found[0].words[2].line == 1
+    with pytest.raises(UserError, match="boxes.json: is there already"):
+        run("--boxes_only")
+    (folder / "c.png").write_text("no picture")
+    (folder / "d.png").write_bytes((folder / "a.png").read_bytes())
+    run("--boxes_only", "--resume")
+    assert capsys.readouterr().out.endswith("2 photos, 3 words, 1 unreadable: see out/errors.csv\n")
+    assert [(page.file, bool(page.error)) for page in boxes.read("out/boxes.json")] == [
+        ("a.png", False), ("sub/b.jpg", False), ("c.png", True), ("d.png", False)]
+
+
+# --- Going on, and not ----------------------------------------------------------------------------------------
+
+def test_nothing_is_replaced_unasked_and_what_is_done_is_left(folder, asked):
+    run()
+    with pytest.raises(UserError, match="a.png.txt: is there already; --resume goes on, --overwrite replaces it"):
+        run()
+    before = {name: Path("out", name).stat().st_mtime_ns for name in written()}
+    Path("out/a.png.json").unlink()
+    run("--resume")
+    changed = {name for name in written() if Path("out", name).stat().st_mtime_ns != before[name]}
+    assert changed == {"a.png.json", "a.png.txt", "errors.csv"}
+    run("--resume", "--xmp")  # one more file of each photo
+    assert "sub/b.jpg.xmp" in written()
+    run("--overwrite")
+    assert Path("out/sub/b.jpg.json").stat().st_mtime_ns != before["sub/b.jpg.json"]
+
+
+def test_a_bad_photo_costs_a_row(folder, capsys):
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("no picture")
+    (folder / "broken.pdf").write_text("no PDF")
+    (folder / "eps.png").write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\nshowpage\n")
+    run()
+    assert [row["file"] for row in errors()] == ["broken.pdf", "empty.png", "eps.png", "text.png"]
+    assert errors()[0]["error"] == "not a readable PDF" and errors()[1]["error"] == "the file is empty"
+    shown = capsys.readouterr()
+    assert shown.out == "6 photos, 5 words, 4 unreadable: see out/errors.csv\n" and "text.png: not a readable" in shown.err
+    write_image(folder / "text.png", written_page("mended")[0])
+    run("--resume")
+    assert [row["file"] for row in errors()] == ["broken.pdf", "empty.png", "eps.png"] and "text.png.json" in written()
+
+
+@pytest.mark.parametrize("pixels", [
+    np.full((300, 400), 250, np.uint8), np.zeros((300, 400, 3), np.uint8), np.full((300, 400, 3), 255, np.uint8),
+    np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8), np.zeros((1, 1, 3), np.uint8),
+    np.full((100, 200, 4), 200, np.uint8)], ids=["grey", "black", "white", "noise", "a pixel", "alpha"])
+def test_odd_photos_are_read(folder, pixels):
+    Image.fromarray(pixels).save("odd.png")
+    run("--hocr", "--alto", "--page_xml", "--pdf", "--markdown", "--xmp", "--draw", "drawn", "--ink", "ink", "--clean",
+        image_path="odd.png")
+    page = json.loads(Path("out/odd.png.json").read_text())
+    assert (page["height"], page["width"]) == pixels.shape[:2] and errors() == []
+
+
+def test_no_drawing_replaces_its_photo(folder):
+    before = (folder / "sub" / "b.jpg").read_bytes()
+    for option in ("--overwrite", "--resume"):
+        with pytest.raises(UserError, match="b.jpg: is the photo itself; name another folder"):
+            run("--draw", "photos/sub", option, image_path=folder / "sub" / "b.jpg")
+    assert (folder / "sub" / "b.jpg").read_bytes() == before
+
+
+def test_two_runs_at_once_in_one_folder(folder, asked):
+    Path("out").mkdir()
+    with command.locked("out"), pytest.raises(UserError, match="out: another run works in it"):
+        run()
+    assert asked == []
+    run()
+
+
+class Slow(PageReader):
+    """Takes its time for the second photo."""
+
+    def look(self, pixels, file, **options):
+        if file != "a.png":
+            Path("second").touch()
+            time.sleep(60)
+        return super().look(pixels, file, **options)
+
+
+def start(folder):
+    """pages.py in a process of its own, at its second photo."""
+    code = ("import sys; sys.path[:0] = sys.argv[1:3]; import command, pages, photos, samples, test_pages\n"
+            "photos.load_reader = lambda *_, **__: test_pages.Slow(samples.WordFinder(), test_pages.SameReader(), {})\n"
+            "command.run(lambda: pages.main(['--image_path', 'photos', '--result_path', 'out']))")
+    process = subprocess.Popen([sys.executable, "-c", code, str(ROOT), str(ROOT / "tests")], stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not Path("second").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None
+    return process
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on(folder):
+    process = start(folder)
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=30)
+    assert process.returncode == 130 and "stopped; what is done is in out: --resume goes on" in shown
+    assert "Traceback" not in shown and written() == ["a.png.json", "a.png.txt", "errors.csv"]
+    run("--resume")
+    assert "sub/b.jpg.json" in written()
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on(folder, capsys):
+    process = start(folder)
+    process.kill()
+    process.communicate()
+    assert "a.png.json" in written()
+    run("--resume")
+    assert capsys.readouterr().out == "1 photos, 2 words, 0 unreadable\n"
+    assert written() == ["a.png.json", "a.png.txt", "errors.csv", "sub/b.jpg.json", "sub/b.jpg.txt"]
+
+
+# --- Before a model is loaded ---------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("options, message", [
+    (("--clean",), "--clean goes with --ink"),
+    (("--resume", "--overwrite"), "leave one out"),
+    (("--boxes_only", "--pdf"), "--boxes_only reads no words; leave --pdf out"),
+    (("--boxes_only", "--lexicon", "en"), "leave --lexicon out"),
+    (("--top_paths", "0"), "--top_paths: 0: must be a whole number from 1"),
+    (("--min_confidence", "nan"), "must be a number from 0 to 1"),
+    (("--draw", "photos/drawn"), "--draw photos/drawn: is among the photos"),
+    (("--ink", "photos"), "--ink photos: is among the photos"),
+])
+def test_options_that_cannot_be(folder, asked, options, message):
+    with pytest.raises(UserError, match=message):
+        run(*options)
+    assert asked == []
+
+
+def test_paths_that_cannot_be(folder, asked, monkeypatch):
+    with pytest.raises(UserError, match="none: no such file or folder"):
+        run(image_path="none")
+    Path("empty").mkdir()
+    with pytest.raises(UserError, match="empty: no photo in it"):
+        run(image_path="empty")
+    Path("out").touch()
+    with pytest.raises(OSError):
+        run()
+    Path("out").unlink()
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(UserError, match="out: cannot be written to; name another folder"):
+        run()
+    assert asked == []
+
+
+def test_help_is_light():
+    code = "import pages, sys; print({'numba', 'cv2', 'onnxruntime', 'PIL', 'keras'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"
