@@ -21,6 +21,7 @@ WIDEST_SPACE = 2.8  # between two words of a line
 WIDE_SPACE, UNUSUAL_SPACE = 1.3, 4  # a space of so many sizes, and so many times the line's usual one, parts columns
 LARGEST_OVERLAP = 0.4  # of two words of a line, as a part of the narrower one
 LARGEST_STEP = 0.7  # by which one word of a line reaches beyond the height of the next
+BATCH = 256  # words
 ENDS = 3  # words at the end of a piece of a line that tell its height there
 LARGEST_LEADING = 2.6  # from the middle of a line to that of the next
 PARAGRAPH_GAP = 1.45  # times the usual leading of a column
@@ -70,13 +71,21 @@ def measure(polygons):
     centre = polygons.mean(axis=1)
     width = np.maximum(np.linalg.norm(across, axis=1), 1e-6)
     height = np.maximum(np.linalg.norm(bottom_left + bottom_right - top_left - top_right, axis=1) / 2, 1e-6)
-    distance = np.linalg.norm(centre[:, None] - centre, axis=2)
-    # the longer and the nearer a word, the more it says; a word that runs elsewhere says nothing
-    unit = across / width[:, None]
-    weight = np.exp(-(distance / (NEAR * height[:, None])) ** 2) * np.maximum(unit @ unit.T, 0) ** 4
-    nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
-    return Words(centre, normal(weight @ (unit * np.square(np.minimum(width / height, 8))[:, None])), width, height,
-                 np.maximum(np.median(height[nearest], axis=1), height / 2))
+    unit, along, size = across / width[:, None], np.empty_like(centre), np.empty_like(width)
+    length = unit * np.square(np.minimum(width / height, 8))[:, None]
+    for rows in batches(len(centre)):
+        distance = np.linalg.norm(centre[rows, None] - centre, axis=2)
+        # the longer and the nearer a word, the more it says; a word that runs elsewhere says nothing
+        weight = np.exp(-(distance / (NEAR * height[rows, None])) ** 2) * np.maximum(unit[rows] @ unit.T, 0) ** 4
+        along[rows] = weight @ length
+        nearest = np.argsort(distance, axis=1, kind="stable")[:, :NEIGHBOURS]
+        size[rows] = np.maximum(np.median(height[nearest], axis=1), height[rows] / 2)
+    return Words(centre, normal(along), width, height, size)
+
+
+def batches(count):
+    """Slices of so many words: what compares each word with all others does so batch by batch, and needs little memory."""
+    return [slice(start, start + BATCH) for start in range(0, count, BATCH)]
 
 
 def normal(vectors):
@@ -84,12 +93,16 @@ def normal(vectors):
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
-def offsets(left, right):
-    """From the middle of each word i of `left` to that of each word j of `right`, float [N, M]: along the direction between
-    theirs, and down."""
-    step = right.centre - left.centre[:, None]
-    along = normal(left.along[:, None] + right.along)
-    return (step * along).sum(axis=2), step[..., 1] * along[..., 0] - step[..., 0] * along[..., 1]
+def pairs(left, right):
+    """(i, j, along, down): each word i of `left` with each word j of `right` near it, int [P]; from the middle of the one to
+    that of the other, along the direction between theirs, and down, float [P]."""
+    reach = [words.width / 2 + (WIDEST_SPACE + LARGEST_LEADING) / 2 * np.maximum(words.size, words.height)
+             for words in (left, right)]
+    near = [np.nonzero(np.linalg.norm(right.centre - left.centre[rows, None], axis=2) < reach[0][rows, None] + reach[1])
+            for rows in batches(len(left.centre))]
+    i, j = np.concatenate([rows + k * BATCH for k, (rows, _) in enumerate(near)]), np.concatenate([j for _, j in near])
+    step, along = right.centre[j] - left.centre[i], normal(left.along[i] + right.along[j])
+    return i, j, (step * along).sum(axis=1), step[:, 1] * along[:, 0] - step[:, 0] * along[:, 1]
 
 
 def together(words, groups):
@@ -113,24 +126,24 @@ def turning(along):
 
 def find_lines(words):
     """Lists of words, int, each a line from left to right."""
-    lines = chain(*links(words, words))
+    lines = chain(len(words.centre), *links(words, words))
     # once more, by the last words of one piece and the first of the next: a lone comma or quote is at no line's height
     heads, tails = together(words, [line[:ENDS] for line in lines]), together(words, [line[-ENDS:] for line in lines])
-    lines = [[word for k in piece for word in lines[k]] for piece in chain(*links(tails, heads))]
+    lines = [[word for k in piece for word in lines[k]] for piece in chain(len(lines), *links(tails, heads))]
     return [part for line in lines for part in part_at_spaces(words, line)]
 
 
 def links(left, right):
-    """(cost, allowed), float and bool [N, M], of each word of `right` as the next one after each word of `left`."""
-    along, down = offsets(left, right)
-    size = np.maximum(left.size[:, None], right.size)
-    gap = (along - (left.width[:, None] + right.width) / 2) / size
-    overlap = -gap * size / np.minimum(left.width[:, None], right.width)
+    """(i, j, cost): words j of `right` that may be the next one after words i of `left`, [P] each."""
+    i, j, along, down = pairs(left, right)
+    size = np.maximum(left.size[i], right.size[j])
+    gap = (along - (left.width[i] + right.width[j]) / 2) / size
+    overlap = -gap * size / np.minimum(left.width[i], right.width[j])
     # how far one of them reaches beyond the other: a comma is low, but within its neighbour's height
-    step = np.maximum(np.abs(down) - np.abs(left.height[:, None] - right.height) / 2, 0) / size
+    step = np.maximum(np.abs(down) - np.abs(left.height[i] - right.height[j]) / 2, 0) / size
     allowed = ((along > 0) & (gap < WIDEST_SPACE) & (overlap < LARGEST_OVERLAP) & (step < LARGEST_STEP)
-               & (left.along @ right.along.T > 0.7))
-    return np.maximum(gap, 0) + 2 * step, allowed
+               & ((left.along[i] * right.along[j]).sum(axis=1) > 0.7))
+    return i[allowed], j[allowed], (np.maximum(gap, 0) + 2 * step)[allowed]
 
 
 def part_at_spaces(words, line):
@@ -143,25 +156,22 @@ def part_at_spaces(words, line):
     return [line[start:end] for start, end in zip([0, *cuts], [*cuts, len(line)])]
 
 
-def chain(cost, allowed):
-    """Lists of numbers that follow each other, the cheapest links first; each has one before and one after it at most.
-
-    cost, allowed: [N, N], of j after i.
-    """
-    after, before, first = {}, {}, list(range(len(cost)))  # first: of the chain that a number is in
+def chain(count, i, j, cost):
+    """Lists of the numbers below `count`, chained by the cheapest links, of j after i, int [P] each; each number has one
+    before and one after it at most."""
+    after, before, first = {}, {}, list(range(count))  # first: of the chain that a number is in
 
     def beginning(k):
         while first[k] != k:
-            k = first[k]
+            first[k] = k = first[first[k]]
         return k
 
-    i, j = np.nonzero(allowed)
-    for link in np.argsort(cost[i, j], kind="stable"):
+    for link in np.argsort(cost, kind="stable"):
         left, right = int(i[link]), int(j[link])
         if left not in after and right not in before and beginning(left) != right:
             after[left], before[right], first[right] = right, left, beginning(left)
     chains = []
-    for start in (k for k in range(len(cost)) if k not in before):
+    for start in (k for k in range(count) if k not in before):
         chains.append([start])
         while chains[-1][-1] in after:
             chains[-1].append(after[chains[-1][-1]])
@@ -172,21 +182,23 @@ def chain(cost, allowed):
 
 def find_columns(words, lines):
     """Lists of lines, each a column from top to bottom."""
-    along, down = offsets(words, words)
-    size = np.array([np.median(words.height[line]) for line in lines])
-    height = np.maximum(size, size[:, None])
-    number = np.empty(len(words.centre), int)
+    number = np.empty(len(words.centre), int)  # of each word's line
     for k, line in enumerate(lines):
         number[line] = k
-    half, larger = (words.width + words.width[:, None]) / 2, height[number][:, number]
-    below = (down > 0.3 * larger) & (np.abs(along) - half < larger) & (number != number[:, None])
-    leading = np.full(height.shape, np.inf)  # from each line to each other one: between their closest words
-    i, j = np.nonzero(below)
-    np.minimum.at(leading, (number[i], number[j]), down[i, j])
-    direction = np.array([words.along[line].mean(axis=0) for line in lines])
-    alike = (height < LARGEST_RATIO * np.minimum(size, size[:, None])) & (direction @ direction.T > 0.9)
-    links = chain(leading, (leading < LARGEST_LEADING * height) & alike)
-    return [[lines[k] for k in column] for column in links]
+    size = np.array([np.median(words.height[line]) for line in lines])
+    direction = normal(np.array([words.along[line].mean(axis=0) for line in lines]))
+    i, j, along, down = pairs(words, words)
+    larger = np.maximum(size[number[i]], size[number[j]])
+    below = (down > 0.3 * larger) & (np.abs(along) - (words.width[i] + words.width[j]) / 2 < larger) & (number[i] != number[j])
+    # from each line to each other one: between their closest words
+    both, place = np.unique(number[i[below]] * len(lines) + number[j[below]], return_inverse=True)
+    leading = np.full(len(both), np.inf)
+    np.minimum.at(leading, place, down[below])
+    upper, lower = np.divmod(both, len(lines))
+    large, small = np.maximum(size[upper], size[lower]), np.minimum(size[upper], size[lower])
+    alike = (large < LARGEST_RATIO * small) & ((direction[upper] * direction[lower]).sum(axis=1) > 0.9)
+    allowed = alike & (leading < LARGEST_LEADING * large)
+    return [[lines[k] for k in column] for column in chain(len(lines), upper[allowed], lower[allowed], leading[allowed])]
 
 
 def part(words, column):
@@ -211,18 +223,22 @@ def box_of(points):
 def cut_apart(boxes):
     """The numbers of boxes (left, top, right, bottom) in reading order."""
     boxes = np.asarray(boxes)
-    return _order(boxes, np.arange(len(boxes))) if len(boxes) else []
+    order, parts = [], [np.arange(len(boxes))]
+    while parts:
+        which = parts.pop()
+        if len(which) < 2:
+            order += which.tolist()
+        else:
+            parts += reversed(_cut(boxes, which))
+    return order
 
 
-def _order(boxes, which):
-    if len(which) < 2:
-        return which.tolist()
+def _cut(boxes, which):
+    """`which` of the boxes, int [n], in two parts, the first to be read first."""
     for axis in (0, 1):  # columns, then rows
-        order = which[np.argsort(boxes[which, axis], kind="stable")]
-        ends = np.maximum.accumulate(boxes[order, axis + 2])
-        gaps = boxes[order[1:], axis] - ends[:-1]
+        inner = which[np.argsort(boxes[which, axis], kind="stable")]
+        gaps = boxes[inner[1:], axis] - np.maximum.accumulate(boxes[inner, axis + 2])[:-1]
         if gaps.max() > 0:
-            k = int(gaps.argmax()) + 1
-            return _order(boxes, order[:k]) + _order(boxes, order[k:])
-    first = which[np.argmin(boxes[which, 1])]  # they are locked into each other: from the top
-    return [int(first), *_order(boxes, which[which != first])]
+            return np.split(inner, [int(gaps.argmax()) + 1])
+    first = np.argmin(boxes[which, 1])  # they are locked into each other: from the top
+    return [which[first:first + 1], np.delete(which, first)]

@@ -1,4 +1,6 @@
 """photos/lines.py on layouts made by hand: what stands where is given as text, and must come out in reading order."""
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -110,9 +112,21 @@ def test_few_words_and_odd_ones():
     assert len(reading_order(np.full((20, 4, 2), 7.0))) == 20
 
 
+def test_thousands_of_words_need_little_memory():
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 15_000, (3000, 1, 2))
+    polygons = places + np.array([[0, 0], [60, 0], [60, 30], [0, 30]])
+    tracemalloc.start()
+    order = reading_order(polygons)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sorted(index for index, *_ in order) == list(range(3000)) and peak < 120e6
+
+
 def test_chains_take_the_cheapest_links_first_and_close_no_ring():
-    cost = np.array([[9, 1, 5], [9, 9, 2], [0, 9, 9]], float)
-    assert chain(cost, cost < 9) == [[2, 0, 1]]  # 2 -> 0 -> 1, and 1 -> 2 would close it
+    links = np.array([(0, 1, 1.0), (0, 2, 5.0), (1, 2, 2.0), (2, 0, 0.0)])
+    i, j = links[:, :2].astype(int).T
+    assert chain(4, i, j, links[:, 2]) == [[2, 0, 1], [3]]  # 2 -> 0 -> 1, and 1 -> 2 would close it
 
 
 def test_boxes_are_cut_into_columns_before_rows():
