@@ -189,7 +189,8 @@ def find_columns(words, lines):
     direction = normal(np.array([words.along[line].mean(axis=0) for line in lines]))
     i, j, along, down = pairs(words, words)
     larger = np.maximum(size[number[i]], size[number[j]])
-    below = (down > 0.3 * larger) & (np.abs(along) - (words.width[i] + words.width[j]) / 2 < larger) & (number[i] != number[j])
+    beside = np.abs(along) - (words.width[i] + words.width[j]) / 2
+    below = (down > 0.3 * larger) & (beside < larger) & (number[i] != number[j])
     # from each line to each other one: between their closest words
     both, place = np.unique(number[i[below]] * len(lines) + number[j[below]], return_inverse=True)
     leading = np.full(len(both), np.inf)
