@@ -13,6 +13,7 @@ from render.surfaces import cut, tiles
 MAX_HEIGHT, MIN_HEIGHT = 70, 20  # px of the image
 AFAR = {"scene": 0.16, "paper": 0.16, "board": 0.2}  # how often a word is seen from so far away that it has few pixels
 GRAINY = {"scene": 0.6, "paper": 0.6, "board": 0.75}
+BLUR = {"scene": 24, "paper": 24, "board": 36}  # px of an "x" a px of blur, at most
 JPEG = {"scene": 0.35, "paper": 0.35, "board": 0.6}
 
 
@@ -27,7 +28,7 @@ def degrade(page, x_height, style, rng):
         small = cv2.resize(page, size, interpolation=cv2.INTER_AREA)
         page = cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
     elif kind < 0.4:
-        page = cv2.GaussianBlur(page, (0, 0), rng.uniform(0.2, 0.3 + x_height / 24))
+        page = cv2.GaussianBlur(page, (0, 0), rng.uniform(0.2, 0.3 + x_height / BLUR[style]))
     elif kind < 0.44:  # the camera moved
         page = cv2.blur(page, (2 + round(x_height / 12), 1))
     if rng.random() < GRAINY[style]:

@@ -12,9 +12,10 @@ import numpy as np
 MAX_WIDTH = 420  # px of the ink
 BENT, BEND, MOST_BENT = 0.25, 0.8, 2.4  # of the signs; radians of a circle that a word spans: deviation, and at most
 NEAR = {"scene": (0.08, 0.05, 0.08, 0.05), "paper": (0.08, 0.05, 0.08, 0.05),  # how often something else is at the left,
-        "board": (0.09, 0.15, 0.03, 0.07)}                                     # top, right and bottom
+        "board": (0.06, 0.11, 0.01, 0.03)}                                     # top, right and bottom
+LOOSE = {"scene": 0.85, "paper": 0.85, "board": 0.94}  # from here on letters are slightly cut
 SLIVERS = {"scene": 0.16, "paper": 0.16, "board": 0.35}  # and how much of it at most, in heights of the letters
-LINED = {"scene": 0, "paper": 0, "board": 0.12}  # how often a line is drawn beneath, beside or around a word
+LINED = {"scene": 0, "paper": 0, "board": 0.1}  # how often a line is drawn beneath, beside or around a word
 FAT = 0.06  # of the signs: strokes up to a tenth of the height thicker, so that small holes close
 
 
@@ -37,7 +38,7 @@ def thicken(ink, size):
 def pen_width(ink, style, rng):
     """Ink uint8, its strokes as thick as the style has them. Thickness in 1/60 of the height."""
     fat = style == "scene" and rng.random() < FAT
-    size = (2, 6) if fat else {"scene": (-2.5, 2.5), "paper": (0, 1.6), "board": (0, 3)}[style]
+    size = (2, 6) if fat else {"scene": (-2.5, 2.5), "paper": (0, 1.6), "board": (0.5, 3.5)}[style]
     bold = ink.mean() > (120 if fat else 90)
     more = 0 if bold else max(round(rng.uniform(*size) * ink.shape[0] / 60), 0)
     return cv2.dilate(cv2.copyMakeBorder(ink, more, more, more, more, cv2.BORDER_CONSTANT), dot(more + 1, more + 1)) \
@@ -118,7 +119,8 @@ def crop(ink, height, style, rng):
     and lines at the edges and, on boards, lines that are drawn around the word.
     """
     kind = rng.random()
-    low, high = (0, 0.1) if kind < 0.5 else (0.05, 0.4) if kind < 0.85 else (-0.06, 0.1)
+    tight = (0.02, 0.14) if style == "board" else (0, 0.1)
+    low, high = tight if kind < 0.5 else (0.05, 0.4) if kind < LOOSE[style] else (-0.06, 0.1)
     margins = np.rint(rng.uniform(low, high, 4) * height).astype(int)  # left, top, right, bottom
     for k, profile in enumerate((ink.sum(axis=0), ink.sum(axis=1), ink.sum(axis=0)[::-1], ink.sum(axis=1)[::-1])):
         cut = -margins[k]

@@ -16,7 +16,7 @@ from render.texts import drawable
 
 X_HEIGHT = 128  # units of the strokes file: the height of an "x"
 MIN_QUALITY = 30  # strokes of a lower quality are often not what their label says
-PENS = {"paper": (0.11, 0.45), "board": (0.22, 0.42)}  # the width in heights of an "x": its median, and its log's deviation
+PENS = {"paper": (0.11, 0.45), "board": (0.26, 0.45)}  # the width in heights of an "x": its median, and its log's deviation
 HELD_OUT = 20  # writers of strokes, the last by number: half of them for validation, half for the test
 
 

@@ -89,15 +89,15 @@ def paint_board(ink, strangers, rng):
     kind = rng.random()
     if kind < 0.03:
         return paint_blackboard(ink, both, rng)
-    scanned = kind < 0.2  # and made white and black, as apps for documents do
-    board = rng.uniform(235, 265) if scanned else rng.triangular(125, 190, 245)
+    scanned = kind < 0.13  # and made white and black, as apps for documents do
+    board = rng.uniform(225, 262) if scanned else rng.triangular(115, 178, 242)
     page = np.full(shape, board, np.float32) + slope(shape, 3.5, rng)
     if rng.random() < 0.2:  # ghosts of what was wiped off: upside down, so that nobody reads them
         page -= ghost(ink, rng) * np.float32(rng.uniform(8, 30))
     streaks = uneven(textures[5], shape, rng.uniform(0.85, 1), rng.uniform(0, 0.08), 0.6, rng)
     if rng.random() < 0.25:  # a marker that runs dry
         streaks = streaks * uneven(rough, shape, rng.uniform(0.7, 0.95), rng.uniform(0.05, 0.2), 0.3, rng)
-    level = rng.uniform(0, 0.25) if scanned else rng.triangular(0, 0.1, 0.75)
+    level = rng.uniform(0, 0.25) if scanned else rng.triangular(0, 0.02, 0.75)
     cover(page, both * streaks, level * min(board, 255))
     if rng.random() < 0.12 and not scanned:  # a lamp's glare
         y, x = rng.uniform(-0.2, 1.2) * shape[0], rng.uniform(0, 1) * shape[1]
