@@ -3,7 +3,7 @@
     python make_words.py -o words -n 500000                                # the project's fonts and English words
     python make_words.py -o words -n 500000 --resume                       # goes on where a killed run was
     python make_words.py -o words -n 100000 --styles paper=3,board=1 --lexicon WORDS.txt --fonts FONTS
-    python make_words.py -o words -n 100000 --strokes STROKES.npz          # and pen movements; render.py has the format
+    python make_words.py -o words -n 100000 --strokes STROKES.npz          # and pen movements; render/strokes.py says how
     python make_words.py --sheet sheet.png                                 # 100 samples with labels, to look at
 
     python train.py --path words --mjsynth --training_fname annotation_train.txt --val_fname annotation_val.txt

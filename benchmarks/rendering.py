@@ -12,6 +12,7 @@ import contextlib
 import datetime
 import importlib.util
 import itertools
+import os
 import platform
 import shlex
 import sys
@@ -24,21 +25,17 @@ import PIL
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import command
-import make_words
 import render
-from command import UserError
-from fitting import backend
+from render import word_set
 
 MIXES = {**{style: {style: 1} for style in render.STYLES}, "default mix": None}
 
 
 def parse_args(argv=None):
     parser = command.Parser(__doc__)
-    parser.add_argument("--words", type=int, default=3000, help="words drawn a measurement (default 3000)")
+    parser.add_argument("--words", type=command.whole(100), default=3000, help="words drawn a measurement (default 3000)")
     parser.add_argument("--strokes", type=Path, metavar="FILE.npz", help="words as pen movements, to draw from too")
     args = parser.parse_args(argv)
-    if args.words < 100:
-        raise UserError(f"--words {args.words}: must be 100 or more")
     args.command = "python benchmarks/rendering.py " + shlex.join(sys.argv[1:] if argv is None else argv)
     return args
 
@@ -53,9 +50,9 @@ def processor_speed(renderer, words):
 
 def wall_speed(renderer, words, workers):
     """Words a second by the clock, JPEGs made, of workers that are at work already when it starts."""
-    drawer = make_words.Drawer(renderer, 1, 0)
-    ready = 3 * workers * make_words.TASK
-    with contextlib.closing(make_words.drawn(drawer, 0, ready + words, workers)) as drawn:
+    drawer = word_set.Drawer(renderer, 1, 0)
+    ready = 3 * workers * word_set.TASK
+    with contextlib.closing(word_set.drawn(drawer, 0, ready + words, workers)) as drawn:
         for _ in itertools.islice(drawn, ready):
             pass
         began = time.perf_counter()
@@ -73,28 +70,29 @@ def trdg_speed(words):
     return words / (time.process_time() - began)
 
 
-def table(args):
+def table(words, strokes):
     """Lines of the table."""
     yield "| what | words/s of processor time | words/s, 1 worker | words/s, 2 workers | times 1 worker |"
     yield "| --- | ---: | ---: | ---: | ---: |"
     for name, styles in MIXES.items():
-        renderer = render.Renderer(styles=styles, strokes=args.strokes)
+        renderer = render.Renderer(styles=styles, strokes=strokes)
         processor_speed(renderer, 2000)  # opens the fonts
-        alone, two = (wall_speed(renderer, args.words, workers) for workers in (1, 2))
-        yield f"| {name} | {processor_speed(renderer, args.words):,.0f} | {alone:,.0f} | {two:,.0f} | {two / alone:.2f} |"
+        alone, two = (wall_speed(renderer, words, workers) for workers in (1, 2))
+        yield f"| {name} | {processor_speed(renderer, words):,.0f} | {alone:,.0f} | {two:,.0f} | {two / alone:.2f} |"
     if importlib.util.find_spec("trdg"):
         try:
-            yield f"| trdg, its defaults | {trdg_speed(args.words):,.0f} | | | |"
+            yield f"| trdg, its defaults | {trdg_speed(words):,.0f} | | | |"
         except AttributeError as error:  # trdg 1.8 calls what Pillow 10 has no more
             yield f"| trdg, its defaults | does not run with Pillow {PIL.__version__}: {error} | | | |"
 
 
 def main(argv=None):
     args = parse_args(argv)
-    print(f"{datetime.date.today().isoformat()}, {backend.hardware()}; Python {platform.python_version()}, "
-          f"NumPy {np.__version__}, OpenCV {cv2.__version__}, Pillow {PIL.__version__}; {args.words:,} words each")
+    print(f"{datetime.date.today()}, {os.cpu_count()} cores of {platform.processor() or platform.machine()}; "
+          f"Python {platform.python_version()}, NumPy {np.__version__}, OpenCV {cv2.__version__}, Pillow {PIL.__version__}; "
+          f"{args.words:,} words each")
     print(f"\n    {args.command.strip()}\n")
-    for line in table(args):
+    for line in table(args.words, args.strokes):
         print(line, flush=True)
 
 

@@ -118,7 +118,10 @@ class Renderer:
         """
         if (split, self.usable) not in self._texts:
             words = self.texts.words
-            written = [self.fonts.can_write(split, word) for word in words]
+            if self.fonts.can_write(split, "".join(words)):  # one face writes them all
+                written = [True] * len(words)
+            else:
+                written = [self.fonts.can_write(split, word) for word in words]
             if not any(written):
                 raise UserError(f"--lexicon: no face that --fonts keeps for {split} can write any of its words, such as "
                                 f"{words[0]}; give fonts that can, or another list")
