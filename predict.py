@@ -16,6 +16,7 @@ import collections
 import contextlib
 import csv
 import dataclasses
+import importlib.util
 import itertools
 import os
 import sys
@@ -112,6 +113,8 @@ def check(args):
     for flag in ("split", "plots", "calibrate"):
         if getattr(args, flag) and not args.validate:
             raise UserError(f"--{flag} goes with --validate")
+    if args.plots and not importlib.util.find_spec("matplotlib"):
+        raise UserError("--plots draws with matplotlib: pip install matplotlib, or leave that option out")
     if args.greedy and (args.lexicon or args.top_paths > 1):
         raise UserError("--greedy knows one text a word and no lexicon; leave it, --lexicon or --top_paths out")
     if args.calibrate and args.no_tta:

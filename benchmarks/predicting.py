@@ -1,72 +1,135 @@
-"""How many words a second does predict.py read, beside the way of 2018?
+"""How many words a second are read, by onnxruntime and by Keras, and beside the way of 2018?
 
     python benchmarks/predicting.py                                      # on imgs/words, over and over
     python benchmarks/predicting.py --image_path iam_words --words 4000
 
-Rows, timed in turns in one run, from the image file to the text:
+Two tables, all rows of one timed in turns in one run, with --threads threads each:
 
-* lite, ours: the shipped model through predict.read_words, as predict.py does it: batches, ctc.beam_search, doubtful words
-  looked at again.
-* lite, ours, one look: each word looked at once.
-* lite, ours, with the lexicon: the first with --lexicon en.
-* seed, our decoding: the preset `seed`, one look, so that network and decoding can be told apart.
-* seed, as in 2018: the preset `seed`, and one call of keras.ops.ctc_decode a word, a beam search of width 10.
+From prepared images to logits, 64 words at a time: the network alone, of the shipped model and of the preset `seed`
+(with fresh weights), by onnxruntime and by Keras.
 
-The preset `seed` has fresh weights here. Their near-uniform outputs may cost a beam search more than a trained network's,
-so the last row decodes the shipped lite model's outputs, of the same shape but for two steps, as in 2018 too.
+From the image file to the text:
+
+* lite: the shipped model as predict.py uses it, beam search, doubtful words read again;
+* lite, without test-time augmentation;
+* lite, with the lexicon;
+* lite in Keras: as the first, but with Keras for the network;
+* seed in Keras, as in 2018: the preset `seed`, and one call of keras.ops.ctc_decode a word, a beam search of width 10;
+* lite in Keras, decoded as in 2018: outputs of a trained network cost a beam search less than those of fresh weights.
 """
 import datetime
 import itertools
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
-import command
-import predict
-import utils
-from command import UserError
-from utils import keras
-from words.alphabet import Alphabet
-from words.lists import WordList, image_names
-from words.reader import BATCH, Reader, Reading
-
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the scripts are no package
+import command  # noqa: E402
+from command import UserError, whole  # noqa: E402
+from words import batches, models  # noqa: E402
+from words.alphabet import ALPHABETS, Alphabet  # noqa: E402
+from words.lists import WordList, image_names  # noqa: E402
+from words.network import build_graph  # noqa: E402
+from words.reader import BATCH, Reader, Reading, load_reader  # noqa: E402
 
 
-class SeedReader(Reader):
-    """The network of 2018, each word decoded by a beam search of its own."""
+class KerasSession:
+    """A Keras network with the methods of onnxruntime's sessions that a Reader calls."""
+
+    def __init__(self, network):
+        self.network = network
+
+    def get_inputs(self):
+        return [SimpleNamespace(shape=self.network.input_shape)]
+
+    def run(self, names, feeds):
+        images = feeds["image"]
+        full = np.zeros((BATCH, *images.shape[1:]), np.float32)  # another size would cost a compilation
+        full[:len(images)] = images
+        return [np.asarray(self.network.predict_on_batch(full))[:len(images)]]
+
+
+class Reader2018(Reader):
+    """Each word decoded by a beam search of its own, by Keras."""
 
     def read_prepared(self, images, top_paths=1):
-        return [[self._read_logits(logits)] for logits in self.logits(images)]
+        return [self._read_logits(logits) for logits in self.logits(images)]
 
     def _read_logits(self, logits):
-        paths, scores = keras.ops.ctc_decode(logits[np.newaxis], [len(logits)], strategy="beam_search", beam_width=10,
-                                             top_paths=1, mask_index=0)
-        classes = keras.ops.convert_to_numpy(paths)[0, 0]
-        return Reading(self.alphabet.decode(classes[classes > 0]), float(keras.ops.convert_to_numpy(scores)[0, 0]))
+        from keras import ops
+        paths, scores = ops.ctc_decode(logits[np.newaxis], [len(logits)], strategy="beam_search", beam_width=10, top_paths=1,
+                                       mask_index=0)
+        classes = ops.convert_to_numpy(paths)[0, 0]
+        return Reading(self.alphabet.decode(classes[classes > 0]), float(ops.convert_to_numpy(scores)[0, 0]))
 
 
 def parse_args(argv=None):
     parser = command.Parser(__doc__)
     parser.add_argument("--model_path", default=ROOT / "models" / "iam", help="the lite model (default models/iam)")
     parser.add_argument("--image_path", default=ROOT / "imgs" / "words", type=Path, help="folder of word images")
-    parser.add_argument("--words", type=int, default=2048, help="words a round; the images are repeated as needed")
-    parser.add_argument("--slow_words", type=int, default=128, help="words a round for the way of 2018")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--workers", type=int, default=2, help="threads that read images, and that decode")
+    parser.add_argument("--words", type=whole(BATCH), default=2048, help="words a round; the images are repeated as needed")
+    parser.add_argument("--slow_words", type=whole(1), default=128, help="words a round for the way of 2018")
+    parser.add_argument("--rounds", type=whole(1), default=3)
+    parser.add_argument("--threads", type=whole(1), default=2, help="threads of each network, of search, of loading")
     return parser.parse_args(argv)
 
 
-def seconds_a_word(reader, words, number, workers):
+def keras_networks(model_path, threads):
+    """(the shipped model, the preset seed with fresh weights) in Keras, with so many threads."""
+    import tensorflow as tf
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    import utils
+    from fitting.folder import load_weights
+    folder, weights = models.find_model(model_path)
+    lite = utils.network_of(models.load_config(folder))
+    load_weights(lite, weights)
+    return lite, utils.build_network(len(ALPHABETS["seed"]) + 1, preset="seed")
+
+
+def seed_session(network, threads):
+    """The onnxruntime session of a Keras network of the preset seed."""
+    config = {"kind": "words", "alphabet": ALPHABETS["seed"],
+              "network": {"width": 100, "height": 32, **models.PRESETS["seed"]}}
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder, models.WEIGHTS["final"])
+        network.save_weights(weights)
+        return models.open_session(config, weights, build_graph, threads)
+
+
+def seconds_of_network(session, images):
+    began = time.perf_counter()
+    for k in range(0, len(images), BATCH):
+        session.run(["logits"], {"image": images[k:k + BATCH]})
+    return (time.perf_counter() - began) / len(images)
+
+
+def seconds_a_word(reader, words, number, threads):
     chosen = list(itertools.islice(itertools.cycle(range(len(words))), number))
     began = time.perf_counter()
-    for read in predict.read_words(reader, words, chosen, workers):
+    for read in batches.read(reader, batches.load(words, chosen, reader.size, threads)):
         if read.error:
             raise UserError(f"{words.path(read.index)}: {read.error}; give a folder of readable images")
     return (time.perf_counter() - began) / number
+
+
+def table(title, rows, rounds):
+    """Time rows, {name: function that gives seconds a word}, in turns, after a first time for compilation; print them."""
+    for measure in rows.values():
+        measure()
+    times = {name: [] for name in rows}
+    for _ in range(rounds):
+        for name, measure in rows.items():
+            times[name].append(measure())
+    print(f"\n| {title} | words/s | ms/word |\n| --- | ---: | ---: |")
+    for name, values in times.items():
+        print(f"| {name} | {1 / np.median(values):,.0f} | {1000 * np.median(values):.2f} |", flush=True)
 
 
 def main(argv=None):
@@ -74,27 +137,32 @@ def main(argv=None):
     words = WordList(args.image_path, [(name, "", "", "") for name in image_names(args.image_path)])
     if not len(words):
         raise UserError(f"--image_path {args.image_path}: no image in it")
-    lite = load_reader(args.model_path, threads=args.workers)
-    once = load_reader(args.model_path, threads=args.workers, tta=False)
-    english = load_reader(args.model_path, threads=args.workers, lexicon="en")
-    network = utils.build_network(38, preset="seed")
-    alphabet = Alphabet("seed")
-    rows = [("lite, ours", lite, args.words), ("lite, ours, one look", once, args.words),
-            ("lite, ours, with the lexicon", english, args.words),
-            ("seed, our decoding", Reader(network, alphabet, squeezes=()), args.slow_words * 4),
-            ("seed, as in 2018", SeedReader(network, alphabet), args.slow_words),
-            ("lite, decoded as in 2018", SeedReader(lite.network, lite.alphabet), args.slow_words)]
-    times = {name: [] for name, _, _ in rows}
-    for name, reader, _ in rows:
-        seconds_a_word(reader, words, BATCH, args.workers)  # compilation
-    for _ in range(args.rounds):
-        for name, reader, number in rows:
-            times[name].append(seconds_a_word(reader, words, number, args.workers))
-    print(f"{datetime.date.today()}, {utils.hardware()}, Keras {keras.__version__} on {keras.backend.backend()}, "
-          f"median of {args.rounds} rounds\n")
-    print("| from file to text | words/s | ms/word |\n| --- | --- | --- |")
-    for name, values in times.items():
-        print(f"| {name} | {1 / np.median(values):,.0f} | {1000 * np.median(values):.2f} |")
+    lite, seed = keras_networks(args.model_path, args.threads)
+    ours = load_reader(args.model_path, threads=args.threads)
+    loaded = next(batches.load(words, itertools.islice(itertools.cycle(range(len(words))), BATCH), ours.size, args.threads))
+    images = np.tile(np.stack([word.image for word in loaded[:BATCH]]), (args.words // BATCH, 1, 1, 1))
+    slow = images[:max(BATCH, args.slow_words // BATCH * BATCH)]
+    import keras
+    import onnxruntime
+    print(f"{datetime.date.today()}, {os.cpu_count()} cores, {args.threads} threads, onnxruntime {onnxruntime.__version__}, "
+          f"Keras {keras.__version__} on {keras.backend.backend()}, median of {args.rounds} rounds")
+    onnx_seed = seed_session(seed, args.threads)
+    table(f"the network alone, {BATCH} words at a time", {
+        "lite, onnxruntime": lambda: seconds_of_network(ours.session, images),
+        "lite, Keras": lambda: seconds_of_network(KerasSession(lite), images),
+        "seed, onnxruntime": lambda: seconds_of_network(onnx_seed, slow),
+        "seed, Keras": lambda: seconds_of_network(KerasSession(seed), slow)}, args.rounds)
+    in_keras = Reader(KerasSession(lite), ours.alphabet, ours.decoding, threads=args.threads)
+    readers = {
+        "lite": (ours, args.words),
+        "lite, without test-time augmentation": (load_reader(args.model_path, threads=args.threads, tta=False), args.words),
+        "lite, with the lexicon": (load_reader(args.model_path, threads=args.threads, lexicon="en"), args.words),
+        "lite in Keras": (in_keras, args.words),
+        "seed in Keras, as in 2018": (Reader2018(KerasSession(seed), Alphabet("seed")), args.slow_words),
+        "lite in Keras, decoded as in 2018": (Reader2018(KerasSession(lite), ours.alphabet), args.slow_words)}
+    table("from file to text", {
+        name: lambda reader=reader, number=number: seconds_a_word(reader, words, number, args.threads)
+        for name, (reader, number) in readers.items()}, args.rounds)
 
 
 if __name__ == "__main__":
