@@ -33,7 +33,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import command
 from index.entries import Entries
-from index.finding import LEAST, Index
+from index.finding import LEAST, SHIFT, SLOPE, Index
 from index.folding import fold
 from index.store import Store
 from photos.cutting import cut
@@ -79,6 +79,11 @@ def load_photos(iam_pages, boards):
         corners = [[float(row[f"x{k}"]), float(row[f"y{k}"])] for k in range(1, 5)]
         photos[boards / "photos" / row["file"]].boxes.append((corners, int(row["line"])))
     return photos
+
+
+def words_of(photos):
+    """The words of photos that are worth a query, a set."""
+    return {word for photo in photos for word in photo.words if len(word) >= 3 and re.search("[a-z]", word)}
 
 
 def read_tsv(path):
@@ -150,9 +155,10 @@ class Trigrams:
 class Ours:
     def __init__(self, index):
         self.index = index
+        self.paths = {number: Path(index.photo(number).file) for number, _ in index.store.photos()}
 
     def find(self, query):
-        return {Path(result.file): result.score for result in self.index.find(query, limit=10 ** 6)}
+        return {self.paths[number]: score for number, score in self.index.scores(query).items()}
 
 
 def systems_of(index):
@@ -221,16 +227,25 @@ def shortcut(index, queries):
     return np.mean(shares)
 
 
-def calibration(index, photos, queries):
-    """Print how often photos are right by their score."""
-    scores, right = [], []
-    for query in queries:
-        for result in index.find(query, limit=10 ** 6):
-            photo = photos[Path(result.file)]
-            if query in photo.words or query not in photo.ignored:
-                scores.append(result.score)
-                right.append(query in photo.words)
-    scores, right = np.array(scores), np.array(right)
+def judged(ours, photos, queries):
+    """(score, whether it is right) of each photo that is found, float64 [n] and bool [n]."""
+    rows = [(score, query in photos[path].words) for query in queries for path, score in ours.find(query).items()
+            if path in photos and (query in photos[path].words or query not in photos[path].ignored)]
+    scores, right = zip(*rows)
+    return np.clip(scores, 1e-9, 1 - 1e-9), np.array(right)
+
+
+def fit_calibration(scores, right):
+    """(SHIFT, SLOPE) for `index.finding.calibrated`: the line of the log-odds by CTC with the least cross-entropy."""
+    odds = (np.log(scores / (1 - scores)) - SHIFT) / SLOPE
+    inputs, line = np.stack([np.ones(len(odds)), odds]), np.zeros(2)
+    for _ in range(30):  # Newton's method
+        chances = 1 / (1 + np.exp(-line @ inputs))
+        line += np.linalg.solve(inputs * chances * (1 - chances) @ inputs.T, inputs @ (right - chances))
+    return line
+
+
+def show_calibration(scores, right):
     print("\nscore        photos   right")
     for low, high in ((0.9, 1.01), (0.7, 0.9), (0.5, 0.7), (0.3, 0.5), (0.1, 0.3), (0.03, 0.1), (0, 0.03)):
         inside = (low <= scores) & (scores < high)
@@ -240,8 +255,7 @@ def calibration(index, photos, queries):
 def main(argv=None):
     args = parse_args(argv)
     photos = load_photos(args.iam_pages.absolute(), args.boards.absolute())
-    queries = sorted({word for photo in photos.values() if photo.split == "valid" for word in photo.words
-                      if len(word) >= 3 and re.search("[a-z]", word)})
+    queries = sorted(words_of(photo for photo in photos.values() if photo.split == "valid"))
     there = set().union(*(photo.words | photo.ignored for photo in photos.values()))
     english = [word for word in read_counts("lexicons/en.txt")[0]
                if len(word) >= 3 and fold(word) == word and word not in there]
@@ -257,8 +271,12 @@ def main(argv=None):
             sure = np.mean([sum(score >= 0.5 for score in found) for found in false]) if name == "index" else None
             print(f"{name:<10}" + "".join(f"{score:8.4f}" for score in scores) + f"{pause:9.1f}"
                   f"{np.mean([len(found) for found in false]):12.2f}" + (f"{sure:8.3f}" if sure is not None else ""))
-        print(f"\nof the 20 best photos of a full scan, find has {shortcut(index, queries):.4f}")
-        calibration(index, photos, queries)
+        print(f"\nof the 20 best photos of a full scan, find has {shortcut(index, queries[::10]):.4f}")
+        train = {path: photo for path, photo in photos.items() if photo.split == "train"}
+        unseen = words_of(train.values()) - set(queries)
+        shift, slope = fit_calibration(*judged(systems["index"], train, sorted(unseen)[::5]))
+        print(f"by the train photos, SHIFT should be {shift:.2f} and SLOPE {slope:.2f}")
+        show_calibration(*judged(systems["index"], photos, queries))
 
 
 if __name__ == "__main__":

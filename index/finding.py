@@ -16,11 +16,13 @@ from index.posteriors import Symbols
 from index.query import other_forms, parse
 from index.scanning import Words
 
-LEAST = 1e-5  # a word that is less likely the query's is no match
-OTHER_FORM = 0.1  # what a plural or another form of the query's word counts
+LEAST = 1e-6  # a word that is less likely the query's is no match
+LIKELY, MANY = 0.01, 200  # where so many photos have words that are as likely as this, others are not looked for
+LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
+OTHER_FORM, LEAST_FORM = 0.01, 0.01  # what a plural or another form of the query's word counts, and how likely it must be
 BEST = 5  # places of a photo that count, and that a result shows of each term,
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
-SHIFT, SLOPE = 2.0, 0.6  # of `calibrated`; benchmarks/search.py fits them
+SHIFT, SLOPE = 1.1, 0.5  # of `calibrated`; benchmarks/search.py fits them
 
 
 class Seen(NamedTuple):
@@ -33,9 +35,19 @@ class Seen(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """Words, rising int64 [n] of their places among all, and how likely each is the query's, float64 [n]."""
+    """Where a term of a query may stand: words, by their places among all, how likely it stands there, and which of the photos
+    that count they are on, all [n]; by photo, in each the likeliest first. totals: float64 [P], how likely each photo has it,
+    as `calibrated` says."""
     words: np.ndarray
     chances: np.ndarray
+    photos: np.ndarray
+    totals: np.ndarray
+
+    def on(self, photo):
+        """(word, chance) of the best hits on a photo, a list."""
+        first, end = np.searchsorted(self.photos, [photo, photo + 1])
+        best = slice(first, min(end, first + BEST))
+        return list(zip(self.words[best].tolist(), self.chances[best].tolist()))
 
 
 class Index:
@@ -59,17 +71,19 @@ class Index:
         Case, accents and punctuation do not matter. all_words: only photos that may hold every word. since, until: dates as
         2026-11-25, both included; photos whose EXIF date is unknown are left out then.
         """
-        terms = parse(query)
-        if not terms:
-            return []
-        seen = self._refresh()
-        allowed = _taken_between(seen, since, until)
-        found = [_by_photo(seen.words, _term(seen, term), allowed) for term in terms]
-        scores = _combine([chances for chances, _ in found], len(seen.photos), all_words)
-        best = sorted(scores, key=lambda photo: (-scores[photo], photo))[:limit]
-        results = (self._result(seen.words, photo, scores[photo], [hits[photo] for _, hits in found if photo in hits])
-                   for photo in best)
+        seen, terms = self._refresh(), parse(query)
+        found, scores = _search(seen, terms, all_words, since, until)
+        best = np.argsort(-scores, kind="stable")[:limit]
+        results = (self._result(seen, photo, float(scores[photo]), list(zip(terms, found)))
+                   for photo in best[scores[best] > 0].tolist())
         return [result for result in results if result]
+
+    def scores(self, query: str, **options) -> dict[int, float]:
+        """The score of each photo that `find` may return, by its number; options: all_words, since and until."""
+        seen = self._refresh()
+        _, scores = _search(seen, parse(query), **options)
+        found = scores > 0
+        return dict(zip(seen.photos[found].tolist(), scores[found].tolist()))
 
     def _refresh(self):
         """What is known, with what an indexer has added since."""
@@ -86,19 +100,22 @@ class Index:
                                     np.array([taken or "" for _, taken in photos], str))
             return self._latest
 
-    def _result(self, words, number, score, found):
-        """The Result of a photo, None if its file is gone in this moment. found: its Hits of each term that has some."""
+    def _result(self, seen, place, score, found):
+        """The Result of a photo, by its place in `seen`; None if its file is gone in this moment. found: (term, its Hits)."""
+        number = int(seen.photos[place])
         photo = self.store.photo(number)
         if photo is None:
             return None
         page, chances = self.store.words(number), {}
-        for hits in found:
-            for word, chance in zip(hits.words[:BEST].tolist(), hits.chances.tolist()):
-                if chance >= SHOWN * hits.chances[0]:
-                    chances[word] = max(chance, chances.get(word, 0))
+        for term, hits in found:
+            there = hits.on(place)
+            for first, chance in there:
+                if chance >= SHOWN * there[0][1]:
+                    for word in range(first, first + len(term.words)):
+                        chances[word] = max(chance, chances.get(word, 0))
         matches = []
         for word in sorted(chances, key=chances.get, reverse=True):
-            entry = page[words.places[word]]
+            entry = page[seen.words.place(word)]
             matches.append(Match(_polygon(photo, entry), entry["alternatives"][0][0], float(calibrated(chances[word]))))
         return Result(number, self._file(photo), score, matches)
 
@@ -152,67 +169,88 @@ def _polygon(photo, word):
 
 # --- Terms ------------------------------------------------------------------------------------------------------
 
-def _term(seen, term):
-    """Hits of a term: of a phrase, its first words."""
-    *firsts, last = term.words
-    hits = _word(seen, last, term.prefix)
-    for word in reversed(firsts):
-        hits = _before(seen.words, _word(seen, word, False), hits)
-    return hits
+def _search(seen, terms, all_words=False, since=None, until=None):
+    """(the Hits of each term, the score of each photo, float64 [P]): the mean of its chances to have them, the rarer ones
+    weighing more; with `all_words`, their product."""
+    allowed = _taken_between(seen, since, until)
+    found = [_hits(seen, allowed, *_places(seen, term)) for term in terms]
+    totals = np.array([hits.totals for hits in found]).reshape(len(terms), len(seen.photos))
+    if all_words:
+        return found, totals.prod(axis=0) if terms else np.zeros(len(seen.photos))
+    weights = np.log1p(len(seen.photos) / (1 + totals.sum(axis=1)))  # inverse document frequency
+    return found, weights @ totals / max(weights.sum(), 1e-9)
 
 
-def _word(seen, word, prefix):
-    """Hits of a word and, for less, of its other forms."""
-    words, chances = seen.words.score(seen.symbols.encode(word), prefix, LEAST)
-    for form in () if prefix else other_forms(word):
-        others, their = seen.words.score(seen.symbols.encode(form), False, LEAST)
-        words, chances = _either((words, chances), (others, OTHER_FORM * their))
-    return Hits(words, chances)
+def _places(seen, term):
+    """(words, chances) of a term; of a phrase, of its first words."""
+    if len(term.words) > 1:
+        return _phrase(seen, term)
+    word, = term.words
+    which, chances = _staged(seen, word, term.prefix)
+    for form in () if term.prefix else other_forms(word):
+        others, their = seen.words.score(seen.symbols.encode(form), False, LEAST_FORM)
+        which, chances = np.append(which, others), np.append(chances, OTHER_FORM * their)
+    return which, chances
 
 
-def _either(a, b):
-    """The (words, chances) of both, each word once with its higher chance."""
-    words, chances = np.concatenate([a[0], b[0]]), np.concatenate([a[1], b[1]])
-    order = np.lexsort((-chances, words))
-    words, firsts = np.unique(words[order], return_index=True)
-    return words, chances[order][firsts]
+def _staged(seen, word, prefix):
+    """(words, chances): the likely ones if they are on many photos, for then the unlikely ones come last; else all."""
+    query = seen.symbols.encode(word)
+    which, chances = seen.words.score(query, prefix, LIKELY)
+    if len(np.unique(seen.words.photos[which])) >= MANY:
+        return which, chances
+    return seen.words.score(query, prefix, LEAST)
 
 
-def _before(words, firsts, seconds):
-    """Hits of those of `firsts` that have one of `seconds` behind them on the same line."""
-    kept = np.isin(firsts.words + 1, seconds.words)
-    which, chances = firsts.words[kept], firsts.chances[kept]
-    same = (words.photos[which] == words.photos[which + 1]) & (words.lines[which] == words.lines[which + 1])
-    which, chances = which[same], chances[same]
-    return Hits(which, chances * seconds.chances[np.searchsorted(seconds.words, which + 1)])
+def _phrase(seen, term):
+    """(first words, chances) of words that stand next to each other on a line: where the longest may be, the others are
+    looked for beside it."""
+    words = seen.words
+    anchor = max(range(len(term.words)), key=lambda k: len(term.words[k]))
+    queries = [seen.symbols.encode(word) for word in term.words]
+    prefixes = [False] * (len(queries) - 1) + [term.prefix]
+    which, chances = words.score(queries[anchor], prefixes[anchor], LEAST_IN_PHRASE)
+    for k, (query, prefix) in enumerate(zip(queries, prefixes)):
+        if k != anchor:
+            beside = which + k - anchor
+            there = np.clip(beside, 0, len(words) - 1)
+            kept = (there == beside) & (words.photos[there] == words.photos[which]) & (words.lines[there] == words.lines[which])
+            which, chances = which[kept], chances[kept]
+            chances = chances * words.score_at(which + k - anchor, query, prefix)
+    kept = chances >= LEAST
+    return which[kept] - anchor, chances[kept]
 
 
 # --- Photos -----------------------------------------------------------------------------------------------------
 
 def _taken_between(seen, since, until):
-    """The photos, int64 [n], taken on days from `since` to `until`; all with None for both."""
+    """Which photos, bool [P], were taken on days from `since` to `until`; all with None for both."""
     allowed = np.ones(len(seen.photos), bool)
     if since:
         allowed &= seen.taken >= since
     if until:
         allowed &= (seen.taken != "") & (seen.taken < until + "~")  # any time of that day
-    return seen.photos[allowed]
+    return allowed
 
 
-def _by_photo(words, hits, allowed):
-    """({photo: chance that it holds the term}, {photo: Hits in it, the likeliest first}) for the photos `allowed`."""
-    photos = words.photos[hits.words]
-    kept = np.isin(photos, allowed)
-    photos, which, chances = photos[kept], hits.words[kept], hits.chances[kept]
-    order = np.lexsort((-chances, photos))
-    photos, which, chances = photos[order], which[order], chances[order]
-    numbers, firsts, counts = np.unique(photos, return_index=True, return_counts=True)
-    rank = np.arange(len(which)) - np.repeat(firsts, counts)
-    missed = np.where(rank < BEST, np.log1p(-np.minimum(chances, 1 - 1e-6)), 0)
-    totals = 1 - np.exp(np.add.reduceat(missed, firsts)) if len(which) else np.zeros(0)
-    return (dict(zip(numbers.tolist(), calibrated(totals).tolist())),
-            {photo: Hits(which[first:first + count], chances[first:first + count])
-             for photo, first, count in zip(numbers.tolist(), firsts.tolist(), counts.tolist())})
+def _hits(seen, allowed, which, chances):
+    """The Hits of words, each once or more, on the photos `allowed`, bool [P]."""
+    totals = np.zeros(len(seen.photos))
+    if not len(seen.photos):
+        return Hits(which, chances, which, totals)
+    numbers = seen.words.photos[which]
+    photos = np.minimum(np.searchsorted(seen.photos, numbers), len(seen.photos) - 1)
+    kept = allowed[photos] & (seen.photos[photos] == numbers)
+    which, chances, photos = which[kept], chances[kept], photos[kept]
+    order = np.lexsort((-chances, which))
+    order = order[np.append(True, np.diff(which[order]) > 0)[:len(order)]]  # a word that is there twice, once
+    order = order[np.lexsort((-chances[order], photos[order]))]
+    which, chances, photos = which[order], chances[order], photos[order]
+    first = np.append(True, np.diff(photos) > 0)[:len(photos)]  # of its photo
+    rank = np.arange(len(photos)) - np.maximum.accumulate(np.where(first, np.arange(len(photos)), 0))
+    np.add.at(totals, photos, np.where(rank < BEST, np.log1p(-np.minimum(chances, 1 - 1e-6)), 0))
+    totals[photos] = calibrated(1 - np.exp(totals[photos]))
+    return Hits(which, chances, photos, totals)
 
 
 def calibrated(chance):
@@ -223,14 +261,3 @@ def calibrated(chance):
     """
     chance = np.clip(chance, 1e-12, 1 - 1e-12)
     return 1 / (1 + np.exp(-SHIFT) * (1 / chance - 1) ** SLOPE)
-
-
-def _combine(found, photos, all_words):
-    """{photo: score} of {photo: chance} for each term: their mean, the rarer terms weighing more; with `all_words`, their
-    product for photos that may hold all."""
-    weights = [np.log1p(photos / (1 + sum(chances.values()))) for chances in found]
-    scores = {}
-    for photo in set().union(*found):
-        chances = [term.get(photo, 0.0) for term in found]
-        scores[photo] = float(np.prod(chances) if all_words else np.dot(weights, chances) / sum(weights))
-    return {photo: score for photo, score in scores.items() if score > 0}

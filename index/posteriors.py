@@ -125,42 +125,41 @@ def score(packed, query, count, prefix=False):
     tokens one after another: "war" stands in "anti-war", and so does "antiwar", but "tiwar" does not. With `prefix`, the
     tokens may go on behind it.
     """
-    ends = np.cumsum([0, *map(len, packed)])
-    return score_at(np.frombuffer(b"".join(packed), np.uint8), ends[:-1], ends[1:], query, count, prefix)
+    lengths = np.array([len(word) for word in packed], np.int64)
+    return score_at(np.frombuffer(b"".join(packed), np.uint8), np.cumsum(lengths) - lengths, lengths, query, count, prefix)
 
 
-def score_at(data, starts, ends, query, count, prefix=False, least=0.0):
-    """As `score`, of the posteriors data[starts[i]:ends[i]], uint8 and int64 [N]; maybe 0 where it is below `least`."""
+def score_at(data, starts, lengths, query, count, prefix=False, least=0.0, beside=None):
+    """As `score`, of the posteriors data[start:start + length], uint8, starts and lengths int [N]; perhaps 0 where it is less
+    than `least`. beside: at most how likely the query stands in each beside other tokens, float64 [N]; None: not known."""
     result = np.zeros(len(starts))
     if len(query) and query.min() >= FIRST:
-        _score(data, starts, ends, query, count, prefix, least, result)
+        beside = np.ones(len(starts)) if beside is None or prefix else beside
+        _score(data, starts, lengths, query, count, prefix, least, beside, result)
     return result
 
 
 @compiled
-def _score(data, starts, ends, query, count, prefix, least, result):
+def _score(data, starts, lengths, query, count, prefix, least, beside, result):
     mine = np.zeros(count, np.bool_)  # symbols of texts that are the query and nothing else
     mine[:FIRST] = True
     mine[query] = True
     step = np.full(count, FLOOR)
     before, inside = np.empty(len(query) + 1), np.empty(len(query))
     for word in range(len(starts)):
-        packed = data[starts[word]:ends[word]]
-        if prefix or least == 0 or _bound(packed, mine, least) >= least:
+        packed = data[starts[word]:starts[word] + lengths[word]]
+        if beside[word] >= least or _alone(packed, mine, least) >= least:
             result[word] = _forward(packed, query, prefix, step, before, inside)
 
 
 @compiled
-def _bound(packed, mine, least):
-    """The probability of all paths with symbols of the query alone; 1 where there may be a separator, as other tokens may
-    then stand beside it."""
+def _alone(packed, mine, least):
+    """At most how likely a text is written with the symbols of `mine` alone; where it is less than `least`, not exactly."""
     total, k = 1.0, 0
     while k < len(packed) and total >= least:
         pairs = packed[k] if packed[k] < 128 else 0
         other = 0.0
         for p in range(k + 1, k + 1 + 2 * pairs, 2):
-            if packed[p] == 1:
-                return 1.0
             if not mine[packed[p]]:
                 other += _LIKELY[packed[p + 1]]
         total *= max(1 - other, FLOOR)

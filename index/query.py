@@ -30,18 +30,21 @@ def parse(query):
 
 
 def other_forms(word):
-    """Plural, singular and verb forms of a folded English word, by its ending alone, list of str: wrong ones do no harm, as
-    nobody writes them."""
+    """Singular and plural, and for verbs the forms with -s, -ed and -ing, of a folded English word, list of str.
+
+    By its ending alone; that gives wrong ones as well, which nobody writes.
+    """
     if len(word) < 3 or not word.isalpha():
         return []
     stems = {word}
     for ending, others in (("ies", ["y"]), ("es", ["", "e"]), ("s", [""]), ("ing", ["", "e"]), ("ed", ["", "e"])):
         if word.endswith(ending) and len(word) - len(ending) >= 3:
-            stems |= {word[:-len(ending)] + other for other in others}
+            stems = {word[:-len(ending)] + other for other in others}
+            break
     forms = set()
     for stem in stems:
         short = stem.removesuffix("e")
-        forms |= {stem, stem + "s", short + "es", short + "ing", short + "ed"}
-        if stem.endswith("y"):
-            forms.add(stem[:-1] + "ies")
+        plural = (stem[:-1] + "ies" if stem.endswith("y") else stem + "es" if stem.endswith(("s", "x", "ch", "sh")) else
+                  stem + "s")
+        forms |= {stem, plural, short + "ing", short + "ed"}
     return sorted(forms - {word})

@@ -7,11 +7,9 @@ Every word is looked at, but most for a byte a letter alone: a query is hardly l
 probabilities that its letters have in the word (hardly: there may be several steps for a letter, which MARGIN allows for).
 What passes is scored. So nothing is missed for being read wrong.
 """
-import copy
-
 import numpy as np
 
-from index.posteriors import _LIKELY, FLOOR, score_at
+from index.posteriors import FLOOR, LEVELS, SEPARATOR, score_at
 from words.compiled import compiled
 
 COSTS = 8  # parts of a nat in which the highest probabilities are kept
@@ -24,55 +22,51 @@ def join(lines, packed):
     return np.array([len(packed), *lines, *map(len, packed)], "<u4").tobytes() + b"".join(packed)
 
 
-def split(joined):
-    """(lines, lengths, posteriors) of the words of `join`: uint32 [n], uint32 [n] and uint8 [bytes]; ValueError if it is
-    something else."""
-    count = int(np.frombuffer(joined, "<u4", 1)[0])
-    lines, lengths = np.frombuffer(joined, "<u4", 2 * count, 4).reshape(2, count)
-    data = np.frombuffer(joined[4 + 8 * count:], np.uint8)
-    if lengths.sum() != len(data):
-        raise ValueError(f"posteriors of {lengths.sum()} bytes, but there are {len(data)}")
-    return lines, lengths, data
-
-
 class Words:
-    """Posteriors of words, in the order of their photos, and in these in reading order.
+    """The words of photos, in the order of the photos' numbers, and in each in reading order.
 
-    photos, lines, places: int32 [N] each: of each word its photo's number, its line's number and its place in the photo.
+    photos, lines: int32 [N], of each word its photo's number and its line's. last: the highest photo.
     """
 
     def __init__(self):
-        self.last = 0  # the highest photo
-        self.photos, self.lines, self.places = (np.zeros(0, np.int32) for _ in range(3))
-        self._data, self._ends = np.zeros(0, np.uint8), np.zeros(1, np.int64)
+        self.last, self.photos, self.lines = 0, np.zeros(0, np.int32), np.zeros(0, np.int32)
+        self._data = np.zeros(0, np.uint8)  # what `join` gave, one after another
+        self._starts, self._lengths = np.zeros(0, np.int64), np.zeros(0, np.int32)  # of each word's posterior in it
         self._costs = np.zeros((0, 0), np.uint8)  # [symbol, word]: the highest probability, as parts of a nat
 
     def __len__(self):
         return len(self.photos)
 
+    def place(self, word):
+        """The place of a word, by its place among all, on its photo."""
+        return word - int(np.searchsorted(self.photos, self.photos[word]))
+
     def with_more(self, photos, count):
         """These words and those of (number, joined) photos with rising numbers; count: of symbols, at least as many as
         before. This object stays as it is, for the threads that search it. ValueError where the bytes are none of `join`."""
-        numbers, parts = [], []
+        numbers, firsts, data = [], [], bytearray(self._data)
         for number, joined in photos:
             numbers.append(number)
-            parts.append(split(joined))
-        if not parts:
+            firsts.append(len(data))
+            data += joined
+        if not numbers:
             return self
-        lines, lengths, data = (np.concatenate(part) for part in zip(*parts))
-        counts = [len(part[0]) for part in parts]
-        ends = np.cumsum(lengths, dtype=np.int64)
-        costs = np.full((count, len(self) + len(lines)), _floor_cost(), np.uint8)
-        costs[:len(self._costs), :len(self)] = self._costs
-        if not _fill_costs(data, np.append(0, ends), costs[:, len(self):]):
-            raise ValueError("posteriors that end within a step or have unknown symbols")
-        more = copy.copy(self)
-        more.last = numbers[-1]
-        more.photos = np.append(self.photos, np.repeat(np.array(numbers, np.int32), counts))
-        more.lines = np.append(self.lines, lines.astype(np.int32))
-        more.places = np.append(self.places, np.concatenate([np.arange(n, dtype=np.int32) for n in counts]))
-        more._data, more._ends = np.append(self._data, data), np.append(self._ends, self._ends[-1] + ends)
-        more._costs = costs
+        more = Words()
+        more.last, more._data = numbers[-1], np.frombuffer(data, np.uint8)
+        counts = _count_words(more._data, np.array([*firsts, len(data)]))
+        if counts.min() < 0:
+            raise ValueError("a photo's words end within a word")
+        known, size = len(self), len(self) + counts.sum()
+        more.photos, more.lines = np.empty(size, np.int32), np.empty(size, np.int32)
+        more._starts, more._lengths = np.empty(size, np.int64), np.empty(size, np.int32)
+        for name in ("photos", "lines", "_starts", "_lengths"):
+            getattr(more, name)[:known] = getattr(self, name)
+        more.photos[known:] = np.repeat(numbers, counts)
+        _find_words(more._data, np.array(firsts), counts, more.lines[known:], more._starts[known:], more._lengths[known:])
+        more._costs = np.full((count, size), int(-COSTS * np.log(FLOOR)), np.uint8)
+        more._costs[:len(self._costs), :known] = self._costs
+        if not _fill_costs(more._data, more._starts[known:], more._lengths[known:], more._costs[:, known:]):
+            raise ValueError("a word's posterior ends within a step, or has unknown symbols")
         return more
 
     def score(self, query, prefix=False, least=0.0):
@@ -82,44 +76,80 @@ class Words:
         """
         if not len(query) or query.min() < 0 or query.max() >= len(self._costs):
             return np.zeros(0, np.int64), np.zeros(0)
-        which = np.arange(len(self))
+        which, beside = np.arange(len(self)), None
         if least:
-            most = COSTS * (MARGIN - np.log(least))
-            which = _possible(self._costs, np.unique(query), int(most))
-        chances = score_at(self._data, self._ends[which], self._ends[which + 1], query, len(self._costs), prefix, least)
+            which, costs = _possible(self._costs, np.unique(query), int(COSTS * (MARGIN - np.log(least))))
+            beside = np.exp(MARGIN - (costs + self._costs[SEPARATOR, which]) / COSTS)
+        chances = score_at(self._data, self._starts[which], self._lengths[which], query, len(self._costs), prefix, least, beside)
         kept = chances >= least
         return which[kept], chances[kept]
 
+    def score_at(self, which, query, prefix=False):
+        """How likely the query stands in these words: float64 [n]."""
+        if not len(query) or query.min() < 0 or query.max() >= len(self._costs):
+            return np.zeros(len(which))
+        return score_at(self._data, self._starts[which], self._lengths[which], query, len(self._costs), prefix)
 
-def _floor_cost():
-    return int(-COSTS * np.log(FLOOR))
+
+# What is compiled does not look whether it reads beyond an array: all that comes from a file is checked in these.
+
+@compiled
+def _number(data, k):
+    return np.int64(data[k]) | np.int64(data[k + 1]) << 8 | np.int64(data[k + 2]) << 16 | np.int64(data[k + 3]) << 24
 
 
 @compiled
-def _fill_costs(data, ends, costs):
-    """The highest probability of each symbol, into costs [symbol, word], which hold that of FLOOR; whether all is as it
-    should be, since what is compiled does not look."""
-    for word in range(len(ends) - 1):
-        k = ends[word]
-        while k < ends[word + 1]:
+def _count_words(data, firsts):
+    """How many words each photo's bytes hold, int64 [P]; -1 where they are none of `join`. firsts: and the end of the last."""
+    counts = np.full(len(firsts) - 1, -1)
+    for photo in range(len(counts)):
+        first, size = firsts[photo], firsts[photo + 1] - firsts[photo]
+        count = _number(data, first) if size >= 4 else size
+        total = 4 + 8 * count
+        if total <= size:
+            for k in range(count):
+                total += _number(data, first + 4 + 4 * (count + k))
+        if total == size:
+            counts[photo] = count
+    return counts
+
+
+@compiled
+def _find_words(data, firsts, counts, lines, starts, lengths):
+    """Fill in the words' lines, and where their posteriors are in `data`."""
+    word = 0
+    for photo in range(len(counts)):
+        start = firsts[photo] + 4 + 8 * counts[photo]
+        for k in range(counts[photo]):
+            lines[word] = _number(data, firsts[photo] + 4 + 4 * k)
+            starts[word], lengths[word] = start, _number(data, firsts[photo] + 4 + 4 * (counts[photo] + k))
+            start += lengths[word]
+            word += 1
+
+
+@compiled
+def _fill_costs(data, starts, lengths, costs):
+    """The highest probability of each symbol, into costs [symbol, word], which hold that of FLOOR; False for bytes that are
+    no posteriors."""
+    for word in range(len(starts)):
+        k, end = starts[word], starts[word] + lengths[word]
+        while k < end:
             pairs = data[k] if data[k] < 128 else 0
-            if k + 1 + 2 * pairs > ends[word + 1]:
+            if k + 1 + 2 * pairs > end:
                 return False
             for p in range(k + 1, k + 1 + 2 * pairs, 2):
                 if data[p] >= len(costs):
                     return False
-                cost = np.uint8(-COSTS * np.log(_LIKELY[data[p + 1]]))
-                if cost < costs[data[p], word]:
-                    costs[data[p], word] = cost
+                costs[data[p], word] = min(costs[data[p], word], data[p + 1] * COSTS // LEVELS)
             k += 1 + 2 * pairs
     return True
 
 
 @compiled
 def _possible(costs, letters, most):
-    """The words, int64 [n], whose costs of all letters sum up to `most` or less."""
+    """The words, int64 [n], whose costs of all letters sum up to `most` or less, and these sums, uint16 [n]."""
     count = costs.shape[1]
-    found = np.empty(count, np.int64)
+    found, sums = np.empty(count, np.int64), np.empty(count, np.uint16)
     size = 0
     totals = np.empty(BLOCK, np.uint16)
     for first in range(0, count, BLOCK):
@@ -130,6 +160,6 @@ def _possible(costs, letters, most):
                 totals[k] += costs[letter, first + k]
         for k in range(width):
             if totals[k] <= most:
-                found[size] = first + k
+                found[size], sums[size] = first + k, totals[k]
                 size += 1
-    return found[:size].copy()
+    return found[:size].copy(), sums[:size].copy()

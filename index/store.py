@@ -77,7 +77,6 @@ class Store:
             uri = f"file:{quote(os.fsencode(self.path.absolute()))}?mode=ro{fixed}"
             connection = sqlite3.connect(uri, uri=True, timeout=60, isolation_level=None, check_same_thread=False)
         self._opened.append(connection)
-        connection.execute("PRAGMA mmap_size = 1073741824")
         return connection
 
     def close(self):

@@ -72,7 +72,7 @@ def test_packing_keeps_steps_and_probabilities():
     assert unpacked.shape == posterior.shape
     assert unpacked.sum(axis=1) == pytest.approx(np.ones(300))
     likely = posterior > 0.05
-    assert unpacked[likely] == pytest.approx(posterior[likely], rel=0.05)
+    assert unpacked[likely] == pytest.approx(posterior[likely], rel=0.08)
     assert unpacked[~likely].max() < 0.06
     assert len(posteriors.pack(posterior[20:200])) == 2
 
@@ -102,7 +102,7 @@ def test_the_shortcut_finds_what_a_full_scan_finds():
     packed = [posteriors.pack(random_posterior(seed, 12, symbols.count, 4.0)) for seed in range(3000)]
     words = scanning.Words().with_more([(1, scanning.join([0] * 1000, packed[:1000]))], symbols.count)
     words = words.with_more([(4, scanning.join([7] * 2000, packed[1000:]))], symbols.count)
-    assert (words.photos[[0, 999, 1000]].tolist(), words.lines[1000], words.places[1001], words.last) == ([1, 1, 4], 7, 1, 4)
+    assert (words.photos[[0, 999, 1000]].tolist(), words.lines[1000], words.place(1001), words.last) == ([1, 1, 4], 7, 1, 4)
     asked = found = 0
     for seed in range(60):
         text = ctc.greedy(posteriors.unpack(packed[seed], symbols.count).clip(-60)[np.newaxis])[0].classes[:6]
