@@ -173,6 +173,7 @@ def with_drawn(data, count, renderer, seed, alphabet, steps):
     the epoch and i alone."""
     renderer.usable = lambda text: 0 < len(spelled := alphabet.spell(text)[0]) <= LONGEST_DRAWN and (
         steps_needed(spelled) <= steps)
+    renderer.texts_of("train")  # a lexicon that cannot be drawn is told before the work
     length = max(LONGEST_DRAWN, data.labels.shape[1])
 
     def draw(i, epoch, split="train"):

@@ -518,6 +518,12 @@ def test_a_drawn_word_goes_with_its_own_label(faces, monkeypatch):
         assert pixels is seen[-1].image and alphabet.decode(label[label > 0]) == seen[-1].text
 
 
+def test_a_lexicon_that_cannot_be_drawn_is_told_at_once(faces, tmp_path):
+    (tmp_path / "words.txt").write_text("\u6f22\u5b57\n", encoding="utf8")
+    with pytest.raises(UserError, match="lexicon"):
+        synth_data(faces, "--lexicon", str(tmp_path / "words.txt"))
+
+
 def test_drawn_words_can_be_written_by_the_network(faces):
     data = synth_data(faces)
     alphabet = Alphabet("ascii")
