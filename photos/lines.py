@@ -19,7 +19,7 @@ NEAR = 5  # the words within so many heights tell a word's direction
 NEIGHBOURS = 13  # so many words, itself among them, tell the size of the writing around a word
 WIDEST_SPACE = 2.8  # between two words of a line
 WIDE_SPACE, UNUSUAL_SPACE = 1.3, 4  # a space of so many sizes, and so many times the line's usual one, parts columns
-LARGEST_OVERLAP = 0.4  # of two words of a line, as a part of the narrower one
+LARGEST_OVERLAP = 0.3  # of two words of a line, as a part of the narrower one's width, or of the size if it is less wide
 LARGEST_STEP = 0.7  # by which one word of a line reaches beyond the height of the next
 BATCH = 256  # words
 ENDS = 3  # words at the end of a piece of a line that tell its height there
@@ -138,7 +138,7 @@ def links(left, right):
     i, j, along, down = pairs(left, right)
     size = np.maximum(left.size[i], right.size[j])
     gap = (along - (left.width[i] + right.width[j]) / 2) / size
-    overlap = -gap * size / np.minimum(left.width[i], right.width[j])
+    overlap = -gap * size / np.maximum(np.minimum(left.width[i], right.width[j]), size)
     # how far one of them reaches beyond the other: a comma is low, but within its neighbour's height
     step = np.maximum(np.abs(down) - np.abs(left.height[i] - right.height[j]) / 2, 0) / size
     allowed = ((along > 0) & (gap < WIDEST_SPACE) & (overlap < LARGEST_OVERLAP) & (step < LARGEST_STEP)
