@@ -152,7 +152,7 @@ def check_words(words, portion, seed, alphabet, steps, show=print):
     describe_words(words, usable, train, valid, show)
     replaced = (np.array(outside) > 0)[words.text_ids[usable]].sum()
     if replaced:
-        fate = 'become "-"' if "-" in alphabet.characters else "are dropped"
+        fate = "become their base letter or " + ('"-"' if "-" in alphabet.characters else "are dropped")
         show(f"  with characters outside the alphabet, which {fate}: {replaced:,}")
     return Data(words, labels, train, valid, left_out)
 

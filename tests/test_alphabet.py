@@ -17,13 +17,17 @@ def test_named_alphabets():
 @pytest.mark.parametrize("alphabet, text, spelled, outside", [
     ("seed", "Letter", "letter", 0),
     ("seed", "don't", "don-t", 1),  # outside becomes "-", where the alphabet has it
-    ("seed", "ça vA?", "-a-va-", 3),
+    ("seed", "ça vA?", "ca-va-", 3),  # a letter outside tries its base letter first
+    ("seed", "Straße", "strasse", 1), ("seed", "Łódź", "lodz", 3), ("seed", "œuvre", "oeuvre", 1),
+    ("seed", "日本1", "--1", 2), ("seed", "m²", "m-", 1),
+    ("seed", "cafe\u0301", "cafe", 1), ("é", "e\u0301", "é", 0), ("e\u0301a", "é", "é", 0),  # accents apart or together
+    ("ABCDEFGHIJKLMNOPQRSTUVWXYZ", "straße é", "STRASSEE", 2), ("oe", "œ", "oe", 1), ("o", "œ", "", 1),
     ("seed", "co-op", "co-op", 0),
     ("seed", "-", "-", 0),
     ("seed", "?!.", "", 3),  # nothing writable is nothing, not "---"
     ("seed", "", "", 0),
-    ("ascii", "Don't é", "Don't -", 1),
-    ("abc", "ABXcé", "abc", 2),  # no "-" in it: dropped
+    ("ascii", "Don't é€", "Don't e-", 2),
+    ("abc", "ABXcж", "abc", 2),  # no "-" in it: dropped
     ("aBé", "bBÉé", "Bé", 2),  # has a capital, so case is kept
     ("äöü", "ÄÖx", "äö", 1)])
 def test_spelling(alphabet, text, spelled, outside):

@@ -3,7 +3,7 @@ import pytest
 
 from command import UserError
 from words.alphabet import Alphabet
-from words.lexicon import load_lexicon
+from words.lexicon import Lexicon, load_lexicon
 from words.reader import DECODING
 
 
@@ -18,3 +18,13 @@ def test_a_lexicon_that_cannot_be_read_is_named(tmp_path):
     (tmp_path / "words.txt").write_text("board 3\nflipchart")
     lexicon = load_lexicon(str(tmp_path / "words.txt"), alphabet, {"lexicon_weight": 0.25, "lexicon_margin": 4})
     assert (len(lexicon), lexicon.weight, lexicon.margin) == (2, 0.25, 4)
+
+
+def test_a_lexicons_words_are_written_as_the_alphabet_can():
+    alphabet = Alphabet("seed")
+    lexicon = Lexicon(["cafe\u0301", "Straße", "naïve"], alphabet.characters)
+    for text in ("cafe", "strasse", "naive"):
+        assert alphabet.encode(text) in lexicon
+    french = Alphabet("cafeé")
+    assert french.encode("café") in Lexicon(["cafe\u0301"], french.characters)
+    assert french.encode("cafe") not in Lexicon(["cafe\u0301"], french.characters)

@@ -1,5 +1,6 @@
 """words/lists.py: tables of labels as people write them, file names, listings."""
 import os
+import unicodedata
 
 import pytest
 from samples import write, write_images
@@ -112,7 +113,76 @@ def test_label_tables_that_cannot_be_read_are_the_users_to_mend(tmp_path, conten
         read_folder(tmp_path)
 
 
-def test_label_tables_may_have_short_lines_and_a_byte_order_mark(tmp_path):
-    (tmp_path / "labels.csv").write_bytes("\ufefftext,file\nA,a.png\nB\n".encode())
-    words = read_folder(tmp_path)
-    assert [(words.name(i), words.text(i)) for i in range(2)] == [("a.png", "A"), ("", "B")]
+# --- Tables as people and programs write them -----------------------------------------------------------------------
+
+WORDS = ["garden", "window", '"', "1,000", "née", "a;b"]
+
+
+def table(folder, content, name="labels.csv", encoding="utf8"):
+    write_images(folder, *(f"{k}.png" for k in range(len(WORDS))))
+    (folder / name).write_bytes(content.encode(encoding))
+    words = read_folder(folder)
+    assert not words.missing().any()
+    return [words.text(i) for i in range(len(words))]
+
+
+def lines(part, words=WORDS, end="\n", pad=""):
+    return end.join([f"file{part}text", *(f"{pad}{k}.png{pad}{part}{pad}{word}{pad}" for k, word in enumerate(words))]) + end
+
+
+@pytest.mark.parametrize("content", [
+    lines(","), lines(",", end="\r\n"), "\ufeff" + lines(","), lines(",", pad=" "), lines("\t"), lines(";"),
+    lines(",", ["garden", "window", '""""', '"1,000"', "née", "a;b"]), lines(",") + "\n \n",
+    lines(",", ["garden,,", "window,,", '"', "1,000", "née", "a;b"]),
+    lines(",", ["garden", "window", '"', "1,000", "ne\u0301e", "a;b"]),
+    lines(",").replace("0.png", "./0.png"), lines(",").replace("file,", "word_id,").replace(".png", "")])
+def test_every_row_of_a_table_is_read(tmp_path, content):
+    assert table(tmp_path, content)[:5] == WORDS[:5]
+
+
+def test_in_a_tsv_nothing_is_quoted(tmp_path):
+    texts = ['"a', '""', '"b"', "1,000", "x", "y"]
+    assert table(tmp_path, lines("\t", texts), "labels.tsv") == texts
+
+
+@pytest.mark.parametrize("content, said", [
+    ("file,text\n0.png,a\n1.png\n2.png,c\n", "line 3, '1.png', has 1 cells, the first line names 2: file, text"),
+    ("text,file\na,0.png\n1,000,1.png\n", "line 3, '1,000,1.png', has 3 cells"),
+    ("file,text\n0.png,a,x\n1.png,b,y\n", "most lines have more cells than the columns file, text"),
+    ("name,label\n0.png,a\n", "its first line names 'name', 'label'; it must name the columns file"),
+    ("0.png a\n1.png b\n", "its first line names '0.png a'"), ("file,text\n", "no word below its first line"),
+    ("", "is empty"), ("\n \n", "is empty"), ("file,text\n0.png,\0\n", "not a table of words")])
+def test_a_table_that_cannot_be_told_is_refused_by_its_line(tmp_path, content, said):
+    write(tmp_path / "labels.csv", content)
+    with pytest.raises(UserError, match="labels.csv: .*" + said) as refusal:
+        read_folder(tmp_path)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_table_that_is_no_file_is_refused(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "labels.csv").mkdir()
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "labels.csv").symlink_to(tmp_path / "nowhere.csv")
+    for folder, reason in (("a", "Is a directory"), ("b", "No such file")):
+        with pytest.raises(UserError, match=f"labels.csv: {reason}.*; it must be a table of labels, or not be there"):
+            read_folder(tmp_path / folder)
+
+
+def test_names_are_found_however_their_accents_and_folders_are_written(tmp_path):
+    apart, together = "e\u0301te\u0301.png", "\u00e9t\u00e9.png"
+    for on_disk, in_table in ((apart, together), (together, apart), ("sub/0.png", "sub\\0.png"),
+                              ("sub/" + apart, "sub\\" + together)):
+        folder = tmp_path / str(len(os.listdir(tmp_path)))
+        write_images(folder, on_disk)
+        write(folder / "labels.csv", f"file,text\n{in_table},x\n")
+        words = read_folder(folder)
+        assert [words.name(0)] == [on_disk] and not words.missing().any()
+    assert text_of_name("_cafe\u0301_1.png") == "caf\u00e9"
+
+
+def test_labels_are_the_same_with_accents_apart_and_together(tmp_path):
+    for k, form in enumerate(("NFC", "NFD")):
+        write_images(tmp_path / str(k), "0.png")
+        write(tmp_path / str(k) / "labels.csv", unicodedata.normalize(form, "file,text\n0.png,\u00e9l\u00e8ve\n"))
+    assert read_folder(tmp_path / "0").texts == read_folder(tmp_path / "1").texts == ["\u00e9l\u00e8ve"]

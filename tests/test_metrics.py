@@ -38,7 +38,8 @@ def test_edit_distance_is_levenshteins():
 
 
 @pytest.mark.parametrize("text, kept", [("Don't", "dont"), ("R2-D2", "r2d2"), ("É à la carte", "éàlacarte"),
-                                        ("O.K. 42!", "ok42")])
+                                        ("O.K. 42!", "ok42"), ("e\u0301t", "ét"), ("\u0915\u093f!", "\u0915\u093f"),
+                                        ("\u2764\ufe0f", "")])
 def test_letters_and_digits(text, kept):
     assert letters_and_digits(text) == kept
 
@@ -55,3 +56,7 @@ def test_calibration_by_hand():
     assert error == pytest.approx((2 * 0.35 + 1 * 0.4 + 2 * 0.45) / 5)
     assert calibration([0.5] * 4, [True, False] * 2)[0] == 0
     assert np.isnan(calibration([], [])[0])
+
+
+def test_a_wrong_vowel_sign_is_an_error():
+    assert score(*[[letters_and_digits(text)] for text in ("\u0915\u093f", "\u0915\u0940")])["word_accuracy"] == 0  # ki, kii

@@ -4,6 +4,8 @@
     >>> alphabet.encode("cab")
     [13, 11, 12]
 """
+import unicodedata
+
 from command import UserError
 
 ALPHABETS = {
@@ -19,7 +21,7 @@ class Alphabet:
     """
 
     def __init__(self, characters):
-        self.characters = ALPHABETS.get(characters, characters)
+        self.characters = composed(ALPHABETS.get(characters, characters))
         if not self.characters or len(set(self.characters)) < len(self.characters):
             raise UserError(f"--alphabet {self.characters!r}: name each character once, and at least one")
         self.has_case = self.characters not in (self.characters.lower(), self.characters.upper())
@@ -30,20 +32,23 @@ class Alphabet:
     def __len__(self):
         return len(self.characters)
 
-    def spell(self, text):
+    def spell(self, text: str) -> tuple[str, int]:
         """`text` as this alphabet writes it, and how many of its characters are outside the alphabet.
 
-        Lower case where the alphabet has no capitals, upper case where it has only those. A character outside becomes
-        "-" if the alphabet has that (the 2018 rule), and is dropped if not. A text with no character of the alphabet
-        at all gives "".
+        Lower case where the alphabet has no capitals, upper case where it has only those. A character outside becomes its
+        base letter, see `base_of`, if the alphabet has that; else "-" if it has that (the 2018 rule); else it is dropped.
+        A text of which the alphabet has nothing gives "".
         """
-        text = self._fold(text)
-        inside = [character in self._classes for character in text]
-        if not any(inside):
-            return "", len(text)
+        text = self._fold(composed(text))
         substitute = "-" if "-" in self._classes else ""
-        spelled = "".join(c if known else substitute for c, known in zip(text, inside))
-        return spelled, len(text) - sum(inside)
+        spelled, written, outside = [], False, 0
+        for character in text:
+            known = character in self._classes
+            base = character if known else self._fold(base_of(character))
+            writable = base != "" and all(part in self._classes for part in base)
+            spelled.append(base if writable else substitute)
+            written, outside = written or writable, outside + (not known)
+        return "".join(spelled) if written else "", outside
 
     def encode(self, spelled):
         """Classes of a spelled text: list of int in 1..len(self)."""
@@ -52,6 +57,25 @@ class Alphabet:
     def decode(self, classes):
         """The text of classes in 1..len(self)."""
         return "".join(self.characters[c - 1] for c in classes)
+
+
+def composed(text: str) -> str:
+    """`text` with each letter and its marks as one character where there is one (Unicode's form NFC), as labels, alphabets
+    and lexicons are compared: files from macOS have them apart."""
+    return unicodedata.normalize("NFC", text)
+
+
+def base_of(character: str) -> str:
+    """A character without its marks: é is e, ł is l, ß is ss; "" for one that is no letter with marks."""
+    base = "".join(part for part in unicodedata.normalize("NFKD", _BASES.get(character, character))
+                   if not unicodedata.combining(part))
+    return base if base != character and base.isalpha() else ""
+
+
+# Letters that Unicode does not take apart, and what they are written as where they are missing
+_BASES = {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d",
+          "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "TH", "ħ": "h", "Ħ": "H", "ı": "i", "ŧ": "t", "Ŧ": "T", "ŋ": "n",
+          "Ŋ": "N", "ĸ": "k", "ſ": "s"}
 
 
 def steps_needed(text):

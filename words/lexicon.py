@@ -11,6 +11,7 @@ import numpy as np
 
 from command import UserError
 from words import ctc
+from words.alphabet import base_of, composed
 from words.ctc import Trie
 
 LONGEST = 100  # characters of a lexicon's word
@@ -20,6 +21,14 @@ def _without_marks(word):
     """A word without the punctuation around it."""
     kept = [k for k, c in enumerate(word) if unicodedata.category(c)[0] not in "PSZ"]
     return word[kept[0]:kept[-1] + 1] if kept else ""
+
+
+def _writable(word, characters):
+    """A word with letters that are not among `characters`, in lower case, as their base letters, where those are."""
+    if word.isascii():
+        return word
+    return "".join(c if c.lower() in characters or not set(base_of(c).lower()) <= set(characters) else base_of(c) or c
+                   for c in word)
 
 
 class Lexicon:
@@ -42,7 +51,7 @@ class Lexicon:
         outside = chr(firsts["-"]) if "-" in firsts else None
         spelling = collections.defaultdict(lambda: outside, {ord(c): chr(k) for c, k in firsts.items() if len(c) == 1})
         marks = "".join(map(chr, np.flatnonzero(punctuation)))
-        words = list(words)
+        words = [_writable(composed(word), firsts) for word in words]
         counts = [1.0] * len(words) if counts is None else counts
         if not all(0 < count < np.inf for count in counts):
             raise ValueError("counts must be above 0")

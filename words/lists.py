@@ -5,6 +5,7 @@
 """
 import array
 import csv
+import functools
 import os
 import re
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from command import UserError
+from words.alphabet import composed
 
 
 class WordList:
@@ -104,7 +106,7 @@ VALID_NAMES = ("valid", "val", "validation", "test")  # splits to score on, the 
 def text_of_name(name):
     """The label in a file name of mjsynth's or the 2018 kind: "12/3/45_Word_678.jpg", "_word_id.png" -> "word"."""
     parts = name.rpartition("/")[2].split("_")
-    return parts[1] if len(parts) > 2 else ""
+    return composed(parts[1]) if len(parts) > 2 else ""
 
 
 def form_of_name(name):
@@ -147,32 +149,107 @@ def image_names(folder):
     return sorted(names)
 
 
-def read_folder(root):
-    """The WordList of a folder: of its labels.csv or labels.tsv if it has one, else of its `_text_id.png` names.
+TABLES = "labels.csv", "labels.tsv"
 
-    The table's columns: `file` (or `word_id`, a name without suffix), `text`, optionally `split`, `writer`, `form`.
-    """
+
+def read_folder(root: str | os.PathLike) -> WordList:
+    """The WordList of a folder: of its labels.csv or labels.tsv if it has one, else of its `_text_id.png` names."""
     root = Path(root)
     if not root.is_dir():
         raise UserError(f"{root}: no such folder")
-    for table, dialect in (("labels.csv", {}), ("labels.tsv", dict(delimiter="\t", quoting=csv.QUOTE_NONE))):
-        if (root / table).is_file():
-            with open(root / table, encoding="utf-8-sig", newline="") as lines:  # -sig: as Excel saves it, too
-                return WordList(root, _table_rows(root / table, csv.DictReader(lines, **dialect)))
+    for name in TABLES:
+        if os.path.lexists(root / name):
+            return WordList(root, read_table(root / name))
     words = WordList(root, ((name, text_of_name(name), form_of_name(name), "") for name in image_names(root)))
     if not len(words):
-        raise UserError(f"{root}: neither labels.csv, labels.tsv nor an image in it")
+        raise UserError(f"{root}: neither {', '.join(TABLES)} nor an image in it")
     return words
 
 
-def _table_rows(table, rows):
+def read_table(table: Path) -> list[tuple[str, str, str, str]]:
+    """Rows (file name, text, group, split) of a table of labels; UserError, with the line, where one cannot be told.
+
+    UTF-8; a word a line. The first line names the columns: `file` (or `word_id`, a name without suffix), `text`, optionally
+    `split`, and `writer` or `form`; commas, semicolons or tabs part them. In a .tsv nothing is quoted.
+    """
+    lines = _lines_of(table)
+    header, part = lines[0][1], next((mark for mark in "\t;," if mark in lines[0][1]), ",")
+    quoted = table.suffix != ".tsv"
+    columns = [name.strip() for name in _cells(header, part, quoted)]
+    key = next((name for name in ("file", "word_id") if name in columns), None)
+    if key is None or "text" not in columns:
+        raise UserError(f"{table}: its first line names {', '.join(map(repr, columns))}; it must name the columns file (or "
+                        "word_id) and text, with commas, semicolons or tabs between them")
+    names, rows, joined = _Names(table.parent, key), [], 0
+    for number, line in lines[1:]:
+        cells = _cells(line, part, quoted, len(columns))
+        if len(cells) > len(columns) and columns[-1] == "text":  # 1,000 in a table with commas
+            cells[len(columns) - 1:] = [part.join(cells[len(columns) - 1:])]
+            joined += 1
+        row = {name: cell.strip() for name, cell in zip(columns, cells)}
+        if len(cells) > len(columns) or not {key, "text"} <= row.keys():
+            raise UserError(f"{table}: line {number}, {line[:60]!r}, has {len(cells)} cells, the first line names "
+                            f"{len(columns)}: {', '.join(columns)}; texts that hold a {part!r} stand in double quotes")
+        rows.append((names.find(row[key]), composed(row["text"]), row.get("writer") or row.get("form") or "",
+                     row.get("split", "")))
+    if not rows:
+        raise UserError(f"{table}: has no word below its first line")
+    if joined > len(rows) / 2:
+        raise UserError(f"{table}: most lines have more cells than the columns {', '.join(columns)}; the first line must "
+                        "name all")
+    return rows
+
+
+def _lines_of(table):
+    """[(number, line)] of a file, without the empty ones."""
     try:
-        columns = rows.fieldnames or ()
-        if "text" not in columns or not {"file", "word_id"} & set(columns):
-            raise UserError(f"{table}: its first line must name the columns file (or word_id) and text")
-        named = {} if "file" in columns else {os.path.splitext(name)[0]: name for name in image_names(table.parent)}
-        for row in rows:
-            name = row["file"] if "file" in columns else named.get(row["word_id"], row["word_id"])
-            yield name or "", row["text"] or "", row.get("writer") or row.get("form") or "", row.get("split") or ""
-    except (UnicodeDecodeError, csv.Error) as error:
+        content = table.read_text(encoding="utf-8-sig")  # -sig: as Excel saves it, too
+    except UnicodeDecodeError as error:
         raise UserError(f"{table}: {error}; save it as plain CSV in UTF-8") from None
+    except OSError as error:
+        raise UserError(f"{table}: {error.strerror}; it must be a table of labels, or not be there") from None
+    lines = [(number, line) for number, line in enumerate(re.split("\r\n|\r|\n", content), 1) if line.strip()]
+    if not lines:
+        raise UserError(f"{table}: is empty; its first line must name the columns file (or word_id) and text")
+    if any(len(line) > LONGEST_LINE or "\0" in line for _, line in lines):
+        raise UserError(f"{table}: not a table of words; save it as plain CSV in UTF-8")
+    return lines
+
+
+LONGEST_LINE = 100_000  # characters
+
+
+def _cells(line, part, quoted, count=None):
+    """The cells of a line. Quotes that do not go together are taken for characters, as is the label of a lone ".
+
+    Empty cells behind the `count` that there should be are left out: some programs write them.
+    """
+    cells = line.split(part)
+    if quoted and '"' in line:
+        try:
+            [cells] = csv.reader([line], delimiter=part, strict=True, skipinitialspace=True)
+        except csv.Error:
+            pass
+    while count and len(cells) > count and not cells[-1].strip():
+        cells.pop()
+    return cells
+
+
+class _Names:
+    """Finds the files that a table's cells name in a folder: as they are, else without what programs and systems change."""
+
+    def __init__(self, folder, column):
+        self.folder, self.column = folder, column
+
+    @functools.cached_property
+    def there(self):
+        """{name, composed, without suffix for word_id: name} of the images in the folder."""
+        names = image_names(self.folder)
+        return {composed(os.path.splitext(name)[0] if self.column == "word_id" else name): name for name in names}
+
+    def find(self, name):
+        if self.column == "file" and name.isascii() and "\\" not in name:
+            return name.removeprefix("./")
+        if self.column == "file" and os.path.exists(self.folder / name):
+            return name
+        return self.there.get(composed(name).replace("\\", "/").removeprefix("./"), name.replace("\\", "/"))

@@ -1,11 +1,21 @@
 """How well words are read: edit distance, word accuracy, and how true confidences are."""
+import unicodedata
+
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
 
-def letters_and_digits(text):
-    """What is scored by default: lower case, letters and digits only, as the field and the 2018 repository do."""
-    return "".join(character for character in text.lower() if character.isalnum())
+def letters_and_digits(text: str) -> str:
+    """What is scored by default: lower case, letters and digits only, as the field and the 2018 repository do.
+
+    Marks behind a letter count as it does: vowel signs of Indian scripts, for one, make it another word.
+    """
+    kept, behind = [], False  # whether the character before was kept
+    for character in unicodedata.normalize("NFC", text.lower()):
+        behind = character.isalnum() or (behind and unicodedata.category(character) in ("Mn", "Mc"))
+        if behind:
+            kept.append(character)
+    return "".join(kept)
 
 
 def worth_scoring(pairs):
