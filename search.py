@@ -121,10 +121,10 @@ def index_photos(folder, path, models, retry):
         print(f"{total['failed']:,} photos could not be read; --retry reads them again, export says why")
 
 
-def load_reader(path, words, lexicon):
+def load_reader(pages, words, lexicon):
     """The photos.reader.PageReader that reads photos: slow to load, and not needed where no photo is new."""
     import photos
-    return photos.load_reader(path, words=words, lexicon=lexicon)
+    return photos.load_reader(pages, words=words, lexicon=lexicon)
 
 
 def watch(folder, path, models, retry):
@@ -204,7 +204,7 @@ def rows(found):
 def main(argv=None):
     args = parse_args(argv)
     if args.command in ("index", "watch"):
-        models = {"path": args.pages, "words": args.words, "lexicon": args.lexicon}
+        models = {"pages": args.pages, "words": args.words, "lexicon": args.lexicon}
         return (index_photos if args.command == "index" else watch)(args.photos, args.index, models, args.retry)
     path = choose_index(args.index)
     if args.command == "find":

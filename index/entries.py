@@ -1,6 +1,6 @@
 """What an index keeps of the words that were read on a photo.
 
-    >>> entries = Entries(store, reader.alphabet.characters)
+    >>> entries = Entries(store, reader.words.alphabet.characters)
     >>> store.add(photo, *entries.of(page.words))
 """
 import numpy as np

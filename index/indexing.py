@@ -18,6 +18,7 @@ from command import UserError
 from index import files
 from index.entries import Entries
 
+TEXTS = 5  # the likeliest texts of a word that are kept
 Counts = collections.namedtuple("Counts", "read known failed gone")
 
 
@@ -88,9 +89,9 @@ class _Reader:
         """(Page or None, why it could not be read or "")."""
         if self._reader is None:
             self._reader = self._load()
-            self._entries = Entries(self.store, self._reader.alphabet.characters)
+            self._entries = Entries(self.store, self._reader.words.alphabet.characters)
         try:
-            page = self._reader.read(os.fsdecode(path))
+            page = self._reader.read(os.fsdecode(path), top_paths=TEXTS)
         except UserError:
             raise
         except Exception as error:  # whatever a strange photo brings about costs that photo, not the run

@@ -2,7 +2,6 @@
 
     python tests/test_search.py index photos    # search.py with that reader, for runs that are killed
 """
-import datetime
 import itertools
 import json
 import os
@@ -53,12 +52,12 @@ def log_probabilities(text, rest=0.02):
 
 class FakeReader:
     """Reads what `save` wrote; photos with "broken" raise, those with "faulty" have an error. Takes `pause` seconds each."""
-    alphabet = ALPHABET
+    words = types.SimpleNamespace(alphabet=ALPHABET)
 
     def __init__(self, pause=0.0):
         self.pause, self.read_files = pause, []
 
-    def read(self, path):
+    def read(self, path, top_paths):
         time.sleep(self.pause)
         self.read_files.append(path)
         with Image.open(path) as image:
@@ -252,7 +251,7 @@ def test_a_photo_that_fails_is_kept_with_its_reason(reader, capsys):
     reader.read_files.clear()
     search.main(["index", "photos"])
     assert not reader.read_files
-    reader.read = lambda path: Page(path, 10, 10, [Word([[0, 0]] * 4, "fine", 1.0, [("fine", 1.0)], 0, 0,
+    reader.read = lambda path, top_paths: Page(path, 10, 10, [Word([[0, 0]] * 4, "fine", 1.0, [("fine", 1.0)], 0, 0,
                                                         log_probabilities("fine"))])
     search.main(["index", "photos", "--retry"])
     assert sorted(names(index.open("photos/search.index").find("fine"))) == ["b.png", "c.png", "d.png"]
