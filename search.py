@@ -25,6 +25,7 @@ import index
 from command import UserError
 
 NAME = "search.index"
+DOUBTFUL = 0.1  # scores below this are shown apart
 QUIET = 2  # seconds without news after which `watch` looks
 
 
@@ -162,7 +163,9 @@ def find(path, query, as_json, show, **options):
         entries = [{key: value for key, value in dataclasses.asdict(result).items() if key != "photo"} for result in results]
         print(json.dumps(entries, indent=2))
     else:
-        for result in results:
+        for k, result in enumerate(results):
+            if result.score < DOUBTFUL and (k == 0 or results[k - 1].score >= DOUBTFUL):
+                print("less likely:")
             print(f"{result.score:.2f}  {result.file}")
             for match in result.matches:
                 x, y = (round(sum(values) / 4) for values in zip(*match.polygon))
@@ -182,7 +185,8 @@ def export(path, csv_path, json_path, overwrite):
     if csv_path:
         command.write_csv(csv_path, rows(found))
     if json_path:
-        with command.written_whole(json_path) as beside, open(beside, "w", encoding="utf8", errors="surrogateescape") as file:
+        with (command.written_whole(json_path) as beside,
+              open(beside, "w", encoding="utf8", errors="surrogateescape") as file):
             for k, photo in enumerate(found.export()):  # a line a photo, as all may be too much for the memory
                 file.write((",\n" if k else "[\n") + json.dumps(photo, ensure_ascii=False))
             file.write("\n]\n" if found.store.counts()["files"] else "[]\n")

@@ -33,7 +33,7 @@ from tqdm import tqdm
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import command
 from index.entries import Entries
-from index.finding import LEAST, SHIFT, SLOPE, Index
+from index.finding import SHIFT, SLOPE, Index
 from index.folding import fold
 from index.store import Store
 from photos.cutting import cut
@@ -209,21 +209,15 @@ def measure(system, photos, queries, nowhere):
     return *np.mean(scores, axis=0), [list(system.find(query).values()) for query in nowhere], pause
 
 
-def shortcut(index, queries):
-    """How many of the 20 best photos of a full scan `find` has too, on average over the queries that have any."""
-    shares, limit = [], 20
-    seen = index._refresh()
+def shortcut(index, queries, limit=20):
+    """How many of the best photos of a full scan `find` has too, on average over the queries that have any."""
+    shares = []
     for query in queries:
-        which, chances = seen.words.score(seen.symbols.encode(query))
-        best = collections.defaultdict(list)
-        for photo, chance in zip(seen.words.photos[which].tolist(), chances.tolist()):
-            if chance >= LEAST:
-                best[photo].append(chance)
-        missed = {photo: np.prod(1 - np.sort(chances)[-5:]) for photo, chances in best.items()}
-        full = sorted(missed, key=missed.get)[:limit]
-        found = {result.photo for result in index.find(query, limit=limit)}
-        if full:
-            shares.append(np.mean([photo in found for photo in full]))
+        full = index.scores(query, full_scan=True)
+        best = sorted(full, key=full.get, reverse=True)[:limit]
+        if best:
+            found = {result.photo for result in index.find(query, limit=limit)}
+            shares.append(np.mean([photo in found for photo in best]))
     return np.mean(shares)
 
 
@@ -236,8 +230,10 @@ def judged(ours, photos, queries):
 
 
 def fit_calibration(scores, right):
-    """(SHIFT, SLOPE) for `index.finding.calibrated`: the line of the log-odds by CTC with the least cross-entropy."""
+    """(SHIFT, SLOPE) for `index.finding.calibrated`: the line of the log-odds by CTC with the least cross-entropy, over
+    probabilities of a millionth and more."""
     odds = (np.log(scores / (1 - scores)) - SHIFT) / SLOPE
+    odds, right = odds[odds > np.log(1e-6)], right[odds > np.log(1e-6)]
     inputs, line = np.stack([np.ones(len(odds)), odds]), np.zeros(2)
     for _ in range(30):  # Newton's method
         chances = 1 / (1 + np.exp(-line @ inputs))

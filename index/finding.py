@@ -16,7 +16,7 @@ from index.posteriors import Symbols
 from index.query import other_forms, parse
 from index.scanning import Words
 
-LEAST = 1e-6  # a word that is less likely the query's is no match
+LEAST = 1e-8  # a word that is less likely the query's is no match
 LIKELY, MANY = 0.01, 200  # where so many photos have words that are as likely as this, others are not looked for
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
 OTHER_FORM, LEAST_FORM = 0.01, 0.01  # what a plural or another form of the query's word counts, and how likely it must be
@@ -35,9 +35,11 @@ class Seen(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """Where a term of a query may stand: words, by their places among all, how likely it stands there, and which of the photos
-    that count they are on, all [n]; by photo, in each the likeliest first. totals: float64 [P], how likely each photo has it,
-    as `calibrated` says."""
+    """Where a term of a query may stand: words, by their places among all, how likely it stands there, and their photos, by
+    their places in `Seen`, all [n]; photo by photo, in each the likeliest first.
+
+    totals: float64 [P], how likely each photo has the term, as `calibrated` says.
+    """
     words: np.ndarray
     chances: np.ndarray
     photos: np.ndarray
@@ -79,7 +81,8 @@ class Index:
         return [result for result in results if result]
 
     def scores(self, query: str, **options) -> dict[int, float]:
-        """The score of each photo that `find` may return, by its number; options: all_words, since and until."""
+        """The score of each photo that `find` may return, by its number; options: all_words, since, until, and full_scan, to
+        take none of the shortcuts for single words."""
         seen = self._refresh()
         _, scores = _search(seen, parse(query), **options)
         found = scores > 0
@@ -101,7 +104,7 @@ class Index:
             return self._latest
 
     def _result(self, seen, place, score, found):
-        """The Result of a photo, by its place in `seen`; None if its file is gone in this moment. found: (term, its Hits)."""
+        """The Result of a photo, by its place in `seen`; None if its file is gone now. found: (term, its Hits) of each."""
         number = int(seen.photos[place])
         photo = self.store.photo(number)
         if photo is None:
@@ -169,11 +172,11 @@ def _polygon(photo, word):
 
 # --- Terms ------------------------------------------------------------------------------------------------------
 
-def _search(seen, terms, all_words=False, since=None, until=None):
+def _search(seen, terms, all_words=False, since=None, until=None, full_scan=False):
     """(the Hits of each term, the score of each photo, float64 [P]): the mean of its chances to have them, the rarer ones
     weighing more; with `all_words`, their product."""
     allowed = _taken_between(seen, since, until)
-    found = [_hits(seen, allowed, *_places(seen, term)) for term in terms]
+    found = [_hits(seen, allowed, *_places(seen, term, full_scan)) for term in terms]
     totals = np.array([hits.totals for hits in found]).reshape(len(terms), len(seen.photos))
     if all_words:
         return found, totals.prod(axis=0) if terms else np.zeros(len(seen.photos))
@@ -181,21 +184,24 @@ def _search(seen, terms, all_words=False, since=None, until=None):
     return found, weights @ totals / max(weights.sum(), 1e-9)
 
 
-def _places(seen, term):
+def _places(seen, term, full_scan):
     """(words, chances) of a term; of a phrase, of its first words."""
     if len(term.words) > 1:
         return _phrase(seen, term)
     word, = term.words
-    which, chances = _staged(seen, word, term.prefix)
+    which, chances = _word(seen, word, term.prefix, full_scan)
     for form in () if term.prefix else other_forms(word):
         others, their = seen.words.score(seen.symbols.encode(form), False, LEAST_FORM)
         which, chances = np.append(which, others), np.append(chances, OTHER_FORM * their)
     return which, chances
 
 
-def _staged(seen, word, prefix):
-    """(words, chances): the likely ones if they are on many photos, for then the unlikely ones come last; else all."""
+def _word(seen, word, prefix, full_scan):
+    """(words, chances) of a word: the likely ones, if they are on many photos, as the others would come last; else all."""
     query = seen.symbols.encode(word)
+    if full_scan:
+        which, chances = seen.words.score(query, prefix)
+        return which[chances >= LEAST], chances[chances >= LEAST]
     which, chances = seen.words.score(query, prefix, LIKELY)
     if len(np.unique(seen.words.photos[which])) >= MANY:
         return which, chances
@@ -214,7 +220,8 @@ def _phrase(seen, term):
         if k != anchor:
             beside = which + k - anchor
             there = np.clip(beside, 0, len(words) - 1)
-            kept = (there == beside) & (words.photos[there] == words.photos[which]) & (words.lines[there] == words.lines[which])
+            kept = there == beside
+            kept &= (words.photos[there] == words.photos[which]) & (words.lines[there] == words.lines[which])
             which, chances = which[kept], chances[kept]
             chances = chances * words.score_at(which + k - anchor, query, prefix)
     kept = chances >= LEAST

@@ -130,8 +130,8 @@ def score(packed, query, count, prefix=False):
 
 
 def score_at(data, starts, lengths, query, count, prefix=False, least=0.0, beside=None):
-    """As `score`, of the posteriors data[start:start + length], uint8, starts and lengths int [N]; perhaps 0 where it is less
-    than `least`. beside: at most how likely the query stands in each beside other tokens, float64 [N]; None: not known."""
+    """As `score`, of the posteriors data[start:start + length], uint8, starts and lengths int [N]; perhaps 0 where it is
+    less than `least`. beside: at most how likely the query stands in each beside other tokens, float64 [N], if known."""
     result = np.zeros(len(starts))
     if len(query) and query.min() >= FIRST:
         beside = np.ones(len(starts)) if beside is None or prefix else beside

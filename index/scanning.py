@@ -80,7 +80,8 @@ class Words:
         if least:
             which, costs = _possible(self._costs, np.unique(query), int(COSTS * (MARGIN - np.log(least))))
             beside = np.exp(MARGIN - (costs + self._costs[SEPARATOR, which]) / COSTS)
-        chances = score_at(self._data, self._starts[which], self._lengths[which], query, len(self._costs), prefix, least, beside)
+        chances = score_at(self._data, self._starts[which], self._lengths[which], query, len(self._costs), prefix, least,
+                           beside)
         kept = chances >= least
         return which[kept], chances[kept]
 
@@ -100,7 +101,7 @@ def _number(data, k):
 
 @compiled
 def _count_words(data, firsts):
-    """How many words each photo's bytes hold, int64 [P]; -1 where they are none of `join`. firsts: and the end of the last."""
+    """How many words each photo's bytes hold, int64 [P]; -1 where they are none of `join`. firsts: int64 [P + 1]."""
     counts = np.full(len(firsts) - 1, -1)
     for photo in range(len(counts)):
         first, size = firsts[photo], firsts[photo + 1] - firsts[photo]
