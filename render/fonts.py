@@ -23,7 +23,7 @@ FONT_SUFFIXES = {".woff2", ".woff", ".ttf", ".otf"}
 ASCII = string.ascii_letters + string.digits + string.punctuation
 HELD_OUT_FAMILY = 15  # without a manifest that says so, one family in so many is held out
 HANDS = {"scene": 1.0, "paper": 10.0, "board": 20.0}  # how much likelier a handwriting face is than another
-EVEN = 0.2  # the unevenness of strokes up to which a face looks as if written by a marker
+EVEN_STROKES = 0.2  # the unevenness of strokes up to which a face looks as if written by a marker
 SIZES = (28, 44, 68)  # px at which fonts are drawn, before the warp fits them
 JUMPY = 0.5  # of the words on boards: letters a little out of line and too near or too far
 SPACED, SPACES = 0.18, (-0.08, 0.25)  # of print and of all signs; the space between letters is changed by so many em
@@ -149,7 +149,7 @@ class Fonts:
 def weight(face, style):
     """How likely a face is in a style, beside others. On boards those of even strokes are, as markers leave them."""
     likely = HANDS[style] if face.hand else 1.0
-    return likely * (0.005 + math.exp(-(face.unevenness / EVEN) ** 2)) if style == "board" else likely
+    return likely * (0.005 + math.exp(-(face.unevenness / EVEN_STROKES) ** 2)) if style == "board" else likely
 
 
 def load_faces(folder):

@@ -13,7 +13,7 @@ import numpy as np
 from command import UserError
 from render import camera, shapes
 from render.chances import cumulative, pick
-from render.fonts import EVEN, Fonts
+from render.fonts import EVEN_STROKES, Fonts
 from render.options import FONTS, LEXICON, STYLES, check_styles
 from render.strokes import Strokes, draw_strokes, vary
 from render.styles import PAINT
@@ -106,7 +106,7 @@ class Renderer:
         for _ in range(TRIES):
             text = texts.pick(rng, style)
             if face := self.fonts.pick(rng, split, style, text):
-                text = face.suited(text, capitals or style == "board" and face.unevenness < EVEN)
+                text = face.suited(text, capitals or style == "board" and face.unevenness < EVEN_STROKES)
                 if face.writes(text) and drawable(text) and self.usable(text):
                     return face, text
         return None, ""

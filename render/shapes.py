@@ -11,10 +11,10 @@ import numpy as np
 
 MAX_WIDTH = 420  # px of the ink
 BENT, BEND, MOST_BENT = 0.25, 0.8, 2.4  # of the signs; radians of a circle that a word spans: deviation, and at most
-NEAR = {"scene": (0.08, 0.05, 0.08, 0.05), "paper": (0.08, 0.05, 0.08, 0.05),  # how often something else is at the left,
-        "board": (0.06, 0.11, 0.01, 0.03)}                                     # top, right and bottom
-LOOSE = {"scene": 0.85, "paper": 0.85, "board": 0.94}  # from here on letters are slightly cut
-SLIVERS = {"scene": 0.16, "paper": 0.16, "board": 0.35}  # and how much of it at most, in heights of the letters
+CUT = {"scene": 0.15, "paper": 0.15, "board": 0.06}  # how often a crop may cut letters slightly
+# How often something else reaches in from the left, top, right and bottom, and how far at most, in heights of the letters.
+NEAR = {"scene": (0.08, 0.05, 0.08, 0.05), "paper": (0.08, 0.05, 0.08, 0.05), "board": (0.06, 0.11, 0.01, 0.03)}
+SLIVERS = {"scene": 0.16, "paper": 0.16, "board": 0.35}
 LINED = {"scene": 0, "paper": 0, "board": 0.1}  # how often a line is drawn beneath, beside or around a word
 FAT = 0.06  # of the signs: strokes up to a tenth of the height thicker, so that small holes close
 
@@ -120,7 +120,7 @@ def crop(ink, height, style, rng):
     """
     kind = rng.random()
     tight = (0.02, 0.14) if style == "board" else (0, 0.1)
-    low, high = tight if kind < 0.5 else (0.05, 0.4) if kind < LOOSE[style] else (-0.06, 0.1)
+    low, high = tight if kind < 0.5 else (0.05, 0.4) if kind < 1 - CUT[style] else (-0.06, 0.1)
     margins = np.rint(rng.uniform(low, high, 4) * height).astype(int)  # left, top, right, bottom
     for k, profile in enumerate((ink.sum(axis=0), ink.sum(axis=1), ink.sum(axis=0)[::-1], ink.sum(axis=1)[::-1])):
         cut = -margins[k]
@@ -144,7 +144,7 @@ def crop(ink, height, style, rng):
 
 
 def draw_line(strangers, height, margins, rng):
-    """Draws what people draw around words: a line beneath, the side of a box, a circle, or an arrow or a line that runs in.
+    """Draws what people draw around words: a line beneath, the side of a box, a line that runs in, a circle.
 
     strangers: float32 [H, W] in 0..1, changed in place; height: px of the letters; margins: px left, top, right, bottom."""
     rows, columns = strangers.shape
@@ -153,18 +153,15 @@ def draw_line(strangers, height, margins, rng):
     if kind < 0.4:  # underlined
         y = rows - margins[3] * rng.uniform(0.1, 1.1)
         ends = (columns * rng.uniform(-0.2, 0.3), y), (columns * rng.uniform(0.7, 1.2), y + height * rng.normal(0, 0.05))
-    elif kind < 0.6:  # a side of a box, upright
-        x = rng.uniform(0, 0.6) * (margins[0] if rng.random() < 0.5 else -margins[2]) % columns
-        ends = (x, -rows), (x + height * rng.normal(0, 0.05), 2 * rows)
-    elif kind < 0.8:  # a circle, of which the corners of the crop show a part
-        size = columns * rng.uniform(0.5, 0.62), rows * rng.uniform(0.5, 0.62)
-        place = columns / 2, rows / 2
-        cv2.ellipse(strangers, (place, [2 * side for side in size], rng.normal(0, 4)), 1, thick, cv2.LINE_AA)
+    elif kind < 0.8:  # from beside the word upwards and downwards, the side of a box, or away from it
+        room, left = rng.uniform(0, 0.7), rng.random() < 0.5
+        x, away = (margins[0] * room, -rows) if left else (columns - margins[2] * room, rows)
+        ends = (((x, -rows), (x + height * rng.normal(0, 0.05), 2 * rows)) if kind < 0.6
+                else ((x, rows * rng.uniform(0, 1)), (x + away, rows * rng.uniform(-0.5, 1.5))))
+    else:  # a circle, of which the corners of the crop show a part
+        size = columns * rng.uniform(1, 1.24), rows * rng.uniform(1, 1.24)
+        cv2.ellipse(strangers, ((columns / 2, rows / 2), size, rng.normal(0, 4)), 1, thick, cv2.LINE_AA)
         return
-    else:  # what comes from elsewhere ends beside the word
-        x = margins[0] * rng.uniform(0, 0.8) if rng.random() < 0.5 else columns - margins[2] * rng.uniform(0, 0.8)
-        turn = rng.uniform(0, 2 * math.pi)
-        ends = (x, rows * rng.uniform(0, 1)), (x + math.copysign(rows, x - columns / 2), rows * (0.5 + math.sin(turn)))
     start, end = np.rint(np.array(ends) * 16).astype(int).tolist()
     cv2.line(strangers, start, end, 1, thick, cv2.LINE_AA, 4)
 

@@ -408,7 +408,7 @@ def test_boards_are_written_on_with_faces_of_even_strokes(renderer):
     shares = []
     for style in ("paper", "board"):
         chosen = [renderer.fonts.pick(np.random.default_rng(k), "train", style) for k in range(300)]
-        shares.append(np.mean([face.unevenness < render.fonts.EVEN for face in chosen]))
+        shares.append(np.mean([face.unevenness < render.fonts.EVEN_STROKES for face in chosen]))
     assert shares[0] < 0.6 and shares[1] > 0.65
 
 
