@@ -1,5 +1,10 @@
 """words/images.py against files written by other libraries, and words drawn here."""
+import io
 import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,6 +15,7 @@ from samples import write, write_images
 
 from words.images import prepare, random_placement, random_stroke, read_image, write_image
 
+ROOT = Path(__file__).parent.parent
 SIZE = (100, 32)  # width, height
 
 
@@ -215,6 +221,198 @@ def test_a_bar_is_as_large_as_fits_with_a_little_paper_around_it_and_starts_at_t
     assert columns[0] == pytest.approx(4 + scale * left, abs=1)
     assert (lines[0] + lines[-1]) / 2 == pytest.approx((SIZE[1] - 1) / 2, abs=1)
 
+
+# --- Frames, margins, light -----------------------------------------------------------------------------------
+
+def framed(pixels, level, sides=(1, 1, 1, 1)):
+    return cv2.copyMakeBorder(pixels, *sides, cv2.BORDER_CONSTANT, value=level)
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+@pytest.mark.parametrize("sides", [(1, 1, 1, 1), (2, 2, 2, 2), (1, 0, 0, 0), (0, 2, 0, 0), (0, 0, 1, 0), (0, 1, 0, 2)])
+@pytest.mark.parametrize("paper, ink", [(190, 60), (65, 190)])
+def test_a_frame_of_any_shade_on_any_side_makes_no_difference(level, sides, paper, ink):
+    pixels, _ = draw(paper=paper, ink=ink)
+    assert difference(framed(pixels, level, sides), pixels) < 0.12
+
+
+def test_a_form_s_line_inside_the_border_makes_no_difference():
+    pixels, _ = draw()
+    boxed = framed(framed(framed(pixels, 225, (2, 2, 3, 3)), 90, (2, 2, 2, 2)), 225)
+    assert difference(boxed, framed(pixels, 225, (2, 2, 3, 3))) < 0.12
+
+
+def test_a_letter_s_stem_along_the_border_is_no_frame():
+    pixels, _ = draw("lid")
+    stem = np.flatnonzero((pixels < 140).mean(axis=0) > 0.6)[0]
+    assert prepare(pixels[4:-4, stem:])[4:8].max() > 0.9  # "l" fills the left border but for its thin ends
+
+
+def test_an_empty_field_of_a_form_has_no_ink():
+    assert prepare(framed(np.full((60, 200), 230, np.uint8), 60)).max() < 0.2
+
+
+def with_margin(pixels, share, paper=225):
+    """Paper with grain all around, each side `share` of the height wide."""
+    air = round(share * len(pixels))
+    sides = np.random.default_rng(1).normal(paper, 4, np.add(pixels.shape, 2 * air)).clip(0, 255).astype(np.uint8)
+    sides[air:-air, air:-air] = pixels
+    return sides
+
+
+@pytest.mark.parametrize("share", [0.5, 1.0])
+@pytest.mark.parametrize("text", ["letter", "pig", "idea"])
+def test_a_loose_crop_shows_what_a_close_one_shows(share, text):
+    pixels, _ = draw(text)
+    assert difference(with_margin(pixels, share), with_margin(pixels, 0.2)) < 0.15
+
+
+def test_specks_and_pieces_of_neighbours_in_a_loose_crop_count_for_nothing():
+    pixels = with_margin(draw()[0], 1.0)
+    dirty = pixels.copy()
+    for row, column in ((3, 9), (20, 150), (100, 30), (70, 190)):
+        dirty[row:row + 2, column:column + 2] = 60
+    dirty[:14, 30:120:8] = 60  # of the line above
+    dirty[-10:, 20:150:9] = 60
+    assert difference(dirty, pixels) < 0.1
+
+
+def test_the_dot_of_an_i_stays():
+    pixels = np.full((60, 90), 230, np.uint8)
+    pixels[30:52, 10:16] = pixels[30:52, 30:36] = pixels[30:52, 50:56] = 40
+    dotted = pixels.copy()
+    dotted[4:9, 10:16] = 40
+    assert (prepare(dotted)[:, :8] > 0.5).any() and not (prepare(pixels)[:, :3] > 0.5).any()
+
+
+@pytest.mark.parametrize("paper, ink", [(235, 40), (90, 230)])
+@pytest.mark.parametrize("dark", [0.4, 0.6])
+@pytest.mark.parametrize("start", [0.3, 0.5, 0.8])
+def test_a_hard_shadow_makes_little_difference(paper, ink, dark, start):
+    pixels, _ = draw("shadow", paper=paper, ink=ink, noise=1)
+    shaded = pixels.astype(float)
+    shaded[:, round(start * pixels.shape[1]):] *= dark
+    assert difference(shaded.astype(np.uint8), pixels) < 0.35
+
+
+def test_glare_makes_little_difference():
+    pixels, _ = draw("glare", paper=150, ink=40, noise=1)
+    glare = np.exp(-((np.arange(pixels.shape[1]) / pixels.shape[1] - 0.5) / 0.2) ** 2)
+    assert difference((pixels + (255 - pixels) * 0.6 * glare).astype(np.uint8), pixels) < 0.35
+
+
+# --- Files that are a little odd, or not meant well -----------------------------------------------------------
+
+def test_no_other_program_is_started(tmp_path, monkeypatch):
+    """Pillow would start Ghostscript on this, found in $PATH, whatever the file's name."""
+    started = tmp_path / "started"
+    write(tmp_path / "gs", f"#!/bin/sh\necho 9.99\ntouch {started}\n").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    write(tmp_path / "word.png", "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(ValueError, match="not a readable image"):
+        read_image(tmp_path / "word.png")
+    assert not started.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_not_opened(tmp_path):
+    os.mkfifo(tmp_path / "x.png")
+    with pytest.raises(ValueError, match="not a file"):
+        read_image(tmp_path / "x.png")
+
+
+def png(width, height, *chunks):
+    """A PNG of `width` x `height` grey pixels with chunks (name, content), but none of the pixels."""
+    header = width.to_bytes(4) + height.to_bytes(4) + b"\x08\x00\x00\x00\x00"
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        len(content).to_bytes(4) + name + content + zlib.crc32(name + content).to_bytes(4)
+        for name, content in ((b"IHDR", header), *chunks, (b"IEND", b"")))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("width, height", [(20000, 20000), (16001, 16000), (10 ** 6, 10 ** 6)])
+def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, width, height):
+    (tmp_path / "large.png").write_bytes(png(width, height, (b"IDAT", zlib.compress(b""))))
+    with pytest.raises(ValueError, match="more than 256 megapixels"):
+        read_image(tmp_path / "large.png")
+
+
+def test_pillow_s_warnings_are_not_for_users(tmp_path):
+    (tmp_path / "large.png").write_bytes(png(20000, 20000, (b"IDAT", zlib.compress(b""))))
+    code = "import sys; from words.images import read_image; read_image(sys.argv[1])"
+    run = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], cwd=ROOT, capture_output=True, text=True)
+    assert "megapixels" in run.stderr and "Warning" not in run.stderr
+
+
+def test_megabytes_of_notes_in_a_file_are_no_fault(tmp_path):
+    lines = zlib.compress(b"".join(b"\0" + row.tobytes() for row in GREY))
+    notes = b"Comment\0\0" + zlib.compress(b"x" * (2 << 20))
+    (tmp_path / "a.png").write_bytes(png(20, 12, (b"zTXt", notes), (b"IDAT", lines)))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), GREY)
+
+
+@pytest.mark.parametrize("missing, whole", [(2, True), (40, True), (2000, False), (9000, False)])
+@pytest.mark.parametrize("suffix", [".jpg", ".jfif"])
+def test_a_jpeg_may_lack_its_last_bytes_but_not_its_end(tmp_path, missing, whole, suffix):
+    pixels = np.random.default_rng(0).integers(0, 256, (160, 200), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", quality=75)
+    content = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / f"b{suffix}").write_bytes(content[:-missing])
+    if whole:
+        np.testing.assert_array_equal(read_image(tmp_path / f"b{suffix}")[:150], read_image(tmp_path / "a.jpg")[:150])
+    else:
+        with pytest.raises(ValueError, match="not a readable image"):
+            read_image(tmp_path / f"b{suffix}")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_damaged_exif_data_keep_no_image_from_being_read(tmp_path, order):
+    """A JPEG turned by 90 degrees, with every byte of its EXIF data broken in turn: upright, or as it is stored."""
+    def number(value, size):
+        return value.to_bytes(size, order)
+
+    fields = ((0x0112, 3, 1, number(6, 2) + bytes(2)), (0x8769, 4, 1, number(9999, 4)), (0x011A, 5, 1, number(50, 4)))
+    exif = (b"II*\0" if order == "little" else b"MM\0*") + number(8, 4) + number(len(fields), 2) + b"".join(
+        number(tag, 2) + number(kind, 2) + number(count, 4) + value for tag, kind, count, value in fields) + number(0, 4)
+    content = io.BytesIO()
+    Image.fromarray(np.uint8([[0] * 16 + [255] * 16] * 8)).save(content, "JPEG", exif=b"Exif\0\0" + exif)
+    content, start = content.getvalue(), content.getvalue().index(exif)
+    for k in range(-1, len(exif)):
+        damaged = bytearray(content)
+        if k >= 0:
+            damaged[start + k] ^= 0xFF
+        (tmp_path / "a.jpg").write_bytes(damaged)
+        read = read_image(tmp_path / "a.jpg")
+        assert read.shape == (32, 8) if k < 0 else sorted(read.shape) == [8, 32]
+
+
+def test_what_is_drawn_in_white_on_nothing_is_seen():
+    grey = draw(paper=255, ink=0, noise=0)[0]
+    white = np.full_like(grey, 255)
+    for drawn in (np.dstack([white, white, white, 255 - grey]), np.dstack([white, 255 - grey])):
+        np.testing.assert_allclose(prepare(drawn), prepare(grey), atol=0.02)
+
+
+@pytest.mark.parametrize("pixels", [
+    np.full((4, 9), "a"), np.full((4, 9), None), np.ones((4, 9), complex), np.zeros((4, 9), "M8[s]"),
+    np.zeros((4, 9), [("r", "u1"), ("g", "u1")])])
+def test_an_array_of_no_numbers_is_refused(pixels):
+    with pytest.raises(ValueError, match="an image holds numbers"):
+        prepare(pixels)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("dtype", [">u2", ">f4", np.int8, np.int64, np.float16, np.longdouble])
+def test_any_kind_of_numbers_shows_the_same_word(dtype):
+    grey = draw(paper=120, ink=0, noise=0)[0]
+    assert difference(grey.astype(dtype), grey) < 0.02
+    vast = grey.astype(np.float64)
+    vast[0, 0] = 1e300  # beyond float32: counts as 0
+    assert_network_input(prepare(vast))
+
+
+# --- Augmentation ---------------------------------------------------------------------------------------------
 
 def test_augmentation_depends_on_its_generator_alone():
     pixels, _ = draw()
