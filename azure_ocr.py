@@ -30,7 +30,7 @@ from photos import boxes, drawing
 from photos.cutting import cut
 from photos.files import load_photo
 from photos.page import Page, Word
-from words.images import write_image
+from words.images import IMAGE_FORMATS, write_image
 from words.lists import IMAGE_SUFFIXES, image_names
 
 # The service's limits (Image Analysis 4.0, input requirements), and of its formats those that need no conversion.
@@ -89,7 +89,7 @@ def to_send(path):
     size = pixels.shape[1::-1]
     if min(size) < MIN_SIDE:
         raise PhotoError(f"{size[0]} x {size[1]} pixels are too few: the service reads {MIN_SIDE} x {MIN_SIDE} and more")
-    with Image.open(path) as image:
+    with Image.open(path, formats=IMAGE_FORMATS) as image:
         as_it_is = (image.format in SENT_AS_IT_IS and image.getexif().get(ORIENTATION, 1) == 1
                     and (image.format == "MPO" or getattr(image, "n_frames", 1) == 1))
     if as_it_is and max(size) <= MAX_SIDE and os.path.getsize(path) < MAX_BYTES:

@@ -9,6 +9,7 @@ import re
 
 from PIL import Image
 
+from words.images import IMAGE_FORMATS
 from words.lists import IMAGE_SUFFIXES
 
 SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
@@ -76,7 +77,7 @@ def _hash_tables(file, digest):
 def facts(path):
     """(orientation 1 to 8, date taken as 2026-11-25T17:00:00 or None), as EXIF says; (1, None) for what is no image."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=IMAGE_FORMATS) as image:
             exif = image.getexif()
             orientation = exif.get(ORIENTATION, 1)
             taken = exif.get_ifd(DETAILS).get(DATE_TAKEN) or exif.get(DATE)

@@ -25,7 +25,7 @@ import azure_ocr
 from command import UserError
 from photos import boxes
 from photos.page import Page, Word
-from words.images import read_image, write_image
+from words.images import IMAGE_FORMATS, read_image, write_image
 from words.lists import read_folder, text_of_name
 
 ROOT = Path(__file__).parent.parent
@@ -49,7 +49,7 @@ def answer(words, size=(100, 100)):
 
 def see(content):
     """As the real service, in small: the box of what is dark on the image that was sent, one word, or no text."""
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as image:
         pixels = np.asarray(image.convert("L"))
     y, x = np.nonzero(pixels < 100)
     if not len(x):
@@ -193,7 +193,7 @@ def test_boxes_are_in_the_upright_photo(server, photos, orientation):
     assert (entry.width, entry.height) == upright.shape[1::-1] == ((120, 200) if orientation > 4 else (200, 120))
     # JPEG may blur an edge by a pixel
     np.testing.assert_allclose(entry.words[0].polygon[::2], [[x.min(), y.min()], [x.max() + 1, y.max() + 1]], atol=1)
-    with Image.open(io.BytesIO(server.asked[0][2])) as sent:
+    with Image.open(io.BytesIO(server.asked[0][2]), formats=IMAGE_FORMATS) as sent:
         assert sent.getexif().get(0x0112, 1) == 1
 
 
@@ -201,7 +201,7 @@ def test_what_is_over_the_limits_is_scaled_down_and_boxes_back(server, photos, m
     box = [[8000, 10], [16000, 10], [16000, 50], [8000, 50]]
     photo(photos / "a.png", size=(17000, 60), box=box)
     run("--yes", "--max_images", "1")
-    with Image.open(io.BytesIO(server.asked[0][2])) as sent:
+    with Image.open(io.BytesIO(server.asked[0][2]), formats=IMAGE_FORMATS) as sent:
         assert sent.size == (16000, 56) and sent.format == "JPEG"
     entry = found()["a.png"]
     assert (entry.width, entry.height) == (17000, 60)
@@ -236,7 +236,7 @@ def test_of_an_animation_the_first_image_is_sent(server, photos):
     shown, other = (Image.new("RGB", (200, 120), colour) for colour in ("white", "red"))
     shown.save(photos / "0.webp", save_all=True, append_images=[other])
     run("--yes", "--max_images", "1")
-    with Image.open(io.BytesIO(server.asked[0][2])) as sent:
+    with Image.open(io.BytesIO(server.asked[0][2]), formats=IMAGE_FORMATS) as sent:
         assert sent.format == "JPEG" and np.asarray(sent).min() > 240
 
 
@@ -251,7 +251,7 @@ def test_half_a_surrogate_pair_is_replaced(server, photos):
 def test_other_formats_are_sent_as_jpeg(server, photos, suffix, options):
     photo(photos / f"0.{suffix}", size=(200, 120), **options)
     run("--yes", "--max_images", "1")
-    with Image.open(io.BytesIO(server.asked[0][2])) as sent:
+    with Image.open(io.BytesIO(server.asked[0][2]), formats=IMAGE_FORMATS) as sent:
         assert sent.format == "JPEG"
     assert len(found()[f"0.{suffix}"].words) == 1
 

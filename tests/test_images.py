@@ -9,8 +9,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 import samples
+from PIL import Image
 from samples import write, write_images
 
 from words.images import prepare, random_placement, random_stroke, read_image, write_image
@@ -457,5 +457,5 @@ def test_augmentation_keeps_the_whole_word_in_the_box(shape):
 @pytest.mark.parametrize("pixels", [GREY, COLOUR], ids=["grey", "colour"])
 def test_a_written_picture_reads_back(tmp_path, pixels):
     write_image(tmp_path / "a.png", pixels)
-    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png")), pixels)
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png", formats=["PNG"])), pixels)
     assert os.listdir(tmp_path) == ["a.png"]

@@ -6,7 +6,7 @@ import pytest
 from samples import write, write_images
 
 from command import UserError
-from words.lists import WordList, join, read_folder, read_listings, text_of_name
+from words.lists import WordList, image_names, join, read_folder, read_listings, text_of_name
 
 
 def rows(words):
@@ -186,3 +186,30 @@ def test_labels_are_the_same_with_accents_apart_and_together(tmp_path):
         write_images(tmp_path / str(k), "0.png")
         write(tmp_path / str(k) / "labels.csv", unicodedata.normalize(form, "file,text\n0.png,\u00e9l\u00e8ve\n"))
     assert read_folder(tmp_path / "0").texts == read_folder(tmp_path / "1").texts == ["\u00e9l\u00e8ve"]
+
+def test_label_tables_may_have_short_lines_and_a_byte_order_mark(tmp_path):
+    (tmp_path / "labels.csv").write_bytes("\ufefftext,file\nA,a.png\nB\n".encode())
+    words = read_folder(tmp_path)
+    assert [(words.name(i), words.text(i)) for i in range(2)] == [("a.png", "A"), ("", "B")]
+
+
+def test_links_to_folders_are_followed_but_no_folder_is_listed_twice(tmp_path):
+    write_images(tmp_path / "words", "a.png", "deep/b.jfif")
+    write_images(tmp_path / "elsewhere", "c.png")
+    (tmp_path / "words" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "words" / "deep" / "up").symlink_to(tmp_path / "words")
+    assert image_names(tmp_path / "words") == ["a.png", "deep/b.jfif", "linked/c.png"]
+
+
+def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
+    write_images(tmp_path, "a.png", "closed/b.png")
+    listed = os.scandir
+
+    def scandir(path):
+        if os.path.basename(path) == "closed":  # a folder without the right to read it, which root has everywhere
+            raise PermissionError(13, "Permission denied", path)
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    with pytest.raises(UserError, match="closed: Permission denied"):
+        image_names(tmp_path)

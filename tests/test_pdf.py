@@ -72,4 +72,4 @@ def test_the_photo_is_in_it_and_as_large_as_200_pixels_an_inch_say(shape):
         shown = np.asarray(pikepdf.PdfImage(image).as_pil_image())
     jpeg = io.BytesIO()
     Image.fromarray(pixels).save(jpeg, "JPEG", quality=88)
-    assert shown.shape == shape and np.abs(shown.astype(int) - np.asarray(Image.open(jpeg))).max() <= 1
+    assert shown.shape == shape and np.abs(shown.astype(int) - np.asarray(Image.open(jpeg, formats=["JPEG"]))).max() <= 1

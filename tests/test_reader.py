@@ -52,7 +52,7 @@ def test_what_cannot_be_read_has_an_error_that_names_it_and_the_others_are_read(
 def test_pil_images_are_read_as_their_files(tmp_path):
     write_image(tmp_path / "word.png", draw()[0])
     reader = Reader(Brightness(), Alphabet("ab"))
-    image = Image.open(tmp_path / "word.png")
+    image = Image.open(tmp_path / "word.png", formats=["PNG"])
     for same in (image, image.convert("P"), image.convert("1"), image.convert("CMYK"), image.convert("RGBA")):
         assert reader.read(same).text == reader.read([same])[0].text == "bb"
 

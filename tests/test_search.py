@@ -60,7 +60,7 @@ class FakeReader:
     def read(self, path, top_paths):
         time.sleep(self.pause)
         self.read_files.append(path)
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG", "JPEG"]) as image:
             pixels = np.asarray(image)
         scale = 1 if len(pixels) == 1 else 16
         text = bytes(np.round(pixels[scale // 2, scale // 2::scale]).astype(np.uint8)).decode()

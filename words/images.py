@@ -266,7 +266,7 @@ def grey_of(pixels):
 
 
 def on_paper(colours, alpha):
-    """uint8 [H, W, channels], see-through by `alpha`, uint8 [H, W, 1], on white paper; on black if nothing is seen on white."""
+    """uint8 [H, W, channels], see-through by `alpha`, uint8 [H, W, 1], on white paper; on black if white shows nothing."""
     alpha = alpha.astype(np.uint16)
     drawn, white = colours * alpha, 255 * (255 - alpha)
     seen = ((drawn + white) // 255).astype(np.uint8)

@@ -135,13 +135,22 @@ def _listing_rows(path, split):
         raise UserError(f"{path}: {error.strerror}; name a listing such as annotation_train.txt") from None
 
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
 def image_names(folder):
-    """Names of the images in `folder` and below it, relative to it, sorted."""
-    names = []
-    for parent, folders, files in os.walk(folder):
+    """Names of the images in `folder` and below it, relative to it, sorted. UserError if a folder cannot be listed.
+
+    Links to folders are followed, but no folder is listed twice."""
+    def refuse(error):
+        raise UserError(f"{error.filename}: {error.strerror}; make it readable or move it away")
+
+    names, listed = [], set()
+    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
+        if (real := os.path.realpath(parent)) in listed:
+            folders.clear()
+            continue
+        listed.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         prefix = os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
         names += [prefix.removeprefix("./") + name for name in files
