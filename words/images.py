@@ -170,20 +170,21 @@ def evenly_lit(grey):
 
     The top-hat transform (Meyer, 1979; Serra, Image Analysis and Mathematical Morphology, 1982): a closing wider than the
     strokes leaves the paper behind dark ink, with the edges of shadows as sharp as they are; of the negative, that behind
-    bright ink. Only if both papers vary by more than SHADOW of the ink's contrast there is a shadow: the right one is even
-    without. Then the right one leaves less ink at the border and on the whole. Glare takes ink's contrast, too: ink is made
-    as strong as it is elsewhere, at most four times.
+    bright ink. The right one leaves less ink, at the border and on the whole. There is a shadow if this paper varies by half
+    of the ink's contrast; the other by a third, as around a word with much free paper only the wrong one varies.
+    Glare weakens ink, too: it is made as strong as it is elsewhere, at most four times.
     """
     small = shrink(grey, (2 ** 15, 32))
-    amounts = []
+    found = []  # (how much ink there is, by how much the paper varies), of dark and of bright ink
     for image in (small, 255 - small):
         paper = close(image)
         ink = (paper - image).astype(np.float32)
         contrast = max(cv2.norm(ink, cv2.NORM_L2SQR) / max(ink.sum(), 1), MIN_CONTRAST / 2)  # its mean, weighted by itself
-        if 2 * cv2.meanStdDev(paper)[1][0, 0] < SHADOW * contrast:
-            return grey
-        amounts.append((border(ink).mean() + ink.mean()) / contrast)
-    if amounts[0] <= amounts[1]:
+        found.append(((border(ink).mean() + ink.mean()) / contrast, 2 * cv2.meanStdDev(paper)[1][0, 0] / contrast))
+    (_, right), (_, wrong) = sorted(found)
+    if right < 1 / 2 or wrong < 1 / 3:
+        return grey
+    if found[0][0] <= found[1][0]:
         ink = 255 - cv2.divide(grey, np.maximum(close(grey), 1), scale=255)  # a shadow takes a part of all light
     else:
         ink = close(255 - grey) - (255 - grey)
@@ -191,9 +192,6 @@ def evenly_lit(grey):
     strength = cv2.blur(cv2.dilate(ink, window), window.shape).astype(np.float32)
     ink = np.minimum(ink * (strength.max() / np.maximum(strength, max(strength.max() / 4, 1))), 255)
     return 255 - ink.astype(np.uint8)
-
-
-SHADOW = 0.3
 
 
 def close(grey):
@@ -224,24 +222,27 @@ def around_ink(ink):
     height = bottom - top
     dots &= (parts[:, 1] < bottom + AIR * height) & (parts[:, 1] + parts[:, 3] > top - height)
     word = heaviest(np.concatenate([word, parts[dots]]), 0, GAP[0] * height)
-    air = round(AIR * height)
-    left, top = np.maximum(word[:, :2].min(axis=0) - air, 0)
-    right, bottom = (word[:, :2] + word[:, 2:4]).max(axis=0) + air
+    first, last = word[:, :2].min(axis=0), (word[:, :2] + word[:, 2:4]).max(axis=0)
+    left, top = np.where(first > LOOSE * height, first - round(AIR * height), 0)
+    right, bottom = np.where(ink.shape[::-1] - last > LOOSE * height, last + round(AIR * height), ink.shape[::-1])
     return np.ascontiguousarray(ink[top:bottom, left:right])
 
 
 # As parts of the word's height: the paper that is left around it; the gaps across and down that it may have.
-# As a part of all ink: what is smaller is a speck.
-AIR, GAP, SPECK = 0.2, (1.0, 0.35), 0.01
+LOOSE, AIR, GAP = 0.45, 0.3, (2.0, 0.35)
+
+# As parts of all ink: what is smaller is a speck; the least that a word has.
+SPECK, MOST = 0.01, 0.6
 
 
 def heaviest(parts, axis, gap):
     """Of connected parts, int [n, 5] as OpenCV has them, the group with most ink; between groups more than `gap` is free
-    along `axis` (0 across, 1 down)."""
+    along `axis` (0 across, 1 down). All of them if a group has less than MOST of the ink: letters may be far apart."""
     parts = parts[parts[:, axis].argsort()]
     ends = np.maximum.accumulate(parts[:, axis] + parts[:, axis + 2])
     groups = np.split(parts, 1 + np.flatnonzero(parts[1:, axis] - ends[:-1] > gap))
-    return max(groups, key=lambda group: group[:, 4].sum())
+    group = max(groups, key=lambda group: group[:, 4].sum())
+    return group if group[:, 4].sum() > MOST * parts[:, 4].sum() else parts
 
 
 def grey_of(pixels):
