@@ -187,11 +187,6 @@ def test_labels_are_the_same_with_accents_apart_and_together(tmp_path):
         write(tmp_path / str(k) / "labels.csv", unicodedata.normalize(form, "file,text\n0.png,\u00e9l\u00e8ve\n"))
     assert read_folder(tmp_path / "0").texts == read_folder(tmp_path / "1").texts == ["\u00e9l\u00e8ve"]
 
-def test_label_tables_may_have_short_lines_and_a_byte_order_mark(tmp_path):
-    (tmp_path / "labels.csv").write_bytes("\ufefftext,file\nA,a.png\nB\n".encode())
-    words = read_folder(tmp_path)
-    assert [(words.name(i), words.text(i)) for i in range(2)] == [("a.png", "A"), ("", "B")]
-
 
 def test_links_to_folders_are_followed_but_no_folder_is_listed_twice(tmp_path):
     write_images(tmp_path / "words", "a.png", "deep/b.jfif")
