@@ -25,7 +25,6 @@ import index
 from command import UserError
 
 NAME = "search.index"
-DOUBTFUL = 0.1  # scores below this are shown apart
 QUIET = 2  # seconds without news after which `watch` looks
 
 
@@ -164,7 +163,7 @@ def find(path, query, as_json, show, **options):
         print(json.dumps(entries, indent=2))
     else:
         for k, result in enumerate(results):
-            if result.score < DOUBTFUL and (k == 0 or results[k - 1].score >= DOUBTFUL):
+            if result.score < index.DOUBTFUL and (k == 0 or results[k - 1].score >= index.DOUBTFUL):
                 print("less likely:")
             print(f"{result.score:.2f}  {result.file}")
             for match in result.matches:

@@ -9,6 +9,8 @@ search.py makes an index. Nothing slow is imported before `open`.
 """
 import dataclasses
 
+DOUBTFUL = 0.1  # results with a lower score are shown apart
+
 
 @dataclasses.dataclass
 class Match:

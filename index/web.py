@@ -33,7 +33,6 @@ from index import guard
 from index.pictures import Pictures, version, widened
 
 LIMIT, MOST, LONGEST = 20, 200, 500  # photos shown at first, at most, characters of a query
-SURE = 0.3  # the score of a photo that is not said to be less likely
 LOOPBACK = "localhost", "127.0.0.1", "::1"
 pages = flask.Blueprint("pages", __name__)
 
@@ -191,12 +190,19 @@ def found(template):
         return flask.render_template(template, question=question, summary="No photos" if question.text else "",
                                      stats=current_app.config["INDEX"].stats())
     more = len(results) > question.limit
-    summary = f"{'The best ' if more else ''}{len(cards)} photo{'' if len(cards) == 1 else 's'}"
+    likely = [each for each in cards if each["score"] >= index.DOUBTFUL]
     further = dataclasses.replace(question, limit=min(question.limit + 2 * LIMIT, MOST))
-    parts = [(title, list(part)) for title, part in
-             itertools.groupby(cards, lambda each: "" if each["score"] >= SURE else "Less likely")]
-    return flask.render_template(template, question=question, summary=summary, parts=parts,
+    return flask.render_template(template, question=question, summary=summary(len(likely), len(cards) - len(likely), more),
+                                 likely=likely, doubtful=cards[len(likely):],
                                  further=further if more and question.limit < MOST else None)
+
+
+def summary(likely, doubtful, more):
+    """How many photos were found, in words. more: than are shown."""
+    photos = f"{likely} photo{'' if likely == 1 else 's'}" if likely else "No photo for sure"
+    if doubtful:
+        return f"{photos}, {doubtful} less likely"
+    return f"The best {photos}" if more else photos
 
 
 def card(result):

@@ -29,7 +29,7 @@ class FakeIndex:
             raise UserError("the quote is not closed")
         found = {number: [index.Match(word.polygon, word.text, 0.9) for word in words if word.text in query.split()]
                  for number, words in self.pages.items()}
-        return [index.Result(number, "", 0.9 / number, matches)
+        return [index.Result(number, "", 1 / number ** 2, matches)
                 for number, matches in found.items() if matches][:limit]
 
     def photo(self, number):

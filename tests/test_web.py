@@ -65,13 +65,18 @@ def test_one_more_than_the_limit_is_asked_for_and_leads_on(client, found):
     assert found.asked[-1][1] == web.MOST + 1
 
 
-def test_photos_that_are_less_likely_are_said_to_be(client):
-    text = client.get("/?q=budget").get_data(as_text=True)  # scores 0.9, 0.45, 0.3
-    assert "Less likely" not in text
-    client.application.config["INDEX"].pages[4] = client.application.config["INDEX"].pages[3]
-    client.application.config["INDEX"].photos[4] = client.application.config["INDEX"].photos[3]
-    text = client.get("/?q=budget").get_data(as_text=True)  # and 0.225
-    assert text.partition("Less likely")[2].count('class="card"') == 1 and "4 photos" in text
+def test_photos_that_are_less_likely_are_apart(client, found):
+    assert "Less likely" not in client.get("/?q=budget").get_data(as_text=True)  # scores 1, 1/4, 1/9
+    found.photos[4], found.pages[4] = found.photos[3], found.pages[3]
+    text = client.get("/?q=budget").get_data(as_text=True)  # and 1/16
+    assert text.partition("Less likely")[2].count('class="card"') == 1 and "3 photos, 1 less likely" in text
+
+
+@pytest.mark.parametrize("counts, text", [
+    ((1, 0, False), "1 photo"), ((20, 0, True), "The best 20 photos"), ((9, 11, True), "9 photos, 11 less likely"),
+    ((0, 3, False), "No photo for sure, 3 less likely")])
+def test_how_many_were_found_in_words(counts, text):
+    assert web.summary(*counts) == text
 
 
 def test_nothing_found_and_nothing_indexed(client):

@@ -71,7 +71,8 @@ function neighbour(cards, card, key) {
 }
 
 function searchKey(event) {
-  const cards = [...document.querySelectorAll(".card")], here = document.activeElement;
+  const cards = [...document.querySelectorAll(".card")].filter(card => card.checkVisibility());
+  const here = document.activeElement;
   if (event.key === "Escape" && here !== box) return box;
   if (here === box) return event.key === "ArrowDown" ? cards[0] : null;
   if (!event.key.startsWith("Arrow")) return null;
