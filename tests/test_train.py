@@ -144,7 +144,7 @@ def test_what_cannot_be_learnt_is_left_out_and_named(tmp_path):
         "  left out, no character of the alphabet in its label: 1 (?!)",
         "  left out, no such file: 1 (gone.png)",
         "6 words, 5 different; split at random: 2 to train on, 1 to validate on",
-        '  with characters outside the alphabet, which become "-": 1']
+        '  with characters outside the alphabet, which become their base letter or "-": 1']
     assert data.left_out.keys() == {1, 2, 4}
     label = data.labels[words.text_ids[3]]
     assert Alphabet("seed").decode(label[label > 0]) == "u-s-"

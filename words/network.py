@@ -23,9 +23,7 @@ def build_graph(graph, config):
         x = _straighten(graph, x, width, height)
         outputs[graph.rename(graph.node("Reshape", x, [0, width, height, 1]), "straight")] = ["N", width, height, 1]
     x, channels, width, height = _convolutions(graph, x, shape, width, height)
-    x = graph.node("Transpose", x, perm=[2, 0, 3, 1])  # [T, N, height, channels]: the time axis first, as GRU takes it
-    x = graph.node("Reshape", x, [0, 0, height * channels])
-    x = graph.dense(x, "time_dense", shape["time_dense_size"], activation="relu")
+    x = _time_dense(graph, x, shape["time_dense_size"], channels, height)
     x = graph.bidirectional(x, "recurrent1", shape["rnn"], shape["n_units"], shape["reset_after"])
     x = graph.node("ReduceSum", x, [1], keepdims=0)
     x = graph.bidirectional(x, "recurrent2", shape["rnn"], shape["n_units"], shape["reset_after"])
@@ -33,6 +31,15 @@ def build_graph(graph, config):
     x = graph.node("Reshape", x, [0, 0, 2 * shape["n_units"]])
     outputs = {graph.rename(graph.dense(x, "logits", classes), "logits"): ["N", width, classes], **outputs}
     return graph.model({"image": ["N", shape["width"], shape["height"], 1]}, outputs, DESCRIPTION)
+
+
+def _time_dense(graph, x, units, channels, height):
+    """A dense layer a time step, [T, N, units] of x [N, channels, T, height], as a convolution over the whole height: x is
+    six times larger than what it makes of it, and takes long to be transposed."""
+    kernel, bias = graph.take("time_dense", (height * channels, units), (units,))
+    kernel = kernel.reshape(height, channels, 1, units).transpose(3, 1, 2, 0)
+    x = graph.activate(graph.node("Conv", x, kernel, bias, kernel_shape=[1, height]), "relu")
+    return graph.node("Reshape", graph.node("Transpose", x, perm=[2, 0, 1, 3]), [0, 0, units])
 
 
 def _straighten(graph, x, width, height):

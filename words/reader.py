@@ -4,6 +4,7 @@
     >>> reading = reader.read("imgs/words/_letter_01.png")
     >>> reading.text, reading.confidence, reading.alternatives[:3]
 """
+import concurrent.futures
 import dataclasses
 import itertools
 import math
@@ -56,7 +57,7 @@ class Reader:
 
     reader.size: (width, height) of the images that the network takes. reader.alphabet: the Alphabet it writes.
     reader.beam_width: of the search for the likeliest text; 0 reads the likeliest path (greedy).
-    reader.lexicon: a Lexicon to read by, or None. reader.threads: how many threads search.
+    reader.lexicon: a Lexicon to read by, or None. reader.threads: of network and search.
     reader.augmentations: of doubtful words, see AUGMENTATIONS; () reads each word once.
     """
 
@@ -72,9 +73,21 @@ class Reader:
     # --- From images to logits
 
     def _run(self, output, images):
-        """The network's `output` for prepared images; UserError where it is not finite."""
-        parts = [self.session.run([output], {"image": images[k:k + BATCH]})[0] for k in range(0, len(images), BATCH)]
-        found = np.concatenate(parts)
+        """The network's `output` for prepared images; UserError where it is not finite.
+
+        Threads take batches in turns: several in one batch wait for each other at each layer, which takes half as long again.
+        """
+        size = min(BATCH, -(-len(images) // self.threads))
+        parts = [images[k:k + size] for k in range(0, len(images), size)]
+
+        def run(part):
+            return self.session.run([output], {"image": part})[0]
+
+        if len(parts) == 1:
+            found = run(parts[0])
+        else:
+            with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+                found = np.concatenate(list(pool.map(run, parts)))
         if not np.isfinite(found).all():
             raise UserError("the network's outputs are not finite numbers: the model's weights are damaged; train it again")
         return found
@@ -160,7 +173,7 @@ def load_reader(path: str | os.PathLike, lexicon: str | None = None, beam_width:
     """
     folder, weights = find_model(path)
     config = load_config(folder)
-    session = open_session(config, weights, build_graph, threads)
+    session = open_session(config, weights, build_graph)
     return Reader(session, Alphabet(config["alphabet"]), config.get("decoding"), beam_width, lexicon, threads, tta)
 
 
