@@ -1,4 +1,4 @@
-"""What every script does on the command line and with files: options, one-line errors, files that appear whole or not at all.
+"""What every script does on the command line and with files: options, one-line errors, files that appear whole.
 
     import command
     import_later = command.later("utils")  # a module that is slow to load: loaded when it is first used
@@ -14,7 +14,6 @@ import json
 import os
 import sys
 from pathlib import Path
-
 
 # --- Errors -----------------------------------------------------------------------------------------------------
 
@@ -115,7 +114,7 @@ def new_picture(path, overwrite):
 
 @contextlib.contextmanager
 def locked(folder):
-    """Keeps `folder` for this process; UserError if another one works in it. The lock goes with the process, however it ends."""
+    """Keeps `folder` for this process, however that ends; UserError if another one works in it."""
     import filelock
     folder = Path(folder)
     lock = filelock.FileLock(folder / ".lock")
@@ -154,4 +153,5 @@ def write_csv(path, rows):
 def write_json(path, content):
     """Write what JSON can hold to a file, UTF-8, whole."""
     with written_whole(path) as beside:
-        beside.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf8", errors="surrogateescape")
+        text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+        beside.write_text(text, encoding="utf8", errors="surrogateescape")

@@ -101,8 +101,8 @@ def add_network_options(add):
                                                          "(the default of seed, not of lite)")
     add("--no_stn", dest="stn", action="store_false", help="none")
     add("--GRU", dest="rnn", action="store_const", const="GRU", help="GRU instead of the preset's recurrent layers")
-    add("--n_units", type=whole(1, 4096), help="units of each recurrent layer and direction (lite 160, seed 256); may be more "
-                                               "than --pretrained_path's, whose network then grows")
+    add("--n_units", type=whole(1, 4096), help="units of each recurrent layer and direction (lite 160, seed 256); may be "
+                                               "more than --pretrained_path's, whose network then grows")
     add("--time_dense_size", type=whole(1, 4096), help="units of the dense layer before them")
     add("--imgh", "--height", dest="height", type=whole(28, 512), help="height of the network's image (default 32)")
     add("--imgW", "--width", dest="width", type=whole(28, 4096), help="its width (default 100)")
@@ -116,7 +116,7 @@ Data = collections.namedtuple("Data", "words labels train valid left_out draw", 
 
 
 def load_data(paths, listings, portion, seed, alphabet, steps):
-    """The Data of folders of words; listings: {"train": name, "valid": name} where they are in mjsynth's layout, else None."""
+    """The Data of folders of words; listings: {"train": name, "valid": name} if they are in mjsynth's layout, else None."""
     if not paths:
         nothing = np.arange(0)
         return Data(lists.WordList("", []), np.zeros((0, 1), np.int32), nothing, nothing, {})
@@ -278,8 +278,8 @@ def show_batch(path, data, alphabet, size, plan):
     print(path)
 
 
-SCORED_ON = """On {words:,} validation words of two letters or digits and more, greedy decoding, without test-time augmentation;
-lower case, letters and digits only, or, where a row says cased, all that the alphabet can write:"""
+SCORED_ON = """On {words:,} validation words of two letters or digits and more, greedy decoding, without test-time
+augmentation; lower case, letters and digits only, or, where a row says cased, all that the alphabet can write:"""
 
 
 def finish(folder, config, network, run, validation):
@@ -326,7 +326,8 @@ def main(argv=None):
         validation, unreadable = make_validation(data, size, alphabet, args.val_instances, plan.random_state)
         config["trained"] = folders.training_record(
             [*dict.fromkeys(Path(path).resolve().name for path in args.path), *["drawn words"] * bool(args.synth)], "words",
-            len(data.train) if plan.nbepochs else 0, len(validation.truths), "python train.py " + shlex.join(sys.argv[1:] if argv is None else argv),
+            len(data.train) if plan.nbepochs else 0, len(validation.truths),
+            "python train.py " + shlex.join(sys.argv[1:] if argv is None else argv),
             [load_config(find_model(path)[0]).get("trained") for path in starts])
         drawn = {name: str(value) for name, value in {"synth": args.synth, **drawing}.items()} if args.synth else {}
         run = training.Training(folder, validation, plan, len(data.train), "word_accuracy",

@@ -8,7 +8,7 @@ A network gives logits; `words.ctc` turns them into text. Reading with a trained
 import numpy as np
 
 from command import UserError
-from fitting.backend import choose_gpus, gpus, hardware, keras  # noqa: F401
+from fitting.backend import gpus, keras
 from fitting.batches import Batches
 from fitting.folder import load_weights
 from words import ctc

@@ -24,7 +24,7 @@ import numpy as np
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))  # the scripts are no package
 import command
-import utils
+from fitting import backend
 from utils import keras
 from words import ctc
 from words.calibration import fit_decoding
@@ -107,7 +107,7 @@ def with_flashlight(logits, lexicon_words=None):
     return found
 
 
-def flashlight_lexicon(fl, classes, words, cache={}):
+def flashlight_lexicon(fl, classes, words, cache={}):  # noqa: B006 (kept between calls)
     if "search" not in cache:
         trie = fl.Trie(classes, 0)
         for k, (spelling, prior) in enumerate(words.items()):
@@ -219,10 +219,10 @@ def main(argv=None):
     args = parse_args(argv)
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # one core for everybody
-    utils.choose_gpus("-1")
+    backend.choose_gpus("-1")
     reader = load_reader(args.model_path, tta=False)  # each word looked at once: this is about decoding
     images, logits, truths, writers = network_outputs(reader, read_folder(args.image_path))
-    print(f"{datetime.date.today()}, one core of {utils.hardware()}; Python {platform.python_version()}, "
+    print(f"{datetime.date.today()}, one core of {backend.hardware()}; Python {platform.python_version()}, "
           f"numba {version('numba')}, Keras {keras.__version__} on {keras.backend.backend()} {version('tensorflow-cpu')}; "
           f"{logits.shape[1]} steps, {logits.shape[2]} classes; median of {args.rounds} rounds\n")
     time_decoders(args, reader, logits[:args.words], truths[:args.words])

@@ -1,5 +1,5 @@
-"""How heavy are the networks? Parameters, multiply-adds and ms a word of the presets `seed` and `lite`, and of `lite` as the shipped
-models have it, with 224 recurrent units and an STN, measured in one run.
+"""How heavy are the networks? Parameters, multiply-adds and ms a word of the presets `seed` and `lite`, and of `lite` as the
+shipped models have it, with 224 recurrent units and an STN, measured in one run.
 
     python benchmarks/network.py
     python benchmarks/network.py --rounds 100 --batch_size 1
@@ -27,15 +27,16 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
-import train
 import command
-from command import UserError
-from words.alphabet import Alphabet
+import train
 import utils
+from command import UserError
 from fitting import backend
 from utils import keras
+from words.alphabet import Alphabet
 
-NETWORKS = {"seed": {"preset": "seed"}, "lite": {"preset": "lite"}, "lite as shipped": {"preset": "lite", "stn": True, "n_units": 224}}
+NETWORKS = {"seed": {"preset": "seed"}, "lite": {"preset": "lite"},
+            "lite as shipped": {"preset": "lite", "stn": True, "n_units": 224}}
 WARM_UP = 3  # steps before the clock runs; the first traces the graph
 
 
@@ -117,7 +118,7 @@ def main(argv=None):
     rows = {name: (network.count_params(), multiply_adds(network) / 1e6, network.output_shape[1],
                      *(1000 * seconds[kind, name] / args.batch_size for kind in ("training", "prediction")))
             for name, network in networks.items()}
-    print(f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
+    print(f"{datetime.date.today().isoformat()}, {backend.hardware()}; Python {platform.python_version()}, "
           f"Keras {keras.__version__} on {keras.backend.backend()}\n\n    {args.command}\n")
     print("| network | parameters | million multiply-adds a word | time steps T | training, ms a word | "
           "prediction, ms a word |\n| --- | ---: | ---: | ---: | ---: | ---: |")

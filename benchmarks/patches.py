@@ -20,7 +20,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
 import command
 import predict
-import utils
+from fitting import backend
 from words.images import grey_of, read_image
 from words.lists import read_folder
 from words.metrics import letters_and_digits, score, worth_scoring
@@ -63,8 +63,9 @@ def main(argv=None):
     reader = load_reader(args.model_path, beam_width=0, tta=False)
     images = {i: grey_of(read_image(words.path(i))) for i in chosen.tolist()}
     changed = np.mean([(without_patches(grey) != grey).mean() for grey in images.values()])
-    print(f"{datetime.date.today()}, {utils.hardware()}, {args.model_path}; {changed:.0%} of all pixels are brighter than "
-          "their paper\n\n| | words | word accuracy | mean edit distance | normalised |\n| --- | ---: | ---: | ---: | ---: |")
+    print(f"{datetime.date.today()}, {backend.hardware()}, {args.model_path}; {changed:.0%} of all pixels are brighter than "
+          "their paper\n\n| | words | word accuracy | mean edit distance | normalised |\n"
+          "| --- | ---: | ---: | ---: | ---: |")
     for name, change in CHANGES.items():
         texts = reader.read([change(grey) for grey in images.values()])
         pairs = [(letters_and_digits(text), letters_and_digits(words.text(i)))

@@ -30,13 +30,13 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the scripts are no package
-import command  # noqa: E402
-from command import UserError, whole  # noqa: E402
-from words import batches, models  # noqa: E402
-from words.alphabet import ALPHABETS, Alphabet  # noqa: E402
-from words.lists import WordList, image_names  # noqa: E402
-from words.network import build_graph  # noqa: E402
-from words.reader import BATCH, Reader, Reading, load_reader  # noqa: E402
+import command
+from command import UserError, whole
+from words import batches, models
+from words.alphabet import ALPHABETS, Alphabet
+from words.lists import WordList, image_names
+from words.network import build_graph
+from words.reader import BATCH, Reader, Reading, load_reader
 
 
 class KerasSession:

@@ -33,11 +33,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
-import train
 import command
-from command import UserError
-from words.alphabet import Alphabet
+import train
 import utils
+from command import UserError
+from fitting import backend
+from words.alphabet import Alphabet
 
 BATCH_SIZE = 64
 FOLDER, REAL_FOLDERS = 300, 600  # of --listing: images a folder, and folders that are no links
@@ -140,7 +141,7 @@ def listing_table(count):
 
 def main(argv=None):
     args = parse_args(argv)
-    print(f"{datetime.date.today().isoformat()}, {utils.hardware()}; Python {platform.python_version()}, "
+    print(f"{datetime.date.today().isoformat()}, {backend.hardware()}; Python {platform.python_version()}, "
           f"Keras {utils.keras.__version__}, NumPy {np.__version__}, Pillow {Image.__version__}")
     print(f"\n    {args.command}\n")
     if args.listing:

@@ -10,7 +10,6 @@ from fitting import backend
 from fitting.backend import keras
 from fitting.recipe import STATE
 
-
 # --- Weights ----------------------------------------------------------------------------------------------------
 
 def without_optimizer(network):

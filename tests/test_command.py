@@ -28,7 +28,8 @@ def test_numbers_out_of_range_are_one_line():
 def test_a_slow_module_is_loaded_when_it_is_used(tmp_path):
     (tmp_path / "slow.py").write_text("print('loaded')\nvalue = 3\n")
     code = "import command; slow = command.later('slow'); print('options'); print(slow.value)"
-    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": f"{ROOT}:{tmp_path}"}, capture_output=True,
+                          text=True)
     assert done.stdout.split() == ["options", "loaded", "3"], done.stderr
 
 

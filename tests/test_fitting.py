@@ -115,7 +115,8 @@ def test_a_gradient_is_clipped_over_all_weights():
 def state(tmp_path_factory):
     """A training's resume.npz."""
     folder = tmp_path_factory.mktemp("state")
-    run = training.Training(folder, lambda network: ({"val_loss": 1.0}, ""), recipe.Recipe(nbepochs=1), 640, "word_accuracy", {"a": 1})
+    run = training.Training(folder, lambda network: ({"val_loss": 1.0}, ""), recipe.Recipe(nbepochs=1), 640, "word_accuracy",
+                            {"a": 1})
     run.batch, run.since_validation = 3, [0.5, 0.25]
     run.set_model(small_network())
     run.save()
