@@ -17,7 +17,8 @@ RUN grep -v '^tensorflow' requirements.txt > /tmp/others.txt \
 RUN useradd --create-home reader && chown reader: .
 USER reader
 COPY --chown=reader . .
-# The decoder's loops, compiled at the first call, are kept where any user may write.
+# The decoder's loops are compiled once, here, and kept where any user may write.
 ENV NUMBA_CACHE_DIR=/tmp/numba
+RUN python predict.py --model_path models/iam --image_path imgs/words --lexicon en && chmod -R a+rwX /tmp/numba
 EXPOSE 8000
 CMD ["bash"]

@@ -208,3 +208,21 @@ def test_a_folder_that_cannot_be_listed_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "scandir", scandir)
     with pytest.raises(UserError, match="closed: Permission denied"):
         image_names(tmp_path)
+
+
+def test_links_to_folders_are_followed_once_and_a_closed_folder_is_named(tmp_path, monkeypatch):
+    write_images(tmp_path / "elsewhere", "_a_1.png")
+    write_images(tmp_path / "words", "_b_2.jfif.png", "sub/_c_3.png")
+    os.rename(tmp_path / "words" / "_b_2.jfif.png", tmp_path / "words" / "_b_2.jfif")
+    (tmp_path / "words" / "link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "words" / "sub" / "up").symlink_to(tmp_path / "words")
+    assert rows(read_folder(tmp_path / "words")) == [("_b_2.jfif", "b"), ("link/_a_1.png", "a"), ("sub/_c_3.png", "c")]
+
+    def closed(path, scandir=os.scandir):
+        if os.path.basename(path) == "sub":
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(UserError, match="sub: Permission denied"):
+        read_folder(tmp_path / "words")

@@ -55,6 +55,8 @@ def test_pil_images_are_read_as_their_files(tmp_path):
     image = Image.open(tmp_path / "word.png", formats=["PNG"])
     for same in (image, image.convert("P"), image.convert("1"), image.convert("CMYK"), image.convert("RGBA")):
         assert reader.read(same).text == reader.read([same])[0].text == "bb"
+    (tmp_path / "half.png").write_bytes((tmp_path / "word.png").read_bytes()[:300])
+    assert reader.read(Image.open(tmp_path / "half.png")).error.startswith("not a readable image")
 
 
 def test_a_reading_has_what_later_stages_need():

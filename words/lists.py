@@ -138,19 +138,21 @@ def _listing_rows(path, split):
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 
 
-def image_names(folder):
-    """Names of the images in `folder` and below it, relative to it, sorted. UserError if a folder cannot be listed.
+def image_names(folder: str | os.PathLike) -> list[str]:
+    """Names of the images in `folder` and below it, relative to it, sorted; links to folders are followed, each once.
 
-    Links to folders are followed, but no folder is listed twice."""
-    def refuse(error):
-        raise UserError(f"{error.filename}: {error.strerror}; make it readable or move it away")
+    UserError where a folder cannot be looked into.
+    """
+    def stop(error):
+        raise UserError(f"{error.filename}: {error.strerror}; see who may read it")
 
-    names, listed = [], set()
-    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        if (real := os.path.realpath(parent)) in listed:
+    names, seen = [], set()
+    for parent, folders, files in os.walk(folder, onerror=stop, followlinks=True):
+        place = os.path.realpath(parent)
+        if place in seen:  # a link to a folder above it
             folders.clear()
             continue
-        listed.add(real)
+        seen.add(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         prefix = os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
         names += [prefix.removeprefix("./") + name for name in files

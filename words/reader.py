@@ -75,7 +75,8 @@ class Reader:
     def _run(self, output, images):
         """The network's `output` for prepared images; UserError where it is not finite.
 
-        Threads take batches in turns: several in one batch wait for each other at each layer, which takes half as long again.
+        Threads take batches in turns: several in one batch wait for each other at each layer, which takes half as long
+        again.
         """
         size = min(BATCH, -(-len(images) // self.threads))
         parts = [images[k:k + size] for k in range(0, len(images), size)]
@@ -162,6 +163,8 @@ class Reader:
             return prepare(pixels, self.size), ""
         except ValueError as error:
             return None, f"{os.fspath(image)}: {error}" if is_file else str(error)
+        except OSError as error:  # of a PIL image, which decodes when it is used
+            return None, f"not a readable image ({error})"
 
 
 def load_reader(path: str | os.PathLike, lexicon: str | None = None, beam_width: int = ctc.BEAM_WIDTH,
