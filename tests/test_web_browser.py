@@ -116,3 +116,34 @@ def test_the_page_fits_a_phone_and_works_without_its_script(browser, port):
         layout = browser.execute_cdp_cmd("Page.getLayoutMetrics", {})
         assert layout["cssContentSize"]["width"] <= 390  # nothing sticks out
     assert "/photo/2?q=budget" in browser.current_url
+
+
+def test_fingers_zoom_and_leaf_through(browser, port):
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride",
+                            {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True})
+    browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+
+    def touch(*ways):
+        """Fingers that go from the first to the second point of their way, in ten steps."""
+        for k in range(11):
+            places = [{"x": x + (to_x - x) * k / 10, "y": y + (to_y - y) * k / 10, "id": i}
+                      for i, ((x, y), (to_x, to_y)) in enumerate(ways)]
+            browser.execute_cdp_cmd("Input.dispatchTouchEvent",
+                                    {"type": "touchMove" if k else "touchStart", "touchPoints": places})
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+    browser.get(f"http://127.0.0.1:{port}/photo/1?q=budget")
+    browser.find_element("id", "transcript")
+    before = place_of(browser, "#sheet")
+    touch(((180, 300), (80, 300)), ((220, 300), (320, 300)))  # 40 pixels apart, then 240
+    zoomed = place_of(browser, "#sheet")
+    assert abs(zoomed["width"] / before["width"] - 6) < 0.1
+    touch(((200, 300), (150, 280)))
+    moved = place_of(browser, "#sheet")
+    assert abs(moved["x"] - zoomed["x"] + 50) < 2 and abs(moved["y"] - zoomed["y"] + 20) < 2
+    browser.find_element("id", "whole").click()
+    until(lambda: abs(place_of(browser, "#sheet")["width"] - before["width"]) < 1)
+    touch(((200, 500), (200, 400)))
+    assert abs(browser.execute_script("return scrollY") - 100) < 2 and "/photo/1?" in browser.current_url
+    touch(((300, 300), (150, 300)))
+    until(lambda: "/photo/2?" in browser.current_url)
