@@ -351,8 +351,8 @@ def test_case_and_punctuation_around_words_do_not_matter():
 
 
 def test_words_are_spelled_as_in_training():
-    small = Lexicon(["Don't", "naïve", "---", "été", "x" * 101], SEED)  # "-t-" and the like are no words
-    assert len(small) == 2 and classes_of("don-t", SEED) in small and classes_of("na-ve", SEED) in small
+    small = Lexicon(["Don't", "naïve", "---", "ωmega", "x" * 101], SEED)  # "-mega" and the like are no words
+    assert len(small) == 2 and classes_of("don-t", SEED) in small and classes_of("naive", SEED) in small
     letters = Lexicon(["Don't"], "abcdefghijklmnopqrstuvwxyz")
     assert classes_of("dont", "abcdefghijklmnopqrstuvwxyz") in letters
     capitals = Lexicon(["don"], "NOD")
