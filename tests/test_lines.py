@@ -63,6 +63,19 @@ def test_two_columns_under_a_title(angle):
 
 
 @ANGLES
+def test_columns_that_are_nearly_as_close_as_words(angle):
+    assert Layout().add(50, 50, *LEFT).add(400, 50, *RIGHT).read(angle) == [list(LEFT), list(RIGHT)]
+
+
+def test_wide_spaces_make_a_line_and_wider_ones_columns():
+    for gap, paragraphs in ((2, [["one two six", "ten red sea"]]), (3.5, [["one", "ten"], ["two", "red"], ["six", "sea"]])):
+        layout = Layout()
+        for k, (upper, lower) in enumerate(zip("one two six".split(), "ten red sea".split())):
+            layout.add(50 + k * (45 + 30 * gap), 50, upper, lower)
+        assert layout.read() == paragraphs
+
+
+@ANGLES
 def test_indented_code_is_one_paragraph(angle):
     code = "for i in items:", "    if i > 3:", "        total += i", "        found = True", "    else:", "        break",
     assert Layout().add(80, 60, *code).read(angle) == [[line.strip() for line in code]]
