@@ -135,7 +135,7 @@ def _listing_rows(path, split):
         raise UserError(f"{path}: {error.strerror}; name a listing such as annotation_train.txt") from None
 
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
 
 
 def image_names(folder: str | os.PathLike) -> list[str]:
