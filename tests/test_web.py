@@ -10,6 +10,7 @@ import pytest
 from photo_index import BLUE, RED, WHITE, FakeIndex, three_photos
 from PIL import Image
 
+import index
 from index import pictures, web
 
 
@@ -55,6 +56,13 @@ def test_the_fragment_holds_the_same_results_as_the_page(client):
 def test_a_card_shows_the_part_of_the_photo_around_the_match(client):
     windows = re.findall(r'viewBox="(\d+) (\d+) (\d+) (\d+)"', client.get("/results?q=budget").get_data(as_text=True))
     assert windows == [("0", "0", "1200", "900"), ("0", "0", "267", "200"), ("0", "975", "300", "225")]
+
+
+def test_a_card_cuts_out_different_words_first():
+    def cut_out(*texts):
+        return [match.text for match in web.different([index.Match([], text, 0.9) for text in texts])]
+    assert cut_out("tea", "Tea", "budget", "tea", "sprint") == ["tea", "budget", "sprint", "Tea", "tea"]
+    assert cut_out() == []
 
 
 def test_one_more_than_the_limit_is_asked_for_and_leads_on(client, found):
@@ -250,6 +258,29 @@ def test_many_who_ask_at_once_decode_a_photo_once(found, monkeypatch):
     for thread in asking:
         thread.join()
     assert len(calls) == 1
+
+
+def test_no_more_photos_are_decoded_at_once_than_there_are_cores(tmp_path, monkeypatch):
+    running, most = [0], [0]
+
+    def read(path):
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        time.sleep(0.02)
+        running[0] -= 1
+        return np.zeros((8, 8), np.uint8)
+
+    monkeypatch.setattr(pictures, "read_image", read)
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    shown = pictures.Pictures()
+    for i in range(8):
+        (tmp_path / f"{i}.png").touch()
+    asking = [threading.Thread(target=shown.small, args=(str(tmp_path / f"{i}.png"),)) for i in range(8)]
+    for thread in asking:
+        thread.start()
+    for thread in asking:
+        thread.join()
+    assert most == [2]
 
 
 def test_what_is_kept_is_bounded(tmp_path, monkeypatch):

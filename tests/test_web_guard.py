@@ -238,7 +238,9 @@ def test_a_connection_that_goes_on_asking_is_kept(port):
             connection.sendall(b"GET /static/icon.svg HTTP/1.1\r\nHost: localhost\r\n\r\n")
             answer = b""
             while b"</svg>" not in answer:
-                answer += connection.recv(65536)
+                part = connection.recv(65536)
+                assert part, "it hung up"
+                answer += part
             time.sleep(1)
 
 
