@@ -248,9 +248,11 @@ def heaviest(parts, axis, gap):
     """Of connected parts, int [n, 5] as OpenCV has them, the group with most ink; between groups more than `gap` is free
     along `axis` (0 across, 1 down). All of them if a group has less than MOST of the ink: letters may be far apart."""
     parts = parts[parts[:, axis].argsort()]
-    ends = np.maximum.accumulate(parts[:, axis] + parts[:, axis + 2])
-    groups = np.split(parts, 1 + np.flatnonzero(parts[1:, axis] - ends[:-1] > gap))
-    group = max(groups, key=lambda group: group[:, 4].sum())
+    reached = np.maximum.accumulate(parts[:, axis] + parts[:, axis + 2])
+    firsts = 1 + np.flatnonzero(parts[1:, axis] - reached[:-1] > gap)
+    if not len(firsts):
+        return parts
+    group = max(np.split(parts, firsts), key=lambda group: group[:, 4].sum())
     return group if group[:, 4].sum() > MOST * parts[:, 4].sum() else parts
 
 
