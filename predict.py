@@ -17,6 +17,7 @@ import contextlib
 import csv
 import dataclasses
 import importlib.util
+import io
 import itertools
 import os
 import sys
@@ -283,7 +284,7 @@ def rows_before(path, header):
     """The whole rows that a run left in PATH.part; UserError where they are not such as this run would write."""
     with open(part_of(path), **FILE) as file:
         content = file.read()
-    rows = list(csv.reader(content[:content.rfind("\n") + 1].splitlines(keepends=True)))
+    rows = list(csv.reader(io.StringIO(content[:content.rfind("\n") + 1], newline="")))
     if not rows or rows[0] != header:
         raise UserError(f"{part_of(path)}: has not the columns {', '.join(header)}; give the options of that run")
     return [row for row in rows[1:] if len(row) == len(header)]

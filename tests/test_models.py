@@ -159,7 +159,7 @@ def test_the_exported_file_can_be_used_by_itself(model):
     export.main(["--model_path", str(model), "--overwrite"])
 
 
-def test_a_model_onnx_that_is_missing_damaged_or_stale_is_made_anew_in_memory(model, tmp_path):
+def test_a_model_onnx_that_is_missing_damaged_or_stale_is_made_anew_in_memory(model, capsys):
     images = np.random.default_rng(0).random((2, 100, 32, 1), np.float32)
 
     def answer():
@@ -174,8 +174,10 @@ def test_a_model_onnx_that_is_missing_damaged_or_stale_is_made_anew_in_memory(mo
             (model / ONNX).unlink()
             export.main(["--model_path", str(model)])
         np.testing.assert_allclose(answer(), first, atol=1e-6)
+        assert ("model.onnx: is damaged" in capsys.readouterr().err) is (damage is not None)
     write_model(model, seed=1)  # other weights: model.onnx is stale
     assert not np.allclose(answer(), first, atol=0.1)
+    assert "model.onnx: is not of these weights and this config.json; `python export.py" in capsys.readouterr().err
     write_model(model, alphabet="abc")
     assert answer().shape[2] == 4
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from samples import write
 
 import predict
 import words.calibration
@@ -271,6 +272,14 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path, monkeypatch, capsys):
         read("--image_path", tmp_path / "in", "--result_path", part, "--resume")
     with pytest.raises(UserError, match="nothing to --resume"):
         read("--image_path", tmp_path / "in", "--result_path", tmp_path / "new", "--resume")
+
+
+def test_a_row_that_was_not_finished_is_written_anew(tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "0.png").write_bytes(b"")
+    write(tmp_path / "out" / "prediction.csv.part", "file,prediction,confidence,error\n0.png,,0.0000,the fi")
+    read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out", "--resume")
+    assert [row["error"] for row in rows_of(tmp_path / "out" / "prediction.csv")] == ["the file is empty"]
 
 
 def test_a_run_ends_with_a_count(tmp_path, monkeypatch, capsys):

@@ -14,6 +14,7 @@ import pytest
 import IAM_preprocessing
 import predict
 import train
+from fitting.recipe import STATE
 from words.images import write_image
 from words.lists import image_names, text_of_name
 from words.models import WEIGHTS, load_config
@@ -101,8 +102,9 @@ def test_what_a_user_can_mend_takes_one_line_and_status_2(command, said):
 def test_a_training_that_was_killed_goes_on(mjsynth, tmp_path):
     options = ["--path", str(mjsynth), "--mjsynth", "--val_fname", "annotation_test.txt", "--save_path", str(tmp_path),
                "--model_name", "m", "--n_units", "8", "--batch_size", "5", "--nbepochs", "3", "--workers", "1"]
-    state = tmp_path / "m" / train.STATE
-    process = subprocess.Popen([sys.executable, "-c", "import sys, train; train.SAVE_SECONDS = 0; train.main(sys.argv[1:])",
+    state = tmp_path / "m" / STATE
+    process = subprocess.Popen([sys.executable, "-c", "import sys, train; from fitting import training; training.SAVE_SECONDS = 0; "
+                                "train.main(sys.argv[1:])",
                                 *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "m" / WEIGHTS["checkpoint"]  # of the first of three validations
     while not checkpoint.exists() and process.poll() is None:
@@ -138,8 +140,8 @@ def test_a_model_is_calibrated_on_words_of_ones_own(tmp_path):
             for name in names:
                 shutil.copy(ROOT / "imgs" / "words" / name, words / f"{k}{name}")
                 rows.writerow([f"{k}{name}", "nonsense" if k < 3 else text_of_name(name)])
-    predict.main(["--model_path", str(model), "--image_path", str(words), "--validate", "--calibrate", "--result_path",
-                  str(tmp_path / "out")])
+    predict.main(["--model_path", str(model), "--image_path", str(words), "--validate", "--calibrate", "--overwrite",
+                  "--result_path", str(tmp_path / "out")])
     after = load_config(model)
     assert 0 < after["decoding"]["temperature"] < before["decoding"]["temperature"]  # less sure
     assert {**after, "decoding": 0} == {**before, "decoding": 0}

@@ -11,6 +11,7 @@
 """
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import fastjsonschema
@@ -187,8 +188,8 @@ def write_onnx(config, weights, build_graph):
 def open_session(config, weights, build_graph, threads=1):
     """The onnxruntime.InferenceSession of a model's weights file, on the CPU, with so many threads.
 
-    From model.onnx beside it; where that is missing, damaged or of other weights or another config, from a graph built anew
-    in memory, where requirements.txt is installed (else UserError).
+    From model.onnx beside it. Where that is missing, or damaged or of other weights or another config, which is said on
+    stderr, from a graph built anew in memory, if requirements.txt is installed (else UserError).
     """
     import onnxruntime
     options = onnxruntime.SessionOptions()
@@ -198,13 +199,17 @@ def open_session(config, weights, build_graph, threads=1):
     def session(model):
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    try:
-        found = session((Path(weights).parent / ONNX).read_bytes())
-        wanted, there = metadata(config, weights), found.get_modelmeta().custom_metadata_map
-        if all(wanted.get(name) == there.get(name) for name in ("weights_sha256", "network", "alphabet")):
-            return found
-    except FileNotFoundError:
-        pass
-    except Exception:  # onnxruntime has many kinds of errors for a damaged file
-        pass
+    path = Path(weights).parent / ONNX
+    if path.exists():
+        try:
+            found = session(path.read_bytes())
+            wanted, there = metadata(config, weights), found.get_modelmeta().custom_metadata_map
+            if all(wanted.get(name) == there.get(name) for name in ("weights_sha256", "network", "alphabet")):
+                return found
+            fault = "is not of these weights and this config.json"
+        except Exception as error:  # onnxruntime has many kinds of errors for a damaged file
+            fault = f"is damaged ({type(error).__name__})"
+        if Path(weights).name == WEIGHTS["final"]:  # a checkpoint has none of its own
+            print(f"{path}: {fault}; `python export.py --model_path {path.parent} --overwrite` writes it anew",
+                  file=sys.stderr)
     return session(export(config, weights, build_graph).SerializeToString())
