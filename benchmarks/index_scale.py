@@ -25,7 +25,6 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the scripts are no package: their folder, by hand
 import command
-from index import scanning
 from index.finding import Index
 from index.folding import fold
 from index.posteriors import LEVELS
@@ -61,11 +60,18 @@ def jitter(data, lengths, power, noise):
             k += 1 + 2 * pairs
 
 
+def split(joined):
+    """(lines, lengths, posteriors), uint16 [n], uint16 [n] and uint8 [bytes], of what `index.scanning.join` gave."""
+    count = int(np.frombuffer(joined, "<u2", 1)[0])
+    lines, lengths = np.frombuffer(joined, "<u2", 2 * count, 2).reshape(2, count)
+    return lines, lengths, np.frombuffer(joined, np.uint8, offset=2 + 4 * count)
+
+
 def make(real, path, photos, rng):
     """An index of so many photos."""
     source, store = Store(real), Store(path, create=True)
     store.learn(source.letters)
-    pages = [(source.words(number), scanning.split(joined)) for number, joined in source.posteriors()]
+    pages = [(source.words(number), split(joined)) for number, joined in source.posteriors()]
     pages = [page for page in pages if page[0]]
     sizes = np.array([len(words) for words, _ in pages])
     for photo in tqdm(range(photos), "photos", unit="photo"):
@@ -75,7 +81,7 @@ def make(real, path, photos, rng):
         ends = np.append(0, np.cumsum(lengths, dtype=np.int64))
         data = data[ends[part][0]:ends[min(first + WORDS, len(words))]].copy()
         jitter(data, lengths[part], rng.uniform(0.8, 1.2, len(lengths[part])), LEVELS * rng.normal(0, 0.5, len(data)))
-        joined = np.concatenate([[len(lengths[part])], lines[part], lengths[part]]).astype("<u4").tobytes() + data.tobytes()
+        joined = np.concatenate([[len(lengths[part])], lines[part], lengths[part]]).astype("<u2").tobytes() + data.tobytes()
         content = {"hash": photo.to_bytes(8, "big"), "width": 1000, "height": 1000, "orientation": 1, "error": ""}
         number = store.add(content, words[part], joined)
         store.put_file(b"%06d.jpg" % photo, number, 0, 0, 1, None)

@@ -17,7 +17,7 @@ from index.query import other_forms, parse
 from index.scanning import Words
 
 LEAST = 1e-8  # a word that is less likely the query's is no match
-LIKELY, MANY = 0.01, 200  # where so many photos have words that are as likely as this, others are not looked for
+LIKELY, MANY = (1e-2, 1e-5), 200  # where so many photos have words that are as likely as this, others are not looked for
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
 OTHER_FORM, LEAST_FORM = 0.01, 0.01  # what a plural or another form of the query's word counts, and how likely it must be
 BEST = 5  # places of a photo that count, and that a result shows of each term,
@@ -202,9 +202,10 @@ def _word(seen, word, prefix, full_scan):
     if full_scan:
         which, chances = seen.words.score(query, prefix)
         return which[chances >= LEAST], chances[chances >= LEAST]
-    which, chances = seen.words.score(query, prefix, LIKELY)
-    if len(np.unique(seen.words.photos[which])) >= MANY:
-        return which, chances
+    for likely in LIKELY:
+        which, chances = seen.words.score(query, prefix, likely)
+        if len(np.unique(seen.words.photos[which])) >= MANY:
+            return which, chances
     return seen.words.score(query, prefix, LEAST)
 
 

@@ -18,20 +18,21 @@ BLOCK = 4096  # words looked at together
 
 
 def join(lines, packed):
-    """The bytes of a photo's words: how many, the line of each, the bytes of each (uint32 all), and packed posteriors."""
-    return np.array([len(packed), *lines, *map(len, packed)], "<u4").tobytes() + b"".join(packed)
+    """The bytes of a photo's words: how many, the line of each, the bytes of each (uint16 all), and packed posteriors.
+    OverflowError where a photo has more words or lines than that holds."""
+    return np.array([len(packed), *lines, *map(len, packed)], "<u2").tobytes() + b"".join(packed)
 
 
 class Words:
     """The words of photos, in the order of the photos' numbers, and in each in reading order.
 
-    photos, lines: int32 [N], of each word its photo's number and its line's. last: the highest photo.
+    photos, lines: int32 and uint16 [N], of each word its photo's number and its line's. last: the highest photo.
     """
 
     def __init__(self):
-        self.last, self.photos, self.lines = 0, np.zeros(0, np.int32), np.zeros(0, np.int32)
+        self.last, self.photos, self.lines = 0, np.zeros(0, np.int32), np.zeros(0, np.uint16)
         self._data = np.zeros(0, np.uint8)  # what `join` gave, one after another
-        self._starts, self._lengths = np.zeros(0, np.int64), np.zeros(0, np.int32)  # of each word's posterior in it
+        self._starts, self._lengths = np.zeros(0, np.int64), np.zeros(0, np.uint16)  # of each word's posterior in it
         self._costs = np.zeros((0, 0), np.uint8)  # [symbol, word]: the highest probability, as parts of a nat
 
     def __len__(self):
@@ -57,10 +58,9 @@ class Words:
         if counts.min() < 0:
             raise ValueError("a photo's words end within a word")
         known, size = len(self), len(self) + counts.sum()
-        more.photos, more.lines = np.empty(size, np.int32), np.empty(size, np.int32)
-        more._starts, more._lengths = np.empty(size, np.int64), np.empty(size, np.int32)
         for name in ("photos", "lines", "_starts", "_lengths"):
-            getattr(more, name)[:known] = getattr(self, name)
+            values = getattr(self, name)
+            setattr(more, name, np.concatenate([values, np.empty(size - known, values.dtype)]))
         more.photos[known:] = np.repeat(numbers, counts)
         _find_words(more._data, np.array(firsts), counts, more.lines[known:], more._starts[known:], more._lengths[known:])
         more._costs = np.full((count, size), int(-COSTS * np.log(FLOOR)), np.uint8)
@@ -96,7 +96,7 @@ class Words:
 
 @compiled
 def _number(data, k):
-    return np.int64(data[k]) | np.int64(data[k + 1]) << 8 | np.int64(data[k + 2]) << 16 | np.int64(data[k + 3]) << 24
+    return np.int64(data[k]) | np.int64(data[k + 1]) << 8
 
 
 @compiled
@@ -105,11 +105,11 @@ def _count_words(data, firsts):
     counts = np.full(len(firsts) - 1, -1)
     for photo in range(len(counts)):
         first, size = firsts[photo], firsts[photo + 1] - firsts[photo]
-        count = _number(data, first) if size >= 4 else size
-        total = 4 + 8 * count
+        count = _number(data, first) if size >= 2 else size
+        total = 2 + 4 * count
         if total <= size:
             for k in range(count):
-                total += _number(data, first + 4 + 4 * (count + k))
+                total += _number(data, first + 2 + 2 * (count + k))
         if total == size:
             counts[photo] = count
     return counts
@@ -120,10 +120,10 @@ def _find_words(data, firsts, counts, lines, starts, lengths):
     """Fill in the words' lines, and where their posteriors are in `data`."""
     word = 0
     for photo in range(len(counts)):
-        start = firsts[photo] + 4 + 8 * counts[photo]
+        start = firsts[photo] + 2 + 4 * counts[photo]
         for k in range(counts[photo]):
-            lines[word] = _number(data, firsts[photo] + 4 + 4 * k)
-            starts[word], lengths[word] = start, _number(data, firsts[photo] + 4 + 4 * (counts[photo] + k))
+            lines[word] = _number(data, firsts[photo] + 2 + 2 * k)
+            starts[word], lengths[word] = start, _number(data, firsts[photo] + 2 + 2 * (counts[photo] + k))
             start += lengths[word]
             word += 1
 
