@@ -221,6 +221,16 @@ def shortcut(index, queries, limit=20):
     return np.mean(shares)
 
 
+def scan_time(index, queries):
+    """Microseconds that a word takes in a full scan for a query of 6 letters: the median of several."""
+    pauses = []
+    for query in [query for query in queries if len(query) == 6][:30]:
+        start = time.perf_counter()
+        index.scores(query, full_scan=True)
+        pauses.append(time.perf_counter() - start)
+    return 1e6 * np.median(pauses) / index.stats()["words"]
+
+
 def judged(ours, photos, queries):
     """(score, whether it is right) of each photo that is found, float64 [n] and bool [n]."""
     rows = [(score, query in photos[path].words) for query in queries for path, score in ours.find(query).items()
@@ -268,6 +278,7 @@ def main(argv=None):
             print(f"{name:<10}" + "".join(f"{score:8.4f}" for score in scores) + f"{pause:9.1f}"
                   f"{np.mean([len(found) for found in false]):12.2f}" + (f"{sure:8.3f}" if sure is not None else ""))
         print(f"\nof the 20 best photos of a full scan, find has {shortcut(index, queries[::10]):.4f}")
+        print(f"a full scan takes {scan_time(index, queries):.2f} us a word and query of 6 letters")
         train = {path: photo for path, photo in photos.items() if photo.split == "train"}
         unseen = words_of(train.values()) - set(queries)
         shift, slope = fit_calibration(*judged(systems["index"], train, sorted(unseen)[::5]))

@@ -35,21 +35,22 @@ class Seen(NamedTuple):
 
 
 class Hits(NamedTuple):
-    """Where a term of a query may stand: words, by their places among all, how likely it stands there, and their photos, by
-    their places in `Seen`, all [n]; photo by photo, in each the likeliest first.
+    """Where a term of a query may stand: its first word, by its place among all, how likely it stands there, over how many
+    words, and its photo, by its place in `Seen`, all [n]; photo by photo, in each the likeliest first.
 
     totals: float64 [P], how likely each photo has the term, as `calibrated` says.
     """
     words: np.ndarray
     chances: np.ndarray
+    spans: np.ndarray
     photos: np.ndarray
     totals: np.ndarray
 
     def on(self, photo):
-        """(word, chance) of the best hits on a photo, a list."""
+        """(word, chance, span) of the best hits on a photo, a list."""
         first, end = np.searchsorted(self.photos, [photo, photo + 1])
         best = slice(first, min(end, first + BEST))
-        return list(zip(self.words[best].tolist(), self.chances[best].tolist()))
+        return list(zip(self.words[best].tolist(), self.chances[best].tolist(), self.spans[best].tolist()))
 
 
 class Index:
@@ -73,11 +74,10 @@ class Index:
         Case, accents and punctuation do not matter. all_words: only photos that may hold every word. since, until: dates as
         2026-11-25, both included; photos whose EXIF date is unknown are left out then.
         """
-        seen, terms = self._refresh(), parse(query)
-        found, scores = _search(seen, terms, all_words, since, until)
+        seen = self._refresh()
+        found, scores = _search(seen, parse(query), all_words, since, until)
         best = np.argsort(-scores, kind="stable")[:limit]
-        results = (self._result(seen, photo, float(scores[photo]), list(zip(terms, found)))
-                   for photo in best[scores[best] > 0].tolist())
+        results = (self._result(seen, photo, float(scores[photo]), found) for photo in best[scores[best] > 0].tolist())
         return [result for result in results if result]
 
     def scores(self, query: str, **options) -> dict[int, float]:
@@ -104,17 +104,17 @@ class Index:
             return self._latest
 
     def _result(self, seen, place, score, found):
-        """The Result of a photo, by its place in `seen`; None if its file is gone now. found: (term, its Hits) of each."""
+        """The Result of a photo, by its place in `seen`; None if its file is gone now. found: the Hits of each term."""
         number = int(seen.photos[place])
         photo = self.store.photo(number)
         if photo is None:
             return None
         page, chances = self.store.words(number), {}
-        for term, hits in found:
+        for hits in found:
             there = hits.on(place)
-            for first, chance in there:
+            for first, chance, span in there:
                 if chance >= SHOWN * there[0][1]:
-                    for word in range(first, first + len(term.words)):
+                    for word in range(first, first + span):
                         chances[word] = max(chance, chances.get(word, 0))
         matches = []
         for word in sorted(chances, key=chances.get, reverse=True):
@@ -185,15 +185,17 @@ def _search(seen, terms, all_words=False, since=None, until=None, full_scan=Fals
 
 
 def _places(seen, term, full_scan):
-    """(words, chances) of a term; of a phrase, of its first words."""
+    """(words, chances, spans) of a term, see Hits; a phrase may be in one word too, as "anti-war" is, or words too close."""
+    which, chances = _word(seen, "".join(term.words), term.prefix, full_scan)
     if len(term.words) > 1:
-        return _phrase(seen, term)
-    word, = term.words
-    which, chances = _word(seen, word, term.prefix, full_scan)
-    for form in () if term.prefix else other_forms(word):
-        others, their = seen.words.score(seen.symbols.encode(form), False, LEAST_FORM)
-        which, chances = np.append(which, others), np.append(chances, OTHER_FORM * their)
-    return which, chances
+        others, their = _phrase(seen, term)
+    else:
+        forms = [] if term.prefix else other_forms(term.words[0])
+        found = [seen.words.score(seen.symbols.encode(form), False, LEAST_FORM) for form in forms]
+        others, their = np.concatenate([np.zeros((2, 0)), *found], axis=1)
+        others, their = others.astype(np.int64), OTHER_FORM * their
+    spans = np.repeat([1, len(term.words)], [len(which), len(others)])
+    return np.append(which, others), np.append(chances, their), spans
 
 
 def _word(seen, word, prefix, full_scan):
@@ -241,24 +243,24 @@ def _taken_between(seen, since, until):
     return allowed
 
 
-def _hits(seen, allowed, which, chances):
+def _hits(seen, allowed, which, chances, spans):
     """The Hits of words, each once or more, on the photos `allowed`, bool [P]."""
     totals = np.zeros(len(seen.photos))
     if not len(seen.photos):
-        return Hits(which, chances, which, totals)
+        return Hits(which, chances, spans, which, totals)
     numbers = seen.words.photos[which]
     photos = np.minimum(np.searchsorted(seen.photos, numbers), len(seen.photos) - 1)
     kept = allowed[photos] & (seen.photos[photos] == numbers)
-    which, chances, photos = which[kept], chances[kept], photos[kept]
+    which, chances, spans, photos = which[kept], chances[kept], spans[kept], photos[kept]
     order = np.lexsort((-chances, which))
     order = order[np.append(True, np.diff(which[order]) > 0)[:len(order)]]  # a word that is there twice, once
     order = order[np.lexsort((-chances[order], photos[order]))]
-    which, chances, photos = which[order], chances[order], photos[order]
+    which, chances, spans, photos = which[order], chances[order], spans[order], photos[order]
     first = np.append(True, np.diff(photos) > 0)[:len(photos)]  # of its photo
     rank = np.arange(len(photos)) - np.maximum.accumulate(np.where(first, np.arange(len(photos)), 0))
     np.add.at(totals, photos, np.where(rank < BEST, np.log1p(-np.minimum(chances, 1 - 1e-6)), 0))
     totals[photos] = calibrated(1 - np.exp(totals[photos]))
-    return Hits(which, chances, photos, totals)
+    return Hits(which, chances, spans, photos, totals)
 
 
 def calibrated(chance):

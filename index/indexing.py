@@ -73,11 +73,11 @@ class _Reader:
             error = reason.strerror or str(reason)
         known, outcome = self.store.find_photo(content), "known"
         if known is None or retry and known[1]:
-            page, error = (None, error) if error else self._read(path)
+            photo = {"hash": content, "orientation": orientation, "width": 0, "height": 0, "error": error}
+            facts, words, posteriors = ({}, [], b"") if error else self._read(path)
+            number = self.store.add({**photo, **facts}, words, posteriors, replace=retry)
+            error = error or facts["error"]
             outcome = "failed" if error else "read"
-            photo = {"hash": content, "width": page.width if page else 0, "height": page.height if page else 0,
-                     "orientation": orientation, "error": error}
-            number = self.store.add(photo, *([], b"") if error else self._entries.of(page.words), replace=retry)
             if error:
                 tqdm.write(f"{os.fsdecode(path)}: {error}", file=sys.stderr)
         else:
@@ -86,14 +86,16 @@ class _Reader:
         return outcome
 
     def _read(self, path):
-        """(Page or None, why it could not be read or "")."""
+        """({"width": ..., "height": ..., "error": ...}, words, posteriors) as `Store.add` takes them."""
         if self._reader is None:
             self._reader = self._load()
             self._entries = Entries(self.store, self._reader.words.alphabet.characters)
         try:
             page = self._reader.read(os.fsdecode(path), top_paths=TEXTS)
+            words, posteriors = self._entries.of([] if page.error else page.words)
         except UserError:
             raise
         except Exception as error:  # whatever a strange photo brings about costs that photo, not the run
-            return None, f"{type(error).__name__}: {error}"
-        return page, page.error
+            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            return {"error": reason or "cannot be read"}, [], b""
+        return {"width": page.width, "height": page.height, "error": page.error}, words, posteriors

@@ -19,7 +19,9 @@ BLOCK = 4096  # words looked at together
 
 def join(lines, packed):
     """The bytes of a photo's words: how many, the line of each, the bytes of each (uint16 all), and packed posteriors.
-    OverflowError where a photo has more words or lines than that holds."""
+    ValueError for more words than that holds."""
+    if max([len(packed), *lines]) > 65535:
+        raise ValueError(f"{len(packed):,} words on {max(lines) + 1:,} lines are too many")
     return np.array([len(packed), *lines, *map(len, packed)], "<u2").tobytes() + b"".join(packed)
 
 

@@ -134,6 +134,25 @@ def test_phrases_are_words_side_by_side_on_a_line(reader):
     assert names([result for result in found.find('"next spr*"') if result.score > 0.5]) == ["a.png"]
 
 
+def test_parts_of_a_word_are_found_together_and_alone(reader):
+    save("photos/a.png", "anti-war film")
+    save("photos/b.png", "anti war")
+    save("photos/c.png", "antiwar")
+    save("photos/d.png", "film")
+    search.main(["index", "photos"])
+    found = index.open("photos/search.index")
+
+    def sure(query):
+        return sorted(names(result for result in found.find(query) if result.score > 0.5))
+
+    assert sure("anti-war") == sure('"anti war"') == ["a.png", "b.png", "c.png"]
+    assert sure("war") == ["a.png", "b.png"]
+    assert sure("antiwar") == ["a.png", "c.png"]
+    assert sure('"war film"') == ["a.png"]
+    assert [match.text for match in found.find('"war film"')[0].matches] == ["anti-war", "film"]
+    assert [len(result.matches) for result in found.find('"anti war"')[:3]].count(2) == 1  # the two words of b.png
+
+
 def test_dates(reader):
     for name, date in (("old", "2019:12:31 23:59:59"), ("new", "2020:01:01 00:00:00"), ("none", None)):
         exif = Image.Exif()
