@@ -19,10 +19,13 @@ import zlib
 from pathlib import Path
 from urllib.parse import quote
 
+from cachetools import LRUCache, cachedmethod
+
 from command import UserError
 
 APPLICATION = 0x43524E4E  # SQLite's application_id of our files: "CRNN"
 VERSION = 1  # of the schema, SQLite's user_version
+KEPT = 100  # photos whose words stay in memory, some 200 kB each
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;
@@ -55,6 +58,7 @@ class Store:
         self.path, self.writable = Path(path), create
         self._local = threading.local()
         self._opened = []  # connections, to be closed together
+        self._pages, self._lock = LRUCache(KEPT), threading.Lock()
         if not create and not self.path.is_file():
             raise UserError(f"{path}: no such index; `python search.py index PHOTOS` makes one")
         with self._errors():
@@ -232,8 +236,9 @@ class Store:
             yield from self._db.execute("SELECT id, posteriors FROM photos WHERE id > ? AND error = '' ORDER BY id",
                                         (after,))
 
+    @cachedmethod(lambda self: self._pages, lock=lambda self: self._lock)  # a photo's words never change
     def words(self, photo):
-        """The words of a photo, as `add` got them."""
+        """The words of a photo, as `add` got them; not to be changed, as the last KEPT photos' are kept."""
         try:
             return json.loads(zlib.decompress(self._all("SELECT words FROM photos WHERE id = ?", (photo,))[0][0]))
         except (zlib.error, ValueError, TypeError) as error:
