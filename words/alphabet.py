@@ -20,7 +20,7 @@ class Alphabet:
     `Alphabet("seed")` and `Alphabet("ascii")` are the named ones; any other string is taken as the characters.
     """
 
-    def __init__(self, characters):
+    def __init__(self, characters: str):
         self.characters = composed(ALPHABETS.get(characters, characters))
         if not self.characters or len(set(self.characters)) < len(self.characters):
             raise UserError(f"--alphabet {self.characters!r}: name each character once, and at least one")
@@ -50,11 +50,11 @@ class Alphabet:
             written, outside = written or writable, outside + (not known)
         return "".join(spelled) if written else "", outside
 
-    def encode(self, spelled):
+    def encode(self, spelled: str) -> list[int]:
         """Classes of a spelled text: list of int in 1..len(self)."""
         return [self._classes[character] for character in spelled]
 
-    def decode(self, classes):
+    def decode(self, classes) -> str:
         """The text of classes in 1..len(self)."""
         return "".join(self.characters[c - 1] for c in classes)
 
@@ -78,6 +78,6 @@ _BASES = {"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE
           "Ŋ": "N", "ĸ": "k", "ſ": "s"}
 
 
-def steps_needed(text):
+def steps_needed(text: str) -> int:
     """Time steps CTC needs to write `text`: one a character, and a blank between equal neighbours."""
     return len(text) + sum(a == b for a, b in zip(text, text[1:]))

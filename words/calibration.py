@@ -14,12 +14,11 @@ FITTED_ON = 100, 2000  # words, at least and at most
 OUTSIDE_COUNTS = 3  # words
 
 
-def fit_decoding(reader, images, truths):
+def fit_decoding(reader, images: np.ndarray, truths: list[str]) -> dict[str, float] | None:
     """What makes confidences true and the lexicon "en" useful: DECODING's values, fitted on words with known texts.
 
-    images: prepared, float32 [N, W, H, 1]; truths: list of str. Texts are
-    equal here if their letters and digits are, without case; words of one letter are left out. None where fewer than 100
-    words are left; more than 2,000 are not needed.
+    reader: a Reader; images: prepared, float32 [N, W, H, 1]. Texts are equal here if their letters and digits are, without
+    case; words of one letter are left out. None where fewer than 100 words are left; more than 2,000 are not needed.
     A temperature is the one with the highest likelihood of which words were right and which not (after Guo et al.,
     2017). Of the lexicon's weights and margins those are taken that read most words, where a word outside the lexicon
     counts as OUTSIDE_COUNTS: those are names and numbers, which one looks for, and which a lexicon reads away. With an
@@ -62,7 +61,7 @@ def fit_decoding(reader, images, truths):
     return fitted
 
 
-def fit_temperature(found, right, lexicon=None):
+def fit_temperature(found: list[list[ctc.Text]], right: np.ndarray, lexicon=None) -> float:
     """The temperature, 0.1 to 20, with which `confidences` of the best texts are likeliest. right: bool [N]."""
     def loss(temperature):
         sure = np.array([confidences(texts, temperature, lexicon)[0] for texts in found]).clip(1e-6, 1 - 1e-6)

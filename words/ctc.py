@@ -29,7 +29,7 @@ SHARE = 128  # words at least that a thread is worth starting for
 Text = collections.namedtuple("Text", "classes log_probability")
 
 
-def log_softmax(logits):
+def log_softmax(logits: np.ndarray) -> np.ndarray:
     """Log-probabilities, float32 [B, T, C], of logits; ValueError for another shape, or naming a step that is not finite."""
     logits = np.ascontiguousarray(logits, np.float32)
     if logits.ndim != 3 or logits.shape[2] < 1:
@@ -41,7 +41,7 @@ def log_softmax(logits):
     return shifted - np.log(np.exp(shifted).sum(axis=2, keepdims=True))
 
 
-def greedy(logits):
+def greedy(logits: np.ndarray) -> list[Text]:
     """Best-path decoding (Graves 2006, section 3.2): the best class of each step, merged, without blanks.
 
     Returns B Texts, each with the probability of that one path, which is at most the text's.
@@ -56,7 +56,7 @@ def greedy(logits):
 
 # --- The probability of a given text ---------------------------------------------------------------------------
 
-def string_log_probability(logits, texts):
+def string_log_probability(logits: np.ndarray, texts: list[list[int]]) -> np.ndarray:
     """The log-probability of each word's text: the CTC forward sum (Graves 2006, equations 5 to 8).
 
     texts: B lists of classes. Returns float64 [B]; -inf where the text cannot be written in T steps.
@@ -65,7 +65,7 @@ def string_log_probability(logits, texts):
     return np.array([_forward(steps, _with_blanks(text)) for steps, text in zip(log_probs, texts)])
 
 
-def alignment(logits, texts):
+def alignment(logits: np.ndarray, texts: list[list[int]]) -> list[list[tuple[int, int]]]:
     """Where each character of each word's text is: the first and last step that writes it on the best path (Viterbi).
 
     texts: B lists of classes. Returns B lists of (first, last), a pair a character, counted from 0.
@@ -202,7 +202,8 @@ def prior(classes, trie):
 
 # --- Beam search ------------------------------------------------------------------------------------------------
 
-def beam_search(logits, beam_width=BEAM_WIDTH, top_paths=1, lexicon=None, threads=1, prune=PRUNE):
+def beam_search(logits: np.ndarray, beam_width: int = BEAM_WIDTH, top_paths: int = 1, lexicon=None, threads: int = 1,
+                prune: float = PRUNE) -> list[list[Text]]:
     """The likeliest texts of each word, by prefix beam search (Graves & Jaitly, ICML 2014; Hannun et al., 2014).
 
     A step keeps the `beam_width` likeliest prefixes; all paths that write one prefix are summed, those that end with a

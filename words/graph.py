@@ -2,13 +2,15 @@
 
     graph = Graph(read_weights("models/iam/final.weights.h5"))
     x = graph.node("Transpose", "image", perm=[0, 3, 1, 2])
-    x = graph.conv(x, "stem", norm="stem_bn", strides=2)
-    model = graph.model({"image": ["N", 100, 32, 1]}, {x: ["N", 32, 50, 16]}, "what it is")
+    x = graph.conv(x, "stem", 1, 16, 5, strides=2, norm="stem_bn", activation="relu6")
+    model = graph.model({"image": ["N", 100, 32, 1]}, {x: ["N", 16, 50, 16]}, "what it is")
 
 Images are [N, channels, rows, columns] here, as ONNX has them, where Keras has [N, rows, columns, channels].
 A layer's weights are found by its name; their shapes are checked when a layer is added, so that weights of another
 network raise ValueError.
 """
+import os
+
 import h5py
 import numpy as np
 import onnx
@@ -18,7 +20,7 @@ OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 (2022) and later
 EPSILON = 1e-3  # Keras's, of batch normalisation
 
 
-def read_weights(path):
+def read_weights(path: str | os.PathLike) -> dict[str, list[np.ndarray]]:
     """{layer: its arrays, float32, in Keras's order} of a .weights.h5 file; ValueError where it is none or holds NaN.
 
     A layer within a layer is called "stn/localisation/layers/conv2d" or "recurrent1/forward_layer/cell".
@@ -52,17 +54,17 @@ def _collect(group, name, weights):
 class Graph:
     """An ONNX graph that grows by a node at a time. Values are known by their names, str."""
 
-    def __init__(self, weights):
+    def __init__(self, weights: dict[str, list[np.ndarray]]):
         self.weights, self.nodes, self.constants = weights, [], []
 
-    def node(self, kind, *inputs, **attributes):
+    def node(self, kind: str, *inputs, **attributes) -> str:
         """Add a node; the name of its (first) output. An input may be an array, or "" for one that is left out."""
         inputs = [value if isinstance(value, str) else self.constant(value) for value in inputs]
         output = f"{kind.lower()}{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
         return output
 
-    def constant(self, values):
+    def constant(self, values) -> str:
         """Add an array, float32 or int64; its name."""
         values = np.asarray(values)
         name = f"constant{len(self.constants)}"
@@ -70,13 +72,13 @@ class Graph:
         self.constants.append(numpy_helper.from_array(values, name))
         return name
 
-    def rename(self, value, name):
+    def rename(self, value: str, name: str) -> str:
         """Give the output of the last node another name, which an output of the whole graph should have."""
         assert self.nodes[-1].output[0] == value
         self.nodes[-1].output[0] = name
         return name
 
-    def take(self, layer, *shapes):
+    def take(self, layer: str, *shapes) -> list[np.ndarray]:
         """The arrays of a layer, which must have these shapes (None: any length); ValueError if they are others."""
         if layer not in self.weights:
             raise ValueError(f"no weights of a layer {layer}")
@@ -114,13 +116,13 @@ class Graph:
                       auto_pad="SAME_UPPER" if same else "VALID")
         return self.activate(x, activation)
 
-    def activate(self, x, activation):
+    def activate(self, x: str, activation: str | None) -> str:
         """`x` after "relu", "relu6" or "sigmoid"; None leaves it as it is."""
         if activation == "relu6":
             return self.node("Clip", x, np.float32(0), np.float32(6))
         return self.node({"relu": "Relu", "sigmoid": "Sigmoid"}[activation], x) if activation else x
 
-    def max_pool(self, x, size):
+    def max_pool(self, x: str, size) -> str:
         return self.node("MaxPool", x, kernel_shape=_pair(size), strides=_pair(size))
 
     def dense(self, x, layer, units, activation=None, columns=slice(None)):
@@ -129,7 +131,7 @@ class Graph:
         x = self.node("Add", self.node("MatMul", x, kernel[:, columns]), bias[columns])
         return self.activate(x, activation)
 
-    def bidirectional(self, x, layer, kind, units, reset_after=True):
+    def bidirectional(self, x: str, layer: str, kind: str, units: int, reset_after: bool = True) -> str:
         """A Bidirectional GRU or LSTM of x [T, N, features]: [T, 2, N, units], forwards and backwards.
 
         Gates are in the order z, r, h in both for GRU; for LSTM Keras has i, f, c, o and ONNX i, o, f, c.
@@ -152,7 +154,7 @@ class Graph:
         return self.node(kind, x, np.stack(kernels), np.stack(recurrent), np.stack(biases), direction="bidirectional",
                          hidden_size=units, **({"linear_before_reset": int(reset_after)} if kind == "GRU" else {}))
 
-    def model(self, inputs, outputs, description):
+    def model(self, inputs: dict, outputs: dict, description: str) -> onnx.ModelProto:
         """The finished onnx.ModelProto. inputs, outputs: {name: shape}, all float32, where an axis that is called by a str
         may have any length."""
         def values(shapes):

@@ -108,7 +108,7 @@ class Lexicon:
         return sum(array.nbytes for array in (*self._trie, self.trie.priors, self.trie.best_below))
 
 
-def read_counts(path):
+def read_counts(path: str | Path) -> tuple[list[str], list[float]]:
     """(words, counts) of a UTF-8 file as `Lexicon.load` takes it: lists of str and of float; without a count, 1."""
     words, counts = [], []
     with open(path, encoding="utf-8-sig") as lines:
@@ -152,7 +152,7 @@ def _build(counts):
 LEXICONS = Path(__file__).parent.parent / "lexicons"
 
 
-def load_lexicon(name, alphabet, decoding):
+def load_lexicon(name: str, alphabet, decoding: dict[str, float]) -> Lexicon:
     """The Lexicon of a word list: of a file, or of the project's own of that name, "en"."""
     path = Path(name) if Path(name).is_file() else LEXICONS / f"{name}.txt"
     if not path.is_file():

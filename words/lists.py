@@ -51,22 +51,22 @@ class WordList:
     def __len__(self):
         return len(self._ends)
 
-    def name(self, i):
+    def name(self, i: int) -> str:
         """Word i's file name relative to the root."""
         base = os.fsdecode(self._names[self._ends[i - 1] if i else 0:self._ends[i]])
         folder = self.folders[self.folder_ids[i]]
         return f"{folder.rstrip('/')}/{base}" if folder else base
 
-    def cells(self, i):
+    def cells(self, i: int) -> list[str]:
         return [self.name(i)]
 
-    def path(self, i):
+    def path(self, i: int) -> str:
         return os.path.join(self.root, self.name(i))
 
-    def text(self, i):
+    def text(self, i: int) -> str:
         return self.texts[self.text_ids[i]]
 
-    def missing(self):
+    def missing(self) -> np.ndarray:
         """bool [N]: which files are not there. Lists each folder once instead of asking for each file."""
         absent = np.zeros(len(self), bool)
         order = np.argsort(self.folder_ids, kind="stable")
@@ -82,7 +82,7 @@ class WordList:
         return absent
 
 
-def join(lists):
+def join(lists: list[WordList]) -> WordList:
     """One WordList of several. Writers of different folders are different; a folder given twice keeps its words' groups,
     so that no split puts a word here and its copy there."""
     if len(lists) == 1:
@@ -103,19 +103,19 @@ def join(lists):
 VALID_NAMES = ("valid", "val", "validation", "test")  # splits to score on, the first there is
 
 
-def text_of_name(name):
+def text_of_name(name: str) -> str:
     """The label in a file name of mjsynth's or the 2018 kind: "12/3/45_Word_678.jpg", "_word_id.png" -> "word"."""
     parts = name.rpartition("/")[2].split("_")
     return composed(parts[1]) if len(parts) > 2 else ""
 
 
-def form_of_name(name):
+def form_of_name(name: str) -> str:
     """The IAM form in a file name such as "_word_a01-000u-00-00.png", a01-000u: words of one writer; else ""."""
     match = re.search(r"_([a-z]\d\d-\d{3}[a-z]?)-\d\d-\d\d\b", name)
     return match[1] if match else ""
 
 
-def read_listings(root, **listings):
+def read_listings(root: str | os.PathLike, **listings: str) -> WordList:
     """The WordList of mjsynth's annotation files, `read_listings(root, train="annotation_train.txt", valid=...)`.
 
     A line a word, "./12/3/45_Word_678.jpg 678"; the names of the arguments become the words' split.

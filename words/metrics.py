@@ -18,7 +18,7 @@ def letters_and_digits(text: str) -> str:
     return "".join(kept)
 
 
-def worth_scoring(pairs):
+def worth_scoring(pairs: list[tuple[str, str]]) -> list[bool]:
     """Of (prediction, truth) pairs of `letters_and_digits`, which to score: bool a pair, with two or more in the truth.
 
     Where no truth has two, as in single digits, those with one.
@@ -32,12 +32,12 @@ def distance(prediction: str, truth: str) -> int:
     return Levenshtein.distance(prediction, truth)
 
 
-def has_doubled(text):
+def has_doubled(text: str) -> bool:
     """Whether two neighbouring characters are equal, as in "letter": what CTC needs a blank for."""
     return any(a == b for a, b in zip(text, text[1:]))
 
 
-def score(predictions, truths):
+def score(predictions: list[str], truths: list[str]) -> dict[str, float]:
     """Metrics of predicted against true texts, two lists of str of the same length. Returns a dict:
 
     words; mean_edit_distance: Levenshtein distance a word; normalised_edit_distance: mean of distance / length of
@@ -63,7 +63,7 @@ def _score(pairs):
     }
 
 
-def calibration(confidences, correct, bins=15):
+def calibration(confidences, correct, bins: int = 15) -> tuple[float, list[tuple[int, float, float]]]:
     """How far confidences are from how often they are right, over `bins` equally wide bins of 0 to 1 (Guo et al., 2017).
 
     confidences: float [N] in 0..1; correct: bool [N]. Returns the expected calibration error, the mean over words of

@@ -76,7 +76,7 @@ SCHEMA = {  # of a word recogniser's config.json, after `migrate`
         "trained": {"type": "object"}, "scores": {"type": "object"}}}
 
 
-def migrate(config):
+def migrate(config: dict) -> dict:
     """A config of any older format as one of the current FORMAT."""
     if "format" not in config:  # format 1: words only, and what a preset got later is missing
         network = config["network"]
@@ -123,7 +123,7 @@ def _refuse(constant):
 
 # --- Files of a model -------------------------------------------------------------------------------------------
 
-def find_model(path):
+def find_model(path: str | Path) -> tuple[Path, Path]:
     """(folder, weights file) of a model named by its folder or by a weights file in it.
 
     The names of 2018, final_weights.h5 and checkpoint_weights.h5, stand for final.weights.h5 and
@@ -142,13 +142,13 @@ def find_model(path):
     return folder, weights
 
 
-def hash_of(weights):
+def hash_of(weights: str | Path) -> str:
     """The SHA-256 of a weights file, in hexadecimal: what model.onnx says that it was made from."""
     with open(weights, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def export(config, weights, build_graph):
+def export(config: dict, weights: str | Path, build_graph):
     """A model as an onnx.ModelProto, whose metadata make it usable by itself; UserError where the weights are wrong.
 
     build_graph: the function of the model's kind from (an empty graph.Graph with the weights, config) to a ModelProto, as
@@ -169,14 +169,14 @@ def export(config, weights, build_graph):
     return model
 
 
-def metadata(config, weights):
+def metadata(config: dict, weights: str | Path) -> dict[str, str]:
     """What model.onnx says of itself, {name: str}: the hash of its weights, and the config but for its history."""
     said = {name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, sort_keys=True)
             for name, value in config.items() if name not in ("trained", "scores")}
     return {**said, "weights_sha256": hash_of(weights)}
 
 
-def write_onnx(config, weights, build_graph):
+def write_onnx(config: dict, weights: str | Path, build_graph) -> Path:
     """Write model.onnx beside the weights, whole; its path."""
     path = Path(weights).parent / ONNX
     content = export(config, weights, build_graph).SerializeToString()
@@ -185,7 +185,7 @@ def write_onnx(config, weights, build_graph):
     return path
 
 
-def open_session(config, weights, build_graph, threads=1):
+def open_session(config: dict, weights: str | Path, build_graph, threads: int = 1):
     """The onnxruntime.InferenceSession of a model's weights file, on the CPU, with so many threads.
 
     From model.onnx beside it. Where that is missing, or damaged or of other weights or another config, which is said on

@@ -7,7 +7,7 @@ DESCRIPTION = ("A word recogniser of CRNN_OCR_lite. image: one word, [N, width, 
                "each of T steps from left to right; class 0 is CTC's blank, class i + 1 character i of the alphabet.")
 
 
-def build_graph(graph, config):
+def build_graph(graph, config: dict):
     """The onnx.ModelProto of a word recogniser, on an empty `graph.Graph` with its weights.
 
     Input "image": float32 [N, width, height, 1], see `prepare`. Outputs: "logits", float32 [N, T, 1 + len(alphabet)],

@@ -112,7 +112,7 @@ class Reader:
 
     # --- From logits to texts
 
-    def search(self, logits, top_paths=1):
+    def search(self, logits: np.ndarray, top_paths: int = 1) -> list[list[ctc.Text]]:
         """The `top_paths` likeliest ctc.Texts of each of float [N, T, C], N lists, the best first; with a lexicon CANDIDATES
         of them or more, greedily one."""
         if self.lexicon:
@@ -123,7 +123,7 @@ class Reader:
         greedy = [text.classes for text in ctc.greedy(logits)]
         return [[ctc.Text(*text)] for text in zip(greedy, ctc.string_log_probability(logits, greedy))]
 
-    def alternatives(self, found, top_paths=1):
+    def alternatives(self, found: list[list[ctc.Text]], top_paths: int = 1) -> list[list[tuple[str, float]]]:
         """The `top_paths` best (text, confidence) of each list of ctc.Texts that `search` found."""
         temperature = self.decoding["lexicon_temperature" if self.lexicon else "temperature"]
         return [[(self.alphabet.decode(text.classes), float(chance)) for text, chance in
@@ -192,7 +192,7 @@ def squeeze(images: np.ndarray, width: float, height: float) -> np.ndarray:
     return np.stack([cv2.warpAffine(image[..., 0].T, matrix, images.shape[1:3]).T[..., np.newaxis] for image in images])
 
 
-def search_views(search, logits, augmented, lexicon=None):
+def search_views(search, logits: np.ndarray, augmented, lexicon=None) -> tuple[list[list[ctc.Text]], np.ndarray]:
     """Search words, and doubtful ones in several views: (N lists of ctc.Texts, the best first; the logits of the best).
 
     search: logits [n, T, C] -> n lists of Texts. logits: float [N, T, C] of the words as they are. augmented: from the
@@ -217,7 +217,7 @@ def search_views(search, logits, augmented, lexicon=None):
     return found, logits
 
 
-def confidences(texts, temperature, lexicon=None):
+def confidences(texts: list[ctc.Text], temperature: float, lexicon=None) -> np.ndarray:
     """How likely each of a word's ctc.Texts, the best first, is right: float64 [n] in 0..1, falling.
 
     The text's probability to the power of 1 / temperature. With a lexicon, the scores of all `texts` are shared out

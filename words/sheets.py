@@ -3,7 +3,7 @@ import cv2
 import numpy as np
 
 
-def contact_sheet(rows, columns=6, scale=2):
+def contact_sheet(rows, columns: int = 6, scale: int = 2) -> np.ndarray:
     """A picture of labelled images, uint8 [H, W]: `rows` is a list of (images, caption), images float [W, H, 1] each."""
     tiles = []
     for images, caption in rows:
