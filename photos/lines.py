@@ -6,8 +6,8 @@
 1. A word's direction is that of the words around it, long ones first, as a short word's own is uncertain.
 2. Words are chained into lines, the closest pairs first, where one goes on on the right of the other at its height.
 3. Lines are chained into columns, each with the nearest line below it; a wider gap than usual parts a column's paragraphs.
-4. Paragraphs are ordered by cutting the photo at empty stripes, between columns before between rows
-   (after the recursive X-Y cut: Nagy, Seth, 1984).
+4. Paragraphs are ordered by which is above and which is left of which (after Breuel, High performance document layout
+   analysis, 2003).
 
 All distances are measured in heights of the words at hand, so that two sizes of writing may stand on one photo.
 """
@@ -21,6 +21,7 @@ WIDEST_SPACE = 2.8  # between two words of a line
 WIDE_SPACE, UNUSUAL_SPACE = 1.3, 4  # a space of so many sizes, and so many times the line's usual one, parts columns
 LARGEST_OVERLAP = 0.3  # of two words of a line, as a part of the narrower one's width, or of the size if it is less wide
 LARGEST_STEP = 0.7  # by which one word of a line reaches beyond the height of the next
+SHARED_WIDTH = 0.3  # of the narrower of two paragraphs, from which on one is above the other, not beside it
 BATCH = 256  # words
 ENDS = 3  # words at the end of a piece of a line that tell its height there
 LARGEST_LEADING = 2.6  # from the middle of a line to that of the next
@@ -42,7 +43,7 @@ def reading_order(polygons) -> list[tuple[int, int, int]]:
     paragraphs = [paragraph for column in columns for paragraph in part(words, column)]
     turn = turning(normal((words.along * words.width[:, None]).sum(axis=0)))
     order, line_number = [], 0
-    for number, paragraph in enumerate(cut_apart([box_of(polygons[np.concatenate(lines)] @ turn) for lines in paragraphs])):
+    for number, paragraph in enumerate(in_order([box_of(polygons[np.concatenate(lines)] @ turn) for lines in paragraphs])):
         for line in paragraphs[paragraph]:
             order += [(int(word), line_number, number) for word in line]
             line_number += 1
@@ -221,25 +222,24 @@ def box_of(points):
     return np.concatenate([points.min(axis=0), points.max(axis=0)])
 
 
-def cut_apart(boxes):
-    """The numbers of boxes (left, top, right, bottom) in reading order."""
-    boxes = np.asarray(boxes)
-    order, parts = [], [np.arange(len(boxes))]
-    while parts:
-        which = parts.pop()
-        if len(which) < 2:
-            order += which.tolist()
-        else:
-            parts += reversed(_cut(boxes, which))
+def in_order(boxes) -> list[int]:
+    """The numbers of boxes, [N, 4] of left, top, right, bottom, in reading order.
+
+    Of two boxes one above the other, which share a part of their width, the upper one is first, of others the left one; but
+    not where a third one under or over both lies between them in height, as a title between the columns of two stories.
+    """
+    left, top, right, bottom = np.asarray(boxes, float).reshape(-1, 4).T
+    x, y, width = (left + right) / 2, (top + bottom) / 2, right - left
+    shared = np.minimum(right, right[:, None]) - np.maximum(left, left[:, None])
+    stacked = shared > SHARED_WIDTH * np.minimum(width, width[:, None])
+    before = np.where(stacked, y[:, None] < y, x[:, None] < x)
+    for k in range(len(x)):
+        column = np.flatnonzero(stacked[k])
+        upper, lower = column[y[column] < y[k]], column[y[column] > y[k]]
+        before[np.ix_(upper, lower)], before[np.ix_(lower, upper)] = True, False
+    waiting, order = before.sum(axis=0).astype(float), []
+    for _ in range(len(x)):
+        order.append(int(np.lexsort((y, waiting))[0]))  # if they stand in a ring: the one that fewest are before
+        waiting -= before[order[-1]]
+        waiting[order[-1]] = np.inf
     return order
-
-
-def _cut(boxes, which):
-    """`which` of the boxes, int [n], in two parts, the first to be read first."""
-    for axis in (0, 1):  # columns, then rows
-        inner = which[np.argsort(boxes[which, axis], kind="stable")]
-        gaps = boxes[inner[1:], axis] - np.maximum.accumulate(boxes[inner, axis + 2])[:-1]
-        if gaps.max() > 0:
-            return np.split(inner, [int(gaps.argmax()) + 1])
-    first = np.argmin(boxes[which, 1])  # they are locked into each other: from the top
-    return [which[first:first + 1], np.delete(which, first)]

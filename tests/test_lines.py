@@ -4,7 +4,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from photos.lines import chain, cut_apart, reading_order
+from photos.lines import chain, in_order, reading_order
 
 
 class Layout:
@@ -142,7 +142,14 @@ def test_chains_take_the_cheapest_links_first_and_close_no_ring():
     assert chain(4, i, j, links[:, 2]) == [[2, 0, 1], [3]]  # 2 -> 0 -> 1, and 1 -> 2 would close it
 
 
-def test_boxes_are_cut_into_columns_before_rows():
-    boxes = [(0, 0, 100, 10), (0, 20, 40, 50), (0, 60, 40, 90), (60, 20, 100, 50), (60, 60, 100, 90)]
-    assert cut_apart(boxes) == [0, 1, 2, 3, 4]
-    assert cut_apart([(0, 20, 60, 60), (50, 0, 90, 30), (40, 50, 99, 70)]) == [1, 0, 2]  # locked into each other
+def test_columns_are_read_before_what_is_below_and_after_what_is_above_them():
+    columns = [(0, 20, 40, 50), (0, 60, 45, 90), (44, 18, 100, 50), (60, 60, 100, 90)]  # the second reaches into the next one
+    assert in_order([(0, 0, 100, 10), *columns, (10, 100, 90, 120)]) == [0, 1, 2, 3, 4, 5]
+    assert in_order(columns[::-1]) == [3, 2, 1, 0]
+    assert in_order([]) == []
+
+
+def test_a_title_between_parts_two_stories_of_two_columns():
+    upper, lower = [(0, 0, 40, 30), (60, 0, 100, 30)], [(0, 60, 40, 90), (60, 60, 100, 90)]
+    assert in_order([*upper, (0, 40, 100, 50), *lower]) == [0, 1, 2, 3, 4]
+    assert in_order([*upper, *lower]) == [0, 2, 1, 3]  # without it they are columns
