@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 # --- Errors -----------------------------------------------------------------------------------------------------
@@ -21,7 +22,7 @@ class UserError(Exception):
     """Something the user can mend. Its text is one line: what is wrong, and what to do about it."""
 
 
-def run(main):
+def run(main: Callable[[], object]):
     """Call `main()` as a script does: status 0 when done, 130 for Ctrl-C, 2 and one line on stderr for a `UserError`."""
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf8", errors="backslashreplace")  # names of files may be anything
@@ -43,7 +44,7 @@ def _complain(message, status):
     return status
 
 
-def later(name):
+def later(name: str):
     """The module `name`, loaded when it is first used, so that --help and wrong options answer at once.
 
     (importlib.util.LazyLoader; a module that is loaded already is returned as it is.)
@@ -72,12 +73,12 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; --help lists the options")
 
 
-def whole(least, most=2 ** 31 - 1):
+def whole(least: int, most: int = 2 ** 31 - 1):
     """An argparse type: a whole number from `least` to `most`."""
     return _number(int, "a whole number", least, most)
 
 
-def number(least, most):
+def number(least: float, most: float):
     """An argparse type: a number from `least` to `most`."""
     return _number(float, "a number", least, most)
 
@@ -99,25 +100,30 @@ def _number(kind, name, least, most):
 PICTURES = ".png", ".jpg", ".jpeg", ".webp"
 
 
-def new_file(path, overwrite):
+def new_file(path: str | os.PathLike | None, overwrite: bool):
     """UserError if something is at `path` already and may not be replaced; None, for no file, is fine."""
     if path and os.path.lexists(path) and not overwrite:
         raise UserError(f"{path}: is there already; --overwrite replaces it")
 
 
-def new_picture(path, overwrite):
-    """`new_file` for a picture, whose name must say its format."""
+def new_picture(path: Path | None, overwrite: bool):
+    """`new_file` for a picture, whose name must say its format and whose folder must be there."""
     if path and path.suffix.lower() not in PICTURES:
         raise UserError(f"{path}: name a picture that ends in {', '.join(PICTURES)}")
+    if path and not path.parent.is_dir():
+        raise UserError(f"{path}: there is no folder {path.parent}; make it first")
     new_file(path, overwrite)
 
 
+LOCK = ".lock"
+
+
 @contextlib.contextmanager
-def locked(folder):
-    """Keeps `folder` for this process, however that ends; UserError if another one works in it."""
+def locked(folder: str | os.PathLike):
+    """Keeps `folder`, which must be there, for this process, however that ends; UserError if another one works in it."""
     import filelock
     folder = Path(folder)
-    lock = filelock.FileLock(folder / ".lock")
+    lock = filelock.FileLock(folder / LOCK)
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
@@ -125,12 +131,32 @@ def locked(folder):
     try:
         yield
     finally:
-        (folder / ".lock").unlink(missing_ok=True)  # while it is held: filelock refuses a file that is gone
+        (folder / LOCK).unlink(missing_ok=True)  # while it is held: filelock refuses a file that is gone
         lock.release()
 
 
 @contextlib.contextmanager
-def written_whole(path):
+def new_folder(folder: str | os.PathLike):
+    """`locked` for a folder to write to: it is made if need be, and removed if nothing is in it at the end."""
+    folder = Path(folder)
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise UserError(f"{folder}: is no folder; name another")
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with locked(folder):
+            yield
+    finally:
+        with contextlib.suppress(OSError):  # something is in it
+            folder.rmdir()
+
+
+def is_empty(folder: Path) -> bool:
+    """Whether a locked folder has nothing but its lock."""
+    return all(path.name == LOCK for path in folder.iterdir())
+
+
+@contextlib.contextmanager
+def written_whole(path: str | os.PathLike):
     """A path beside `path` to write to; it takes the name `path` at the end, and is removed if anything fails.
 
     So `path` holds either its old content or the new, never a part. The suffixes stay (`.weights.h5`, `.png`).
@@ -144,13 +170,13 @@ def written_whole(path):
         beside.unlink(missing_ok=True)
 
 
-def write_csv(path, rows):
+def write_csv(path: str | os.PathLike, rows: Iterable[Iterable]):
     """Write rows to a CSV file, UTF-8, whole; names of files that are no UTF-8 keep their bytes."""
     with written_whole(path) as beside, open(beside, "w", newline="", encoding="utf8", errors="surrogateescape") as file:
         csv.writer(file, lineterminator="\n").writerows(rows)
 
 
-def write_json(path, content):
+def write_json(path: str | os.PathLike, content):
     """Write what JSON can hold to a file, UTF-8, whole."""
     with written_whole(path) as beside:
         text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"

@@ -20,6 +20,7 @@ scene (signs and print), paper (pen and pencil) and board (markers and chalk). W
 Word k depends on the options and --random_state alone, not on --workers. The fonts and writers of the validation and
 test parts are in no other part. A full disk ends the run; the words drawn by then are listed and ready for use.
 """
+import argparse
 import contextlib
 import fractions
 import os
@@ -40,10 +41,10 @@ def share(text):
     """An argparse type: a share of the words, exact, below 1; or a whole number of them, from 1."""
     try:
         value = fractions.Fraction(text)
-    except ZeroDivisionError:
-        raise ValueError from None
-    if value < 0 or value >= 1 and value.denominator > 1:
-        raise ValueError
+    except (ValueError, ZeroDivisionError):
+        value = None
+    if value is None or value < 0 or value >= 1 and value.denominator > 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be a share from 0 to 1, such as 1/50, or a whole number of words")
     return value
 
 
@@ -71,8 +72,6 @@ def parse_args(argv=None):
     if args.resume and args.overwrite:
         raise UserError("--resume goes on, --overwrite starts afresh: give one of them")
     command.new_picture(args.sheet, args.overwrite)
-    if args.sheet and not args.sheet.parent.is_dir():
-        raise UserError(f"--sheet {args.sheet}: there is no folder {args.sheet.parent}; make it first")
     return args
 
 

@@ -22,7 +22,7 @@ import command
 from command import UserError, whole
 from fitting import recipe
 from words.alphabet import Alphabet, steps_needed
-from words.models import FORMAT, PRESETS, WEIGHTS, find_model, load_config, open_session, write_onnx
+from words.models import FORMAT, PRESETS, WEIGHTS, export, find_model, load_config, open_session, write_onnx
 
 np = command.later("numpy")
 render = command.later("render")
@@ -105,7 +105,7 @@ def add_network_options(add):
                                                "more than --pretrained_path's, whose network then grows")
     add("--time_dense_size", type=whole(1, 4096), help="units of the dense layer before them")
     add("--imgh", "--height", dest="height", type=whole(28, 512), help="height of the network's image (default 32)")
-    add("--imgW", "--width", dest="width", type=whole(28, 4096), help="its width (default 100)")
+    add("--imgW", "--width", dest="width", type=whole(28, 2048), help="its width (default 100)")
 
 
 # --- Words ----------------------------------------------------------------------------------------------------
@@ -207,12 +207,13 @@ def start_config(asked, alphabet, starts, trains=True):
     """
     if not starts:
         preset = asked.pop("preset", "lite")
-        network = {"preset": preset, "width": 100, "height": 32, **utils.PRESETS[preset], **asked}
+        network = {"preset": preset, "width": 100, "height": 32, **PRESETS[preset], **asked}
         return {"format": FORMAT, "kind": "words", "alphabet": alphabet or characters("seed"), "network": network}
     paths = [find_model(path)[0] for path in starts]
     configs = [load_config(path) for path in paths]
     folder, config = paths[0], configs[0]
-    for other, its in zip(paths, configs):
+    for path, other, its in zip(starts, paths, configs):
+        export(its, find_model(path)[1], word_network.build_graph)  # wrong or damaged weights are told now
         if (its["network"], its["alphabet"]) != (config["network"], config["alphabet"]):
             raise UserError(f"{other} has another network or alphabet than {folder}; a mean takes models of the same")
     network = dict(config["network"])
@@ -304,25 +305,28 @@ def main(argv=None):
     with contextlib.ExitStack() as stack:
         if not args.show_batch:
             stack.enter_context(recipe.opened(folder, args.resume, args.overwrite))
-        backend.choose_gpus(args.G)
-        devices = backend.gpus()
-        if plan.batch_size % max(1, len(devices)):
-            raise UserError(f"--batch_size {plan.batch_size}: must be a multiple of the {len(devices)} GPUs")
-        stack.enter_context(backend.distribute(devices))
-        backend.keras.utils.set_random_seed(plan.random_state)
+        # Models and words are read and checked before Keras is loaded, which takes long
         asked = {name: getattr(args, name) for name in NETWORK if getattr(args, name) is not None}
         config = start_config(asked, args.alphabet, starts, plan.nbepochs > 0)
-        alphabet = Alphabet(config["alphabet"])
-        network, reads = start_network(config, starts, plan.dropout, max(1, len(devices)))
-        size, steps = network.input_shape[1:3], network.output_shape[1]
+        earlier = history.read_history(find_model(starts[0])[0]) if starts else ()
+        alphabet, shape = Alphabet(config["alphabet"]), config["network"]
+        size, steps = (shape["width"], shape["height"]), word_network.time_steps(shape)
         listings = {"train": args.training_fname, "valid": args.val_fname} if args.mjsynth else None
         data = load_data(args.path, listings, args.train_portion, plan.random_state, alphabet, steps)
         drawing = {name: getattr(args, name) for name in render.OPTIONS}
         if args.synth:
             data = with_drawn(data, args.synth, render.Renderer(**drawing), plan.random_state, alphabet, steps)
+
+        backend.choose_gpus(args.G)
         if args.show_batch:
             return show_batch(args.show_batch, data, alphabet, size, plan)
+        devices = backend.gpus()
+        if plan.batch_size % max(1, len(devices)):
+            raise UserError(f"--batch_size {plan.batch_size}: must be a multiple of the {len(devices)} GPUs")
         print(f"on {backend.hardware()}")
+        stack.enter_context(backend.distribute(devices))
+        backend.keras.utils.set_random_seed(plan.random_state)
+        network, reads = start_network(config, starts, plan.dropout, max(1, len(devices)))
         validation, unreadable = make_validation(data, size, alphabet, args.val_instances, plan.random_state)
         config["trained"] = folders.training_record(
             [*dict.fromkeys(Path(path).resolve().name for path in args.path), *["drawn words"] * bool(args.synth)], "words",
@@ -332,11 +336,11 @@ def main(argv=None):
         drawn = {name: str(value) for name, value in {"synth": args.synth, **drawing}.items()} if args.synth else {}
         run = training.Training(folder, validation, plan, len(data.train), "word_accuracy",
                                 settings_of(plan, config, data, starts, {"val_instances": args.val_instances, **drawn}),
-                                history.read_history(find_model(starts[0])[0]) if starts else (), args.tensorboard)
+                                earlier, args.tensorboard)
         run.unreadable.update(unreadable)
         training.start(network, backend.keras.losses.CTC(), run, args.resume, max(1, len(devices)))
         command.write_json(folder / "config.json", config)
-        workers = args.workers or (os.cpu_count() if backend.gpus() else 1)
+        workers = args.workers or (os.cpu_count() if devices else 1)
         training.fit(network, run, utils.WordBatches(data.words, data.train, data.labels, size, plan.batch_size, run.batches,
                                                      run.batch, plan.random_state, plan.augment, workers, data.draw), reads)
         write_skipped(folder / "skipped.csv", data, run.unreadable)

@@ -85,8 +85,7 @@ def reading_table(paths, words, rounds):
     """Lines of a table: words a second, plain and augmented, of one worker and of one a core."""
     alphabet = Alphabet("seed")
     network = utils.build_network(len(alphabet) + 1)
-    listed = train.load_words(train.parse_args([part for path in paths for part in ("--path", path)]))
-    data = train.check_words(*listed, alphabet, network.output_shape[1], show=lambda line: None)
+    data = train.load_data(paths, None, 0.9, 0, alphabet, network.output_shape[1])
     batches = {kind: functools.partial(utils.WordBatches, data.words, data.train, data.labels, network.input_shape[1:3],
                                        BATCH_SIZE, max(2, words // BATCH_SIZE), augment=kind == "augmented")
                for kind in ("plain", "augmented")}

@@ -35,11 +35,14 @@ except ImportError as error:
                     else "pip install -r requirements.txt brings it, with TensorFlow")) from None
 except ValueError as error:  # a backend that Keras does not know
     raise UserError(f"Keras does not load ({error}); see KERAS_BACKEND and ~/.keras/keras.json") from None
+if keras.backend.backend() not in ("tensorflow", "jax", "torch"):
+    raise UserError(f"Keras's backend {keras.backend.backend()} does not train; name tensorflow, jax or torch in "
+                    "KERAS_BACKEND or ~/.keras/keras.json")
 keras.config.set_image_data_format("channels_last")  # whatever the user's keras.json says: weights and images here are so
 keras.config.set_floatx("float32")
 
 
-def choose_gpus(ids):
+def choose_gpus(ids: str | None):
     """Let this process see the GPUs of --G only, "0" or "0,1", or none ("-1"). Without --G, the first that the
     environment's CUDA_VISIBLE_DEVICES allows. Works before the backend first looks for devices."""
     if ids is None:
@@ -47,7 +50,7 @@ def choose_gpus(ids):
     os.environ["CUDA_VISIBLE_DEVICES"] = ids
 
 
-def gpus():
+def gpus() -> list[str]:
     """Names of the GPUs that tf.distribute can use together; with other backends none are joined."""
     if keras.backend.backend() != "tensorflow":
         return []
@@ -55,7 +58,7 @@ def gpus():
     return [device.name for device in tf.config.list_logical_devices("GPU")]
 
 
-def distribute(devices):
+def distribute(devices: list[str]):
     """The scope to build a network in: tf.distribute's over several devices, else none."""
     if len(devices) < 2:
         return contextlib.nullcontext()
@@ -63,7 +66,7 @@ def distribute(devices):
     return tf.distribute.MirroredStrategy(devices).scope()
 
 
-def hardware():
+def hardware() -> str:
     """The processor and the GPUs in a few words, for reports."""
     name = platform.processor()
     if os.path.exists("/proc/cpuinfo"):
@@ -72,7 +75,7 @@ def hardware():
     return f"{os.cpu_count()} cores of {name or platform.machine()}" + "".join(f", {gpu}" for gpu in gpus())
 
 
-def versions():
+def versions() -> dict[str, str]:
     """{name: version} of what a training ran on."""
     import numpy
     backend = keras.backend.backend()

@@ -8,7 +8,7 @@ from pathlib import Path
 from command import UserError, write_json, written_whole
 from fitting import backend
 from fitting.backend import keras
-from fitting.recipe import STATE
+from fitting.state import STATE
 
 # --- Weights ----------------------------------------------------------------------------------------------------
 

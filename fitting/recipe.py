@@ -4,12 +4,16 @@
     >>> recipe.Recipe.of(parser.parse_args(argv)).lr
     0.001
 """
+import argparse
 import contextlib
 import dataclasses
 from pathlib import Path
 
-from command import UserError, locked, number, whole
+import command
+from command import UserError, number, whole
 from words.models import WEIGHTS
+
+state = command.later("fitting.state")
 
 OPTIMIZERS = "adam", "adamw", "muon", "sgd", "rmsprop", "nadam"
 SCHEDULES = "cosine", "constant"
@@ -31,22 +35,22 @@ class Recipe:
     random_state: int = 0
 
     @classmethod
-    def of(cls, options):
+    def of(cls, options: argparse.Namespace) -> "Recipe":
         """The Recipe of parsed options."""
         return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(cls)})
 
-    def batches(self, items):
+    def batches(self, items: int) -> int:
         """Batches of a whole training on `items` images an epoch."""
         return -(-self.nbepochs * items // self.batch_size)
 
 
-def add_options(parser, **defaults):
+def add_options(parser: command.Parser, **defaults):
     """The options of Recipe, and those of where and on what a training runs; `defaults` replaces Recipe's."""
     default = Recipe(**defaults)
     add = parser.add_argument_group("training").add_argument
     add("--nbepochs", "--epochs", type=whole(0), default=default.nbepochs,
         help=f"times the data are gone through (default {default.nbepochs}); 0: only score what --pretrained_path gives")
-    add("--batch_size", type=whole(1), default=default.batch_size)
+    add("--batch_size", type=whole(1, 65536), default=default.batch_size, help=f"(default {default.batch_size})")
     add("--opt", choices=OPTIMIZERS, default=default.opt, help=f"optimizer (default {default.opt})")
     add("--lr", type=number(1e-12, 1e3), default=default.lr, help=f"highest learning rate (default {default.lr:g})")
     add("--schedule", choices=SCHEDULES, default=default.schedule,
@@ -74,46 +78,42 @@ def add_options(parser, **defaults):
     add("--show_batch", metavar="PNG", type=Path, help="draw a batch as the network sees it, and stop")
 
 
-def gpu_ids(text):
+def gpu_ids(text: str) -> str:
     """An argparse type: GPU ids such as 0 or 0,1; or -1."""
     if text != "-1" and not all(part.isdecimal() for part in text.split(",")):
-        raise ValueError
+        raise argparse.ArgumentTypeError(f"{text}: must be numbers of GPUs, such as 0 or 0,1, or -1 for the CPU")
     return text
 
 
-STATE = "resume.npz"  # in the model's folder while it is trained
 WRITTEN = ("config.json", *WEIGHTS.values(), "model.onnx", "history.csv", "losses.png", "model_summary.txt", "report.md",
-           "skipped.csv", STATE)
+           "skipped.csv")
 
 
 @contextlib.contextmanager
-def opened(folder, resume, overwrite):
-    """Keeps a new model's folder, made, for this process.
+def opened(folder: Path, resume: bool, overwrite: bool):
+    """Keeps a new model's folder for this process; it is made, and removed if nothing was trained.
 
-    UserError if another run is in it, if it would overwrite something unasked, or has nothing to resume.
+    UserError if another run is in it, if it would overwrite something unasked, or has nothing whole to resume.
     """
-    begun, finished = (folder / STATE).exists(), (folder / WEIGHTS["final"]).exists()
     if resume and overwrite:
         raise UserError("--resume goes on, --overwrite starts afresh: give one of them")
-    if resume and not begun:
-        raise UserError(f"{folder}: " + ("this training has finished; --pretrained_path goes on from its weights" if finished
-                                         else "no interrupted training is here to --resume; leave that option out"))
-    if not resume and not overwrite and folder.exists() and any(folder.iterdir()):
-        raise UserError(f"{folder}: is there already; " + ("--resume goes on with it, " if begun else "")
-                        + "--overwrite replaces it, --model_name makes another")
-    folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder):
-        for left in folder.glob(".*.resume.npz"):  # of a process that was killed while it wrote
+    with command.new_folder(folder):
+        begun, finished = (folder / state.STATE).exists(), (folder / WEIGHTS["final"]).exists()
+        if resume and not begun:
+            raise UserError(f"{folder}: " + ("this training has finished; --pretrained_path goes on from its weights"
+                                             if finished else
+                                             "no interrupted training is here to --resume; leave that option out"))
+        if resume:
+            state.read(folder)  # a damaged one is told before the work
+        elif not overwrite and not command.is_empty(folder):
+            raise UserError(f"{folder}: is there already; " + ("--resume goes on with it, " if begun else "")
+                            + "--overwrite replaces it, --model_name makes another")
+        for left in folder.glob(f".*.{state.STATE}"):  # of a process that was killed while it wrote
             left.unlink()
-        try:
-            yield
-        finally:
-            if [path.name for path in folder.iterdir()] == [".lock"]:  # nothing was trained
-                (folder / ".lock").unlink()
-                folder.rmdir()
+        yield
 
 
-def clear(folder):
+def clear(folder: Path):
     """Delete what a training writes: of the model that --overwrite replaces."""
-    for name in WRITTEN:
+    for name in (*WRITTEN, state.STATE):
         (folder / name).unlink(missing_ok=True)

@@ -9,18 +9,17 @@ import contextlib
 import json
 import math
 import time
-import zipfile
-import zlib
 
 import numpy as np
 from tqdm import tqdm
 
-from command import UserError, written_whole
+from command import UserError
+from fitting import state
 from fitting.backend import keras
 from fitting.folder import load_weights, save_weights
 from fitting.history import write_history
 from fitting.optimizers import compile_network
-from fitting.recipe import STATE, clear
+from fitting.recipe import clear
 from words.models import WEIGHTS
 
 SAVE_SECONDS = 120  # between two states to resume from; a validation saves one too
@@ -34,15 +33,13 @@ class Training(keras.callbacks.Callback):
     settings: what a resumed training must share with the interrupted one, for JSON; earlier: rows of the history before.
     """
 
-    FACTS = "batch", "history", "best", "since_validation", "stopped_early", "seconds", "unreadable", "settings"
-
     def __init__(self, folder, validate, recipe, items, score, settings=None, earlier=(), tensorboard=None):
         super().__init__()
         self.folder, self._validate, self.recipe, self.items, self.score = folder, validate, recipe, items, score
         self.batches, self.earlier = recipe.batches(items), list(earlier)
         self.batch, self.history, self.best, self.seconds = 0, [], math.inf, 0.0
         self.settings, self.bar = json.loads(json.dumps(settings or {})), None
-        self.recent = collections.deque(maxlen=max(1, 2 * recipe.early_stopping))  # losses
+        self.recent = collections.deque(maxlen=max(1, 2 * recipe.early_stopping))  # losses, the last ones
         self.since_validation, self.unreadable, self.stopped_early = [], {}, False
         self.saved_at = self.clock = time.monotonic()
         self.board = open_board(tensorboard) if tensorboard else None
@@ -104,17 +101,16 @@ class Training(keras.callbacks.Callback):
     def save(self):
         """Write all that --resume needs into one file, whole."""
         self.seconds, self.clock = self.seconds + time.monotonic() - self.clock, time.monotonic()
-        facts = {name: getattr(self, name) for name in self.FACTS} | {"recent": list(self.recent)}
-        arrays = {f"variable{k}": keras.ops.convert_to_numpy(v) for k, v in enumerate(self._variables())}
-        if not all(np.isfinite(array).all() for array in arrays.values()):
+        facts = {name: getattr(self, name) for name in state.FACTS} | {"recent": list(self.recent)}
+        arrays = [keras.ops.convert_to_numpy(variable) for variable in self._variables()]
+        if not all(np.isfinite(array).all() for array in arrays):
             raise UserError(f"the weights are no finite numbers any more at batch {self.batch:,}; lower --lr")
-        with written_whole(self.folder / STATE) as beside:
-            np.savez(beside, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
+        state.write(self.folder, facts, arrays)
         self.saved_at = time.monotonic()
 
     def restore(self):
         """Go back to where `save` was; UserError if that cannot be read, or was a training with other settings."""
-        facts, arrays = read_state(self.folder / STATE, (*self.FACTS, "recent"))
+        facts, arrays = state.read(self.folder)
         changed = [name for name in self.settings if facts["settings"].get(name) != self.settings[name]]
         if changed or [array.shape for array in arrays] != [tuple(v.shape) for v in self._variables()]:
             changed = changed or ["versions"]
@@ -129,24 +125,6 @@ class Training(keras.callbacks.Callback):
 
     def _variables(self):
         return [*self.model.variables, *self.model.optimizer.variables]
-
-
-def read_state(path, names):
-    """(facts, arrays) of a resume.npz: a dict with all of `names`, and a list; UserError where it is damaged."""
-    try:
-        with np.load(path, allow_pickle=False) as state:
-            facts = json.loads(state["facts"].tobytes())
-            arrays = [state[f"variable{k}"] for k in range(len(state.files) - 1)]
-        numbers = facts["batch"], facts["best"], facts["seconds"], *facts["since_validation"], *facts["recent"]
-        if set(facts) != set(names) or not isinstance(facts["batch"], int) or not all(n >= 0 for n in numbers) or not (
-                isinstance(facts["settings"], dict) and isinstance(facts["unreadable"], dict)
-                and all("batch" in row for row in facts["history"])
-                and all(np.isfinite(array).all() for array in arrays)):
-            raise ValueError("not a training's")
-        return facts, arrays
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError, MemoryError,
-            NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: damaged ({type(error).__name__}: {error}); --overwrite starts afresh") from None
 
 
 def open_board(folder):

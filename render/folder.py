@@ -22,7 +22,7 @@ CHUNK = 1000  # words whose labels are written at a time; what a killed run draw
 ROOM = 160  # bytes a word, kept free while drawing, so that a full disk leaves room for the listings
 LISTINGS = {"train": "annotation_train.txt", "valid": "annotation_val.txt", "test": "annotation_test.txt"}
 COLUMNS = "file", "text", "split", "style", "source"
-PART, SETTINGS, RESERVE, LOCK = ".labels.part", "make_words.json", ".reserve", ".lock"
+PART, SETTINGS, RESERVE = ".labels.part", "make_words.json", ".reserve"
 
 
 @contextlib.contextmanager
@@ -33,23 +33,15 @@ def opened(root, settings, resume, overwrite):
     `settings` (a dict that JSON can hold).
     """
     root = Path(root)
-    if root.exists() and not root.is_dir():
-        raise UserError(f"{root}: is no folder; name another")
-    root.mkdir(parents=True, exist_ok=True)
-    with command.locked(root):
-        try:
-            begun = (root / SETTINGS).exists()
-            if resume and begun:
-                if different := differing(root / SETTINGS, settings):
-                    raise UserError(f"{root}: was begun with another {different}; --resume needs the same options")
-            elif not overwrite and any(path.name != LOCK for path in root.iterdir()):
-                raise UserError(f"{root} is not empty: name another folder, or add " + (
-                    "--resume to go on or --overwrite to start afresh" if begun and not resume else "--overwrite"))
-            yield Folder(root, settings, afresh=not (resume and begun))
-        finally:
-            if [path.name for path in root.iterdir()] == [LOCK]:
-                (root / LOCK).unlink()
-                root.rmdir()
+    with command.new_folder(root):
+        begun = (root / SETTINGS).exists()
+        if resume and begun:
+            if different := differing(root / SETTINGS, settings):
+                raise UserError(f"{root}: was begun with another {different}; --resume needs the same options")
+        elif not overwrite and not command.is_empty(root):
+            raise UserError(f"{root} is not empty: name another folder, or add " + (
+                "--resume to go on or --overwrite to start afresh" if begun and not resume else "--overwrite"))
+        yield Folder(root, settings, afresh=not (resume and begun))
 
 
 def differing(path, settings):

@@ -1,5 +1,4 @@
-"""fitting/: what a training learns, its learning rate, its clipping, its state; and labels that are the right ones."""
-import io
+"""fitting/: what a training learns, its learning rate, its clipping; and labels that are the right ones."""
 import json
 import math
 
@@ -9,8 +8,7 @@ import pytest
 
 import train
 import utils
-from command import UserError
-from fitting import optimizers, recipe, training
+from fitting import optimizers, recipe
 from fitting.backend import keras
 from words import ctc
 from words.alphabet import Alphabet
@@ -109,51 +107,3 @@ def test_a_gradient_is_clipped_over_all_weights():
     flat = np.concatenate([np.ravel(keras.ops.convert_to_numpy(gradient)) for gradient in clipped])
     assert np.sqrt(3.0 ** 2 * flat.size) > optimizers.CLIPNORM
     np.testing.assert_allclose(flat, optimizers.CLIPNORM / math.sqrt(flat.size), rtol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory):
-    """A training's resume.npz."""
-    folder = tmp_path_factory.mktemp("state")
-    run = training.Training(folder, lambda network: ({"val_loss": 1.0}, ""), recipe.Recipe(nbepochs=1), 640, "word_accuracy",
-                            {"a": 1})
-    run.batch, run.since_validation = 3, [0.5, 0.25]
-    run.set_model(small_network())
-    run.save()
-    return folder / recipe.STATE
-
-
-def test_a_damaged_state_is_told_in_one_line(state, tmp_path):
-    whole = state.read_bytes()
-    facts, arrays = training.read_state(state, (*training.Training.FACTS, "recent"))
-    assert facts["batch"] == 3 and len(arrays) > 4
-    rng = np.random.default_rng(0)
-    for _ in range(300):
-        content = bytearray(whole)
-        kind = rng.integers(3)
-        if kind == 0:
-            del content[rng.integers(len(content)):]
-        elif kind == 1:
-            for place in rng.integers(0, len(content), 5):
-                content[place] = rng.integers(256)
-        else:
-            place = rng.integers(len(content))
-            content[place:place] = bytes(rng.integers(0, 256, 20).tolist())
-        (tmp_path / recipe.STATE).write_bytes(content)
-        try:
-            training.read_state(tmp_path / recipe.STATE, (*training.Training.FACTS, "recent"))
-        except UserError as error:
-            assert "damaged" in str(error) and "\n" not in str(error)
-
-
-@pytest.mark.parametrize("change", [{"batch": "3"}, {"batch": -1}, {"best": None}, {"history": 5}, {"settings": None},
-                                    {"since_validation": [float("nan")]}, {"unknown": 1}, {"recent": None}])
-def test_a_state_with_other_facts_is_told_in_one_line(state, tmp_path, change):
-    with np.load(state) as saved:
-        facts = {**json.loads(saved["facts"].tobytes()), **change}
-        arrays = {name: saved[name] for name in saved.files if name != "facts"}
-    buffer = io.BytesIO()
-    np.savez(buffer, facts=np.frombuffer(json.dumps(facts).encode(), np.uint8), **arrays)
-    (tmp_path / recipe.STATE).write_bytes(buffer.getvalue())
-    with pytest.raises(UserError, match="damaged"):
-        training.read_state(tmp_path / recipe.STATE, (*training.Training.FACTS, "recent"))

@@ -164,7 +164,9 @@ def test_a_table_that_is_no_file_is_refused(tmp_path):
     (tmp_path / "a" / "labels.csv").mkdir()
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "labels.csv").symlink_to(tmp_path / "nowhere.csv")
-    for folder, reason in (("a", "Is a directory"), ("b", "No such file")):
+    (tmp_path / "c").mkdir()
+    os.mkfifo(tmp_path / "c" / "labels.csv")
+    for folder, reason in (("a", "is no file"), ("b", "No such file"), ("c", "is no file")):
         with pytest.raises(UserError, match=f"labels.csv: {reason}.*; it must be a table of labels, or not be there"):
             read_folder(tmp_path / folder)
 

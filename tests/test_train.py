@@ -1,4 +1,4 @@
-"""train.py: the split, the checks before training, and what happens between batches."""
+"""train.py: whole trainings of small networks, what happens between batches, and the folder that they leave."""
 import csv
 import json
 import subprocess
@@ -18,12 +18,12 @@ from fitting import folder as folders
 from fitting import history as histories
 from fitting import optimizers, recipe, training
 from fitting.backend import keras
+from fitting.state import STATE
 from words.alphabet import Alphabet, steps_needed
 from words.images import read_image, write_image
-from words.lists import WordList, read_folder
+from words.lists import read_folder
 from words.models import WEIGHTS, load_config
 from words.reader import load_reader
-from words.splits import split
 
 pytestmark = pytest.mark.slow  # Keras
 
@@ -53,107 +53,6 @@ def train_on(folder, save_path, *options):
 def history(model):
     with open(model / "history.csv", newline="") as file:
         return list(csv.DictReader(file))
-
-
-# --- Words ----------------------------------------------------------------------------------------------------
-
-def word_list(root, rows):
-    for name, *_ in rows:
-        (root / name).write_bytes(b"")
-    return WordList(root, rows)
-
-
-def test_a_random_split_keeps_writers_apart(tmp_path):
-    words = word_list(tmp_path, [(f"{k}.png", "ab", f"writer{k % 7}", "") for k in range(70)])
-    taken, kept = split(words, np.arange(len(words)), 0.7, np.random.default_rng(3))
-    assert sorted([*taken, *kept]) == list(range(70))
-    assert not set(words.groups[taken]) & set(words.groups[kept])
-    assert (len(taken), len(kept)) == (50, 20)  # two writers of ten words are nearer to 0.3 of 70 than three
-
-
-def test_one_large_writer_does_not_turn_the_split_over(tmp_path):
-    words = word_list(tmp_path, [(f"{k}.png", "ab", "a" if k < 80 else "b", "") for k in range(100)])
-    for seed in range(5):
-        taken, kept = split(words, np.arange(len(words)), 0.9, np.random.default_rng(seed))
-        assert (len(taken), len(kept)) == (80, 20)  # the smallest writer, though it is more than a tenth
-
-
-def test_words_of_one_writer_need_another_way_to_split(tmp_path):
-    words = word_list(tmp_path, [(f"{k}.png", "ab", "a", "") for k in range(10)])
-    with pytest.raises(UserError, match="no word to validate on: .*leave the column writer out"):
-        split(words, np.arange(len(words)), 0.9, np.random.default_rng(0))
-
-
-def test_forms_known_by_file_name_are_kept_together(tmp_path):
-    for k in range(40):
-        (tmp_path / f"_ab_a01-{k // 10:03}u-00-{k:02}.png").write_bytes(b"")
-    words = read_folder(tmp_path)
-    taken, kept = split(words, np.arange(len(words)), 0.75, np.random.default_rng(0))
-    assert (len(taken), len(kept)) == (30, 10) and not set(words.groups[taken]) & set(words.groups[kept])
-
-
-def test_words_without_a_split_are_split_beside_those_with_one(tmp_path):
-    words = word_list(tmp_path, [(f"{k}.png", "ab", "", ("train", "valid", "test", "")[k % 4]) for k in range(80)])
-    taken, kept = split(words, np.arange(len(words)), 0.5, np.random.default_rng(0))
-    assert [np.bincount(part % 4, minlength=4).tolist() for part in (taken, kept)] == [[20, 0, 0, 10], [0, 20, 0, 10]]
-
-
-def test_words_without_a_split_stay_with_their_writer(tmp_path):
-    words = word_list(tmp_path, [(f"{k}.png", "ab", f"w{k % 5}", ("train", "valid", "", "", "")[k % 5] if k < 5 else "")
-                                 for k in range(50)])
-    taken, kept = split(words, np.arange(len(words)), 0.5, np.random.default_rng(0))
-    assert set(range(0, 50, 5)) <= set(taken) and set(range(1, 50, 5)) <= set(kept)
-    assert not set(words.groups[taken]) & set(words.groups[kept])
-
-
-def test_a_tiny_writer_is_not_all_there_is_to_validate_on(tmp_path):
-    words = word_list(tmp_path, [(f"{k}.png", "ab", f"w{k // 20}", "") for k in range(181)])  # nine of 20 words, one of 1
-    for seed in range(5):
-        assert 18 <= len(split(words, np.arange(len(words)), 0.9, np.random.default_rng(seed))[1]) <= 22
-
-
-def test_splits_without_one_to_train_on_are_the_users_to_mend(tmp_path):
-    words = word_list(tmp_path, [("a.png", "ab", "", "mine"), ("b.png", "ab", "", "test")])
-    with pytest.raises(UserError, match="splits are mine, test, and none is called train"):
-        split(words, np.arange(len(words)), 0.5, np.random.default_rng(0))
-    with pytest.raises(UserError, match="the word list is empty"):
-        split(WordList(tmp_path, []), np.arange(0), 0.5, np.random.default_rng(0))
-
-
-def test_words_of_unknown_writers_are_split_one_by_one(tmp_path):
-    words = word_list(tmp_path, [(f"{k}.png", "ab", "", "") for k in range(50)])
-    taken, kept = split(words, np.arange(len(words)), 0.9, np.random.default_rng(0))
-    assert (len(taken), len(kept)) == (45, 5)
-
-
-def test_a_given_split_is_kept(tmp_path):
-    words = word_list(tmp_path, [(f"{k}.png", "ab", "", ("train", "val", "test")[k % 3]) for k in range(9)])
-    taken, kept = split(words, np.arange(len(words)), 0.5, np.random.default_rng(0))
-    assert (taken.tolist(), kept.tolist()) == ([0, 3, 6], [1, 4, 7])
-
-
-def test_what_cannot_be_learnt_is_left_out_and_named(tmp_path):
-    rows = [("a.png", "good", "", ""), ("b.png", "lettuce", "", ""), ("c.png", "?!", "", ""), ("d.png", "U.S.", "", "")]
-    word_list(tmp_path, [*rows, ("e.png", "fine", "", "")])
-    words = WordList(tmp_path, [*rows, ("gone.png", "good", "", ""), ("e.png", "fine", "", "")])
-    shown = []
-    data = train.check_words(words, 0.7, 0, Alphabet("seed"), 7, shown.append)
-    assert sorted([*data.train, *data.valid]) == [0, 3, 5]  # "lettuce" takes 8 steps: 7 letters, a blank between t and t
-    assert shown == [
-        "  left out, too long for 7 time steps: 1 (lettuce)",
-        "  left out, no character of the alphabet in its label: 1 (?!)",
-        "  left out, no such file: 1 (gone.png)",
-        "6 words, 5 different; split at random: 2 to train on, 1 to validate on",
-        '  with characters outside the alphabet, which become their base letter or "-": 1']
-    assert data.left_out.keys() == {1, 2, 4}
-    label = data.labels[words.text_ids[3]]
-    assert Alphabet("seed").decode(label[label > 0]) == "u-s-"
-
-
-def test_nothing_left_to_train_on_is_the_users_to_mend(tmp_path):
-    words = WordList(tmp_path, [("gone.png", "good", "", "")])
-    with pytest.raises(UserError, match="no word is left to train on"):
-        train.check_words(words, 0.9, 0, Alphabet("seed"), 50, lambda line: None)
 
 
 # --- Between batches ------------------------------------------------------------------------------------------
@@ -210,7 +109,7 @@ def test_training_that_was_interrupted_ends_where_an_uninterrupted_one_does(word
     for a, b in zip(history(straight), history(resumed)):
         assert float(a["loss"]) == pytest.approx(float(b["loss"]), rel=1e-3)
         assert float(a["val_loss"]) == pytest.approx(float(b["val_loss"]), rel=1e-3)
-    assert not (resumed / recipe.STATE).exists()
+    assert not (resumed / STATE).exists()
     with pytest.raises(UserError, match="this training has finished"):
         train_on(words_folder, tmp_path / "broken", *options, "--resume")
 
@@ -227,11 +126,11 @@ def test_a_training_is_resumed_with_its_own_settings_only(words_folder, tmp_path
     started = train_on(words_folder, tmp_path / "other", "--nbepochs", "1")
     with pytest.raises(UserError, match="--resume: --pretrained_path differ"):
         train_on(words_folder, tmp_path, "--nbepochs", "1", "--pretrained_path", str(started), "--resume")
-    state = (tmp_path / "m" / recipe.STATE).read_bytes()
-    (tmp_path / "m" / recipe.STATE).write_bytes(state[:1000])
+    state = (tmp_path / "m" / STATE).read_bytes()
+    (tmp_path / "m" / STATE).write_bytes(state[:1000])
     with pytest.raises(UserError, match="resume.npz: damaged"):
         train_on(words_folder, tmp_path, "--nbepochs", "1", "--resume")
-    (tmp_path / "m" / recipe.STATE).write_bytes(state)
+    (tmp_path / "m" / STATE).write_bytes(state)
     assert [row["batch"] for row in history(train_on(words_folder, tmp_path, "--nbepochs", "1", "--resume"))] == ["4"]
 
 
@@ -270,7 +169,7 @@ def test_final_weights_are_the_best_ones_unless_told(words_folder, tmp_path):
     assert config["scores"]["val_loss"] == pytest.approx(min(losses), rel=1e-3)
     assert {path.name for path in model.iterdir()} == {
         "config.json", "checkpoint.weights.h5", "final.weights.h5", "history.csv", "losses.png", "model_summary.txt",
-        "report.md"}
+        "model.onnx", "report.md"}
 
 
 def test_the_history_of_a_fine_tuning_begins_with_what_it_went_on_from(words_folder, tmp_path):
@@ -336,7 +235,7 @@ def test_a_network_with_and_without_stn(words_folder, tmp_path, options):
     with_stn = utils.build_network(38, n_units=8, time_dense_size=16, stn=True)
     # two convolutions of 5 x 5 with 20 filters; a dense layer of 50 over what they leave of 50 x 16, 19 x 2 x 20; one of 6
     fewer = (25 + 1) * 20 + (25 * 20 + 1) * 20 + (19 * 2 * 20 + 1) * 50 + 51 * 6
-    assert with_stn.count_params() - reader.network.count_params() == fewer
+    assert with_stn.count_params() - utils.network_of(load_config(tmp_path / "m")).count_params() == fewer
     assert reader.straighten(image) is None
     assert reader.read(np.zeros((32, 100), np.uint8)).text == ""
 

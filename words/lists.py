@@ -124,6 +124,8 @@ def read_listings(root: str | os.PathLike, **listings: str) -> WordList:
 
 
 def _listing_rows(path, split):
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise UserError(f"{path}: is no file; name a listing such as annotation_train.txt")
     try:
         with open(path, encoding="utf8", errors="surrogateescape") as lines:
             for line in lines:
@@ -213,6 +215,8 @@ def read_table(table: Path) -> list[tuple[str, str, str, str]]:
 
 def _lines_of(table):
     """[(number, line)] of a file, without the empty ones."""
+    if table.exists() and not table.is_file():  # a pipe would be waited for
+        raise UserError(f"{table}: is no file; it must be a table of labels, or not be there")
     try:
         content = table.read_text(encoding="utf-8-sig")  # -sig: as Excel saves it, too
     except UnicodeDecodeError as error:

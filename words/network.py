@@ -33,6 +33,15 @@ def build_graph(graph, config: dict):
     return graph.model({"image": ["N", shape["width"], shape["height"], 1]}, outputs, DESCRIPTION)
 
 
+def time_steps(shape: dict) -> int:
+    """T, how many time steps a network gives; shape: config.json's "network"."""
+    width = shape["width"] + 2 * shape["pad"]
+    width = -(-width // 2) if shape["stem"] else width
+    for _, stride, pooling in shape["blocks"]:
+        width = -(-width // stride) // (pooling[0] if pooling else 1)
+    return width
+
+
 def _time_dense(graph, x, units, channels, height):
     """A dense layer a time step, [T, N, units] of x [N, channels, T, height], as a convolution over the whole height: x is
     six times larger than what it makes of it, and takes long to be transposed."""

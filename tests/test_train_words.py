@@ -1,0 +1,151 @@
+"""train.py before Keras is loaded: which words it takes, and what it tells a user who made a mistake."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+from samples import write_model
+
+import train
+from command import UserError
+from fitting.state import STATE
+from words.alphabet import Alphabet
+from words.lists import WordList
+from words.models import WEIGHTS
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_what_cannot_be_learnt_is_left_out_and_named(tmp_path):
+    rows = [("a.png", "good", "", ""), ("b.png", "lettuce", "", ""), ("c.png", "?!", "", ""), ("d.png", "U.S.", "", "")]
+    for name in "abcde":
+        (tmp_path / f"{name}.png").write_bytes(b"")
+    words = WordList(tmp_path, [*rows, ("gone.png", "good", "", ""), ("e.png", "fine", "", "")])
+    shown = []
+    data = train.check_words(words, 0.7, 0, Alphabet("seed"), 7, shown.append)
+    assert sorted([*data.train, *data.valid]) == [0, 3, 5]  # "lettuce" takes 8 steps: 7 letters, a blank between t and t
+    assert shown == [
+        "  left out, too long for 7 time steps: 1 (lettuce)",
+        "  left out, no character of the alphabet in its label: 1 (?!)",
+        "  left out, no such file: 1 (gone.png)",
+        "6 words, 5 different; split at random: 2 to train on, 1 to validate on",
+        '  with characters outside the alphabet, which become their base letter or "-": 1']
+    assert data.left_out.keys() == {1, 2, 4}
+    label = data.labels[words.text_ids[3]]
+    assert Alphabet("seed").decode(label[label > 0]) == "u-s-"
+
+
+def test_nothing_left_to_train_on_is_the_users_to_mend(tmp_path):
+    words = WordList(tmp_path, [("gone.png", "good", "", "")])
+    with pytest.raises(UserError, match="no word is left to train on"):
+        train.check_words(words, 0.9, 0, Alphabet("seed"), 50, lambda line: None)
+
+
+@pytest.mark.parametrize("bad, reason", [("?!", "no character of the alphabet in its label"), ("w" * 60, "too long")])
+@pytest.mark.parametrize("seed", range(5))
+def test_words_are_left_out_before_the_split(tmp_path, bad, reason, seed):
+    """Ten good words among ninety: a split of all hundred would often validate on none of the ten."""
+    rows = [(f"{k}.png", "good" if k < 10 else bad, "", "") for k in range(100)]
+    for name, *_ in rows:
+        (tmp_path / name).touch()
+    data = train.check_words(WordList(tmp_path, rows), 0.9, seed, Alphabet("seed"), 50, lambda line: None)
+    assert sorted([*data.train, *data.valid]) == list(range(10)) and len(data.valid) == 1
+    assert len(data.left_out) == 90 and all(why.startswith(reason) for why in data.left_out.values())
+
+
+@pytest.fixture
+def words(tmp_path):
+    """A function that makes a folder of four words whose labels.csv holds some text."""
+    def make(name, table):
+        folder = tmp_path / name
+        folder.mkdir()
+        for k in range(4):
+            cv2.imwrite(str(folder / f"{k}.png"), np.full((20, 50), 255, np.uint8))
+        if table is not None:
+            (folder / "labels.csv").write_text(table)
+        return folder
+    return make
+
+
+def models(tmp_path):
+    """Model folders: a good one, one with weights that are no numbers, one with another's weights, one cut off."""
+    folders = [tmp_path / name for name in ("good", "nan", "other", "cut")]
+    for folder in folders:
+        folder.mkdir()
+        write_model(folder)
+    good, nan, other, cut = folders
+    with h5py.File(nan / WEIGHTS["final"], "r+") as file:
+        file["layers/layer_0/vars/0"][0] = np.nan
+    write_model(tmp_path, n_units=7)
+    shutil.move(tmp_path / WEIGHTS["final"], other / WEIGHTS["final"])
+    (cut / WEIGHTS["final"]).write_bytes((good / WEIGHTS["final"]).read_bytes()[:3000])
+    return folders
+
+
+MISTAKES = """
+import json, sys, train
+said = []
+for argv in json.loads(sys.argv[1]):
+    try:
+        train.main(argv)
+    except train.UserError as error:
+        said.append(str(error))
+json.dump([said, "keras" in sys.modules], sys.stderr)
+"""
+
+
+def test_mistakes_are_told_in_one_line_before_keras_is_loaded(words, tmp_path):
+    path = "--path", str(words("words", "file,text\n0.png,ab\n1.png,cd\n2.png,ef\n3.png,gh\n"))
+    folder, link, pipe = (words(name, None) for name in ("folder", "link", "pipe"))
+    (folder / "labels.csv").mkdir()
+    (link / "labels.csv").symlink_to("nowhere")
+    os.mkfifo(pipe / "labels.csv")
+    good, nan, other, cut = models(tmp_path)
+    (tmp_path / "file").touch()
+    broken = tmp_path / "models" / "broken"
+    broken.mkdir(parents=True)
+    (broken / STATE).write_bytes(b"PK")
+    cases = [
+        (["--path", "nowhere"], "--path nowhere: no such folder"),
+        (["--path", str(words("empty", "file,text\n"))], "has no word below its first line"),
+        (["--path", str(words("short", "file,text\n0.png,ab\n1.png\n"))], "line 3"),
+        (["--path", str(words("wild", "name,word\n0.png,ab\n"))], "must name the columns file"),
+        (["--path", str(words("long", f"file,text\n0.png,{'ab' * 40}\n"))], "no word is left to train on"),
+        (["--path", str(words("gone", "file,text\n9.png,ab\n"))], "no word is left to train on"),
+        (["--path", str(words("valid", "file,text,split\n0.png,ab,valid\n"))], "no word to train on: the words' splits are"),
+        (["--path", str(folder)], "labels.csv: is no file"),
+        (["--path", str(link)], "labels.csv: No such file"),
+        (["--path", str(pipe)], "labels.csv: is no file"),
+        ([*path, "--mjsynth"], "name a listing such as annotation_train.txt"),
+        ([*path, "--alphabet", ""], "name each character once, and at least one"),
+        ([*path, "--alphabet", "aba"], "name each character once"),
+        ([*path, "--imgW", "100000"], "must be a whole number from 28 to 2048"),
+        ([*path, "--G", "abc"], "abc: must be numbers of GPUs"),
+        ([*path, "--resume"], "no interrupted training is here to --resume"),
+        ([*path, "--resume", "--overwrite"], "give one of them"),
+        ([*path, "--model_name", "broken"], "--resume goes on with it, --overwrite replaces it"),
+        ([*path, "--model_name", "broken", "--resume"], "resume.npz: damaged"),
+        ([*path, "--save_path", str(tmp_path), "--model_name", "file"], "file: is no folder"),
+        ([*path, "--show_batch", str(tmp_path / "none" / "a.png")], "there is no folder"),
+        ([*path, "--pretrained_path", "nowhere"], "nowhere: not a model folder"),
+        ([*path, "--pretrained_path", str(nan)], "are not finite numbers"),
+        ([*path, "--pretrained_path", str(other)], "not weights of this network"),
+        ([*path, "--pretrained_path", str(cut)], "not a weights file"),
+        ([*path, "--pretrained_path", str(good), "--time_dense_size", "99"], "has time_dense_size 10, not 99"),
+        ([*path, "--pretrained_path", str(good), "--n_units", "2"], "has n_units 6, not 2"),
+        (["--synth", "5", "--lexicon", "nowhere"], "nowhere: no such file")]
+    argvs = [["--save_path", str(tmp_path / "models"), *argv] for argv, _ in cases]
+    done = subprocess.run([sys.executable, "-c", MISTAKES, json.dumps(argvs)], cwd=ROOT, capture_output=True, text=True,
+                          timeout=300)
+    said, keras = json.loads(done.stderr.splitlines()[-1])
+    assert len(said) == len(cases) and not keras, (said, done.stderr)
+    for (argv, expected), line in zip(cases, said):
+        assert expected in line and "\n" not in line, (argv, line)
+    assert [path.name for path in (tmp_path / "models").iterdir()] == ["broken"]
+    assert [path.name for path in broken.iterdir()] == [STATE]
