@@ -6,7 +6,7 @@ import pytest
 
 from words.images import prepare, read_image
 from words.models import PRESETS, WEIGHTS, find_model, load_config, open_session
-from words.network import build_graph
+from words.network import build_graph, time_steps
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,4 +58,5 @@ def test_networks_of_every_shape_answer_as_in_keras(changes, images, tmp_path):
                          for array, variable in zip(network.get_weights(), network.weights)])
     network.save_weights(tmp_path / WEIGHTS["final"])
     config = {"kind": "words", "alphabet": "abc", "network": {"width": 100, "height": 32, **shape}}
+    assert time_steps(config["network"]) == network.output_shape[1]
     assert_same(network, open_session(config, tmp_path / WEIGHTS["final"], build_graph), images)

@@ -103,8 +103,8 @@ def test_a_training_that_was_killed_goes_on(mjsynth, tmp_path):
     options = ["--path", str(mjsynth), "--mjsynth", "--val_fname", "annotation_test.txt", "--save_path", str(tmp_path),
                "--model_name", "m", "--n_units", "8", "--batch_size", "5", "--nbepochs", "3", "--workers", "1"]
     state = tmp_path / "m" / STATE
-    process = subprocess.Popen([sys.executable, "-c", "import sys, train; train.training.SAVE_SECONDS = 0; train.main(sys.argv[1:])",
-                                *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, "-c", "import sys, train; from fitting import training; training.SAVE_SECONDS = 0; "
+                                "train.main(sys.argv[1:])", *options], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     checkpoint = tmp_path / "m" / WEIGHTS["checkpoint"]  # of the first of three validations
     while not checkpoint.exists() and process.poll() is None:
         time.sleep(0.02)
