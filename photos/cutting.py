@@ -96,14 +96,17 @@ def cut_alone(photo: np.ndarray, ink: np.ndarray, polygon: list[list[float]]) ->
     if not window.size:
         return None, "the box is outside the photo"
     inside = cv2.fillConvexPoly(np.zeros(window.shape, np.uint8), np.int32(np.round(quad - (left, top))), 1)
-    _, labels = cv2.connectedComponents((strokes > 0).astype(np.uint8), connectivity=8)
-    share = np.bincount(labels.ravel(), inside.ravel()) / np.maximum(np.bincount(labels.ravel()), 1)
+    count, labels = cv2.connectedComponents(strokes, connectivity=8)
+    inked = np.flatnonzero(strokes)
+    label, within = labels.ravel()[inked], inside.ravel()[inked]
+    share = np.bincount(label, within, count) / np.maximum(np.bincount(label, minlength=count), 1)
     foreign = share < FOREIGN
     foreign[0] = False  # the paper
-    if foreign[labels[inside > 0]].any():
-        own = (strokes > 0) & ~foreign[labels]
-        around = (cv2.dilate(foreign[labels].view(np.uint8), np.ones((5, 5), np.uint8)) > 0) & ~own  # with its blurred edge
-        window = np.where(around, np.uint8(np.median(window[strokes == 0])), window)
+    if foreign[label[within > 0]].any() and not strokes.all():
+        others = foreign[labels]
+        around = cv2.dilate(others.view(np.uint8), np.ones((5, 5), np.uint8)) > 0  # with their blurred edges
+        own = (strokes > 0) & ~others
+        window = np.where(around & ~own, np.uint8(np.median(window[strokes == 0])), window)
     return cut(window, quad - (left, top))
 
 

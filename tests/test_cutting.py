@@ -119,6 +119,13 @@ def test_strokes_of_the_word_that_leave_its_box_stay():
     assert np.array_equal(cut_alone(alone, ink, box)[0], cut(alone, box)[0])
 
 
+@pytest.mark.filterwarnings("error")
+def test_where_all_or_nothing_is_ink_nothing_is_painted_over():
+    photo, _, _, box = crowded()
+    for shade in (0, 255):
+        assert np.array_equal(cut_alone(photo, np.full_like(photo, shade), box)[0], cut(photo, box)[0])
+
+
 @pytest.mark.parametrize("polygon", [[[10, 10]] * 4, [[900, 10], [960, 10], [960, 40], [900, 40]],
                                      [[-900, -10], [-860, -10], [-860, 4], [-900, 4]]])
 def test_no_box_no_word(polygon):

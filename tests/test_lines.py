@@ -143,7 +143,7 @@ def test_chains_take_the_cheapest_links_first_and_close_no_ring():
 
 
 def test_columns_are_read_before_what_is_below_and_after_what_is_above_them():
-    columns = [(0, 20, 40, 50), (0, 60, 45, 90), (44, 18, 100, 50), (60, 60, 100, 90)]  # the second reaches into the next one
+    columns = [(0, 20, 40, 50), (0, 60, 45, 90), (44, 18, 100, 50), (60, 60, 100, 90)]  # 1 reaches into the next
     assert in_order([(0, 0, 100, 10), *columns, (10, 100, 90, 120)]) == [0, 1, 2, 3, 4, 5]
     assert in_order(columns[::-1]) == [3, 2, 1, 0]
     assert in_order([]) == []
