@@ -18,6 +18,7 @@ from photos.files import load_photo
 from photos.lines import reading_order
 from photos.page import Page, Word
 from words.images import grey_of, prepare
+from words.models import find_model
 from words.reader import Reader
 from words.reader import load_reader as load_word_reader
 
@@ -26,7 +27,7 @@ class PageReader:
     """Finds and reads the words of photos.
 
     detector: finds them, see photos/detector.py. words: a words.reader.Reader, or None to find words only.
-    models: {"pages": ..., "words": ...}, what stands in the pages as what they were read with.
+    models: {"pages": ..., "words": ...}, their names, which stand in the pages as what they were read with.
     """
 
     def __init__(self, detector, words: Reader | None, models: dict):
@@ -72,6 +73,7 @@ def load_reader(model_path: str | os.PathLike, words: str | os.PathLike | None =
 
     lexicon: words to read by, "en" or the path of a word list. UserError where a folder holds no such model.
     """
-    models = {"pages": os.fspath(model_path), **({} if words is None else {"words": os.fspath(words)})}
+    folders = {"pages": model_path, **({} if words is None else {"words": words})}
+    models = {kind: find_model(folder)[0].resolve().name for kind, folder in folders.items()}
     reader = None if words is None else load_word_reader(words, lexicon=lexicon, threads=threads)
     return PageReader(load_detector(model_path, threads=threads), reader, models)

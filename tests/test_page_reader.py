@@ -97,14 +97,18 @@ def test_the_ink_comes_along():
     assert page.file == "a.png" and np.array_equal(ink > 0, pixels.min(axis=2) < 110)
 
 
-def test_models_are_loaded_by_their_folders(monkeypatch):
+def test_models_are_loaded_by_their_folders(tmp_path, monkeypatch):
+    for file in ("p/config.json", "p/final.weights.h5", "w/config.json", "w/final.weights.h5"):
+        (tmp_path / file).parent.mkdir(exist_ok=True)
+        (tmp_path / file).touch()
     asked = []
     monkeypatch.setattr(page_reader, "load_detector", lambda *args, **options: asked.append((args, options)) or WordFinder())
     monkeypatch.setattr(page_reader, "load_word_reader",
                         lambda *args, **options: asked.append((args, options)) or WidthReader())
-    loaded = photos.load_reader("p", words="w", lexicon="en", threads=3)
-    assert sorted(asked, key=str) == [(("p",), {"threads": 3}), (("w",), {"lexicon": "en", "threads": 3})]
-    assert loaded.models == {"pages": "p", "words": "w"} and photos.load_reader("p").words is None
+    loaded = photos.load_reader(tmp_path / "p", words=tmp_path / "w", lexicon="en", threads=3)
+    assert sorted(asked, key=str) == [((tmp_path / "p",), {"threads": 3}),
+                                      ((tmp_path / "w",), {"lexicon": "en", "threads": 3})]
+    assert loaded.models == {"pages": "p", "words": "w"} and photos.load_reader(tmp_path / "p").words is None
 
 
 def test_importing_photos_loads_nothing_heavy():
