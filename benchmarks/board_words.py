@@ -56,15 +56,15 @@ def halves(sources: list[str]) -> np.ndarray:
     return np.array([half[source] for source in sources])
 
 
-def peer(model: str | None):
-    """A function from uint8 [h, w, 3] images (RGB) to their texts by PP-OCRv6 small, or the recogniser in an ONNX file."""
+def read_by_peer(images: list[np.ndarray], model: str | None) -> list[str]:
+    """The texts of uint8 [h, w, 3] images (RGB) by PP-OCRv6 small, or by the recogniser in an ONNX file."""
     try:
         import rapidocr
-        from rapidocr.ch_ppocr_rec import TextRecInput
     except ImportError:
         raise UserError("--peers: pip install rapidocr") from None
     engine = rapidocr.RapidOCR(params={"Global.log_level": "error", **({"Rec.model_path": model} if model else {})})
-    return lambda images: [engine.text_rec(TextRecInput(img=[image[..., ::-1]])).txts[0] for image in images]
+    found = (engine(image[..., ::-1], use_det=False, use_cls=False, use_rec=True) for image in images)
+    return [result.txts[0] if result.txts else "" for result in found]
 
 
 def parse_args(argv=None):
@@ -95,7 +95,7 @@ def main(argv=None):
         for name, options in (("greedy", {"beam_width": 0}), ("beam search", {}), ("--lexicon en", {"lexicon": "en"})):
             row(f"{Path(path).name}, {name}", [reading.text for reading in load_reader(path, **options).read(images)])
     for model in [None] * args.peers + args.peer_model:
-        row(Path(model).stem if model else "PP-OCRv6 small", peer(model)(images))
+        row(Path(model).stem if model else "PP-OCRv6 small", read_by_peer(images, model))
 
 
 if __name__ == "__main__":
