@@ -11,6 +11,7 @@ A line of n words is parted at n - 1 gaps of its ink. For every stretch of ink b
 there by its length, the model says how likely it is to read that word there (CTC's string probability); dynamic programming
 finds the most likely parting. The box of a word is then fitted to its own ink, and to what is left of it without the lines
 above and below, and again the likeliest counts. A word that the model hardly believes is left out: `--least`.
+Look at the words before training on them: what is hard to read for the model is left out too, which makes them easier.
 
 Written are RESULT_PATH/labels.csv (file, text, writer, split, log_probability), the words' images, boxes.json with their
 boxes, and doubtful.csv, which has the words and lines that were left out, and why.
@@ -239,7 +240,38 @@ def fit(photo, matrix, ink, spans, found, words, reader):
     return [max(boxes_of, key=lambda box: box.log_probability + BETTER * (box is boxes_of[0])) for boxes_of in choices]
 
 
+def loosened(quad: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The corners of a word, float [4, 2], as a detector may find them: each side moved at random, mostly outwards."""
+    width, height = sides(quad)
+    across, down = (quad[1] - quad[0]) / width, (quad[3] - quad[0]) / height
+    left, top, right, bottom = np.clip(rng.normal(0.06, 0.08, 4), -0.04, 0.3) * height
+    return quad + np.array([-left * across - top * down, right * across - top * down, right * across + bottom * down,
+                            -left * across + bottom * down])
+
+
 # --- The script -----------------------------------------------------------------------------------------------
+
+def words_of(photo: dict, pixels: np.ndarray, reader, least: float) -> tuple[list, list]:
+    """Rows (line, word, text, Box) of a photo's words, and rows (file, line, word, text, reason) of what is left out.
+
+    photo: one of a lines.json; pixels: uint8 [H, W]; least: the log-probability for each character and one more.
+    """
+    words, doubtful = [], []
+    for number, line in enumerate(photo["lines"]):
+        texts = line["text"].split()
+        if line.get("ignore") or not texts:
+            continue
+        found = part(pixels, line, reader)
+        if found is None:
+            doubtful.append((photo["file"], number, "", line["text"], "the line cannot be parted"))
+            continue
+        for k, (box, text) in enumerate(zip(found, texts)):
+            if box.log_probability < least * (len(text) + 1):
+                doubtful.append((photo["file"], number, k, text, f"log-probability {box.log_probability:.1f}"))
+            else:
+                words.append((number, k, text, box))
+    return words, doubtful
+
 
 def parse_args(argv=None):
     parser = command.Parser(__doc__)
@@ -248,8 +280,10 @@ def parse_args(argv=None):
     add("--image_path", required=True, type=Path, metavar="DIR", help="folder of the photos")
     add("--model_path", required=True, help="model folder: who judges where a word stands")
     add("--result_path", required=True, type=Path, metavar="DIR", help="folder for the words")
-    add("--least", type=command.number(-100, 0), default=-2.0, metavar="X",
-        help="leave out a word whose log-probability is below X for each of its characters, and one more (default -2)")
+    add("--least", type=command.number(-100, 0), default=-1.0, metavar="X",
+        help="leave out a word whose log-probability is below X for each of its characters, and one more (default -1)")
+    add("--copies", type=command.whole(0, 99), default=0, metavar="N",
+        help="cut each word to train on N times more, in boxes as a detector may find them")
     add("--overwrite", action="store_true", help="replace the words of an earlier run")
     return parser.parse_args(argv)
 
@@ -257,40 +291,31 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     command.new_file(args.result_path / "labels.csv", args.overwrite)
-    photos = read_lines(args.lines)
-    reader = load_reader(args.model_path)
+    photos, reader = read_lines(args.lines), load_reader(args.model_path)
     (args.result_path / "words").mkdir(parents=True, exist_ok=True)
-    labels, doubtful, pages = [], [], []
+    labels, doubtful, pages, rng = [], [], [], np.random.default_rng(0)
     for photo in tqdm(photos, unit="photo", dynamic_ncols=True):
         try:
             pixels = grey_of(read_image(args.image_path / photo["file"]))
         except ValueError as error:
             doubtful.append((photo["file"], "", "", "", str(error)))
             continue
-        pages.append(Page(photo["file"], pixels.shape[1], pixels.shape[0]))
-        for number, line in enumerate(photo["lines"]):
-            if line.get("ignore") or not line["text"].split():
-                continue
-            words = line["text"].split()
-            found = part(pixels, line, reader)
-            if found is None:
-                doubtful.append((photo["file"], number, "", line["text"], "the line cannot be parted"))
-                continue
-            for k, (box, text) in enumerate(zip(found, words)):
-                share = box.log_probability / (len(text) + 1)
-                if share < args.least:
-                    doubtful.append((photo["file"], number, k, text, f"log-probability {box.log_probability:.1f}"))
-                    continue
-                name = f"words/{Path(photo['file']).stem}-{number:03d}-{k:02d}.png"
-                write_image(args.result_path / name, box.pixels)
-                labels.append((name, text, photo.get("source", photo["file"]), photo.get("split", ""),
-                               round(box.log_probability, 2)))
-                pages[-1].words.append(Word(box.quad.round(1).tolist(), text, line=number))
+        words, left_out = words_of(photo, pixels, reader, args.least)
+        doubtful += left_out
+        pages.append(Page(photo["file"], pixels.shape[1], pixels.shape[0], [
+            Word(box.quad.round(1).tolist(), text, line=number) for number, _, text, box in words]))
+        split = photo.get("split", "")
+        for number, k, text, box in words:
+            loose = [cut(pixels, loosened(box.quad, rng))[0] for _ in range(args.copies * (split in ("", "train")))]
+            for copy, image in enumerate([box.pixels, *loose]):
+                name = f"words/{Path(photo['file']).stem}-{number:03d}-{k:02d}" + f"-{copy}" * (copy > 0) + ".png"
+                write_image(args.result_path / name, image)
+                labels.append((name, text, photo.get("source", photo["file"]), split, round(box.log_probability, 2)))
     command.write_csv(args.result_path / "labels.csv", [("file", "text", "writer", "split", "log_probability"), *labels])
     command.write_csv(args.result_path / "doubtful.csv", [("photo", "line", "word", "text", "reason"), *doubtful])
     boxes.write(args.result_path / "boxes.json", pages)
-    print(f"{args.result_path}: {len(labels):,} words of {len(pages):,} photos; {len(doubtful):,} words and lines were left "
-          "out, see doubtful.csv")
+    print(f"{args.result_path}: {len(labels):,} word images of {len(pages):,} photos; {len(doubtful):,} words, lines and "
+          "photos were left out, see doubtful.csv")
 
 
 if __name__ == "__main__":

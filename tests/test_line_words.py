@@ -162,7 +162,10 @@ def test_the_script_writes_labelled_words(tmp_path):
                                                                               ("none.png", "", "")]
     with pytest.raises(UserError, match="is there already"):
         run(tmp_path, photos)
-    run(tmp_path, photos[:1], "--overwrite", "--least", "-50")
+    photos[0]["split"] = "train"
+    run(tmp_path, photos[:1], "--overwrite", "--least", "-50", "--copies", "2")
+    copies = [read_image(tmp_path / "cut" / row["file"]).shape for row in rows_of(tmp_path / "cut" / "labels.csv")[:3]]
+    assert len(set(copies)) > 1 and max(np.ptp(copies, axis=0)) < 30
     assert "quiz" in [row["text"] for row in rows_of(tmp_path / "cut" / "labels.csv")]
 
 
