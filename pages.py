@@ -27,6 +27,7 @@ exports = command.later("photos.exports")
 files = command.later("photos.files")
 pdf = command.later("photos.pdf")
 images = command.later("words.images")
+models = command.later("words.models")
 tqdm = command.later("tqdm")
 
 FORMATS = {"json": ".json", "text": ".txt", "hocr": ".hocr", "alto": ".alto.xml", "page_xml": ".page.xml", "pdf": ".pdf",
@@ -151,6 +152,8 @@ def read_photos(reader, root, names, results, journal, errors, **options):
 
 def main(argv=None):
     args = parse_args(argv)
+    for folder in (args.model_path, *([] if args.boxes_only else [args.words])):
+        models.find_model(folder)
     root, names = files.find_photos(args.image_path)
     formats = [] if args.boxes_only else ["json", "text", *(name for name in list(FORMATS)[2:] if getattr(args, name))]
     results = Results(args.result_path, formats, args.draw, args.ink, args.clean)

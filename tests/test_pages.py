@@ -47,6 +47,7 @@ def asked(monkeypatch):
         return PageReader(WordFinder(), words and SameReader(), {"pages": model_path})
 
     monkeypatch.setattr(photos, "load_reader", load_reader)
+    monkeypatch.setattr("words.models.find_model", lambda path: (Path(path), Path(path, "final.weights.h5")))
     return calls
 
 
@@ -214,6 +215,7 @@ def start(folder):
     """pages.py in a process of its own, at its second photo."""
     code = ("import sys; sys.path[:0] = sys.argv[1:3]; import command, pages, photos, samples, test_pages\n"
             "photos.load_reader = lambda *_, **__: test_pages.Slow(samples.WordFinder(), test_pages.SameReader(), {})\n"
+            "import words.models; words.models.find_model = lambda path: (path, path)\n"
             "command.run(lambda: pages.main(['--image_path', 'photos', '--result_path', 'out']))")
     process = subprocess.Popen([sys.executable, "-c", code, str(ROOT), str(ROOT / "tests")], stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True)
@@ -278,6 +280,15 @@ def test_paths_that_cannot_be(folder, asked, monkeypatch):
     with pytest.raises(UserError, match="out: cannot be written to; name another folder"):
         run()
     assert asked == []
+
+
+def test_a_folder_that_is_no_model(folder, asked, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.chdir(folder.parent)
+    for options in (("--model_path", "none"), ("--words", "none", "--model_path", ROOT / "models" / "notes")):
+        with pytest.raises(UserError, match="none: not a model folder"):
+            run(*options)
+    assert asked == [] and not Path("out").exists()
 
 
 def test_help_is_light():
