@@ -2,6 +2,7 @@
 import os
 import unicodedata
 
+import numpy as np
 import pytest
 from samples import write, write_images
 
@@ -228,3 +229,32 @@ def test_links_to_folders_are_followed_once_and_a_closed_folder_is_named(tmp_pat
     monkeypatch.setattr(os, "scandir", closed)
     with pytest.raises(UserError, match="sub: Permission denied"):
         read_folder(tmp_path / "words")
+
+
+@pytest.mark.slow
+def test_no_mutation_of_a_table_ends_in_a_traceback(tmp_path):
+    rng = np.random.default_rng(0)
+    content = lines(",", ["garden", "window", '"say ""hi"", é"', "1,000", "née", "a;b"] * 4).encode()
+    insertions = [b'"', b'""', b",", b";", b"\t", b"\n", b"\r", b"\0", b"\xff", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"e\xcc\x81",
+                  b"\\", b"../"]
+    read = 0
+    for _ in range(300):
+        mutated = bytearray(content)
+        for _ in range(rng.integers(1, 6)):
+            place = int(rng.integers(len(mutated)))
+            kind = rng.integers(3)
+            if kind == 0:
+                mutated[place] = rng.integers(256)
+            elif kind == 1:
+                mutated[place:place] = insertions[rng.integers(len(insertions))]
+            else:
+                del mutated[place:place + rng.integers(1, 20)]
+        (tmp_path / "labels.csv").write_bytes(mutated)
+        try:
+            words = read_folder(tmp_path)
+            words.missing()
+            assert len(words) and all("\n" not in words.text(i) for i in range(len(words)))
+            read += 1
+        except UserError as error:
+            assert "\n" not in str(error) and "labels.csv" in str(error)
+    assert 50 < read < 290
