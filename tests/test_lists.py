@@ -235,8 +235,8 @@ def test_links_to_folders_are_followed_once_and_a_closed_folder_is_named(tmp_pat
 def test_no_mutation_of_a_table_ends_in_a_traceback(tmp_path):
     rng = np.random.default_rng(0)
     content = lines(",", ["garden", "window", '"say ""hi"", é"', "1,000", "née", "a;b"] * 4).encode()
-    insertions = [b'"', b'""', b",", b";", b"\t", b"\n", b"\r", b"\0", b"\xff", b"\xe2\x80\xa8", b"\xef\xbb\xbf", b"e\xcc\x81",
-                  b"\\", b"../"]
+    insertions = [b'"', b'""', b",", b";", b"\t", b"\n", b"\r", b"\0", b"\xff", b"\xe2\x80\xa8", b"\xef\xbb\xbf",
+                  b"e\xcc\x81", b"\\", b"../"]
     read = 0
     for _ in range(300):
         mutated = bytearray(content)
