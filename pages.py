@@ -64,9 +64,10 @@ def parse_args(argv=None):
         raise UserError("--clean goes with --ink")
     if args.resume and args.overwrite:
         raise UserError("--resume keeps what --overwrite replaces; leave one out")
-    read = [name for name in (*list(FORMATS)[2:], "lexicon", "min_confidence") if getattr(args, name)]
-    if args.boxes_only and read:
-        raise UserError(f"--boxes_only reads no words; leave --{read[0]} out")
+    of_texts = [name for name in (*list(FORMATS)[2:], "lexicon", "min_confidence", "top_paths")
+                if getattr(args, name) != parser.get_default(name)]
+    if args.boxes_only and of_texts:
+        raise UserError(f"--boxes_only reads no words; leave --{of_texts[0]} out")
     return args
 
 

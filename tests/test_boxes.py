@@ -105,6 +105,34 @@ def test_the_readme_shows_a_file_that_can_be_read(tmp_path):
         assert boxes.read(tmp_path / "boxes.json")[0].words
 
 
+@pytest.mark.slow
+def test_a_damaged_file_is_read_or_refused_in_a_line(tmp_path):
+    page = Page("a.jpg", 100, 80, [Word(SQUARE, "one", 0.5, [("one", 0.5)], 0, 0), Word(SQUARE)], {"words": "iam"})
+    boxes.write(tmp_path / "whole.json", [page, Page("b.jpg", error="no")])
+    content, rng, read = (tmp_path / "whole.json").read_bytes(), np.random.default_rng(0), 0
+    values = [b"null", b"-1", b"1e400", b"NaN", b'""', b"[]", b"{}", b"true", b'"\\ud800"', b"9" * 5000]
+    photo = np.zeros((80, 100), np.uint8)
+    for k in range(600):
+        damaged = bytearray(content)
+        if k % 2:
+            place = rng.integers(len(damaged))
+            damaged[place:place + rng.integers(4)] = rng.integers(0, 256, rng.integers(4), np.uint8).tobytes()
+        else:  # another value
+            found = list(re.finditer(rb'(?<=[\[:, ])(-?[\d.]+|"[^"]*"|null)(?=[,\]}])', content))
+            where = found[rng.integers(len(found))]
+            damaged[where.start():where.end()] = values[rng.integers(len(values))]
+        (tmp_path / "boxes.json").write_bytes(damaged)
+        try:
+            pages = boxes.read(tmp_path / "boxes.json")
+        except UserError as error:
+            assert "\n" not in str(error)
+            continue
+        for word in (word for page in pages for word in page.words):
+            cut(photo, word.polygon)
+        read += 1
+    assert read > 100
+
+
 # --- The journal ----------------------------------------------------------------------------------------------
 
 def test_a_journal_keeps_each_photo_and_merges_them(tmp_path):

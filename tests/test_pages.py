@@ -255,6 +255,7 @@ def test_a_killed_run_goes_on(folder, capsys):
     (("--resume", "--overwrite"), "leave one out"),
     (("--boxes_only", "--pdf"), "--boxes_only reads no words; leave --pdf out"),
     (("--boxes_only", "--lexicon", "en"), "leave --lexicon out"),
+    (("--boxes_only", "--top_paths", "2"), "leave --top_paths out"),
     (("--top_paths", "0"), "--top_paths: 0: must be a whole number from 1"),
     (("--min_confidence", "nan"), "must be a number from 0 to 1"),
     (("--draw", "photos/drawn"), "--draw photos/drawn: is among the photos"),
