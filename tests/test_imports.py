@@ -1,5 +1,7 @@
 """The house: which module may import which, where Keras is, and what each file says of itself."""
 import ast
+import functools
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -8,15 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = "words", "render", "photos", "index", "fitting"
-SHARED = "command", "processes", "utils", "gru_cpu", "page_network", "onnx_graph"  # modules beside the scripts
-KERAS = {"fitting", "utils", "gru_cpu", "page_network"}  # and, as scripts, train.py, train_pages.py, export.py
+TRAINING = {"fitting", "utils", "gru_cpu", "page_network", "train", "train_pages"}  # where Keras is
+BACKENDS = {"tensorflow", "jax", "torch"}
 
-# Imports run down this list only, within a row freely.
-FLOORS = [{"utils", "page_network"}, {"index"}, {"photos"}, {"fitting", "gru_cpu", "onnx_graph"}, {"render"}, {"words"},
-          {"processes"}, {"command"}]
-# And within words: reader -> {lexicon, ctc, images} -> alphabet
+# Within words, imports run down this list only, within a row freely
 WORDS = [{"batches", "calibration"}, {"reader"}, {"lexicon", "network", "plots", "sheets", "splits"},
-         {"ctc", "graph", "images", "lists", "metrics", "models"}, {"alphabet", "augment", "compiled"}]
+         {"ctc", "graph", "images", "lists", "metrics", "models"}, {"alphabet", "compiled"}]
 
 
 def sources():
@@ -25,9 +24,13 @@ def sources():
             for path in files}
 
 
-def imports(path, module_level=False):
-    """Names of the modules that a file imports, anywhere in it, or outside of functions only; command.later's too."""
-    tree = ast.parse(path.read_text(encoding="utf8"))
+SOURCES = sources()
+
+
+@functools.cache
+def imports(name, module_level=False):
+    """Names of what a module imports, anywhere in it, or outside of functions only; command.later's too."""
+    tree = ast.parse(SOURCES[name].read_text(encoding="utf8"))
     inside = {child for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
               for child in ast.walk(node)} if module_level else ()
     found = set()
@@ -36,49 +39,78 @@ def imports(path, module_level=False):
             continue
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and not node.level:
-            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{name}, line {node.lineno}: imports are written in full"
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {each if each in SOURCES else node.module for each in inner}
         elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) == "later":
             found |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
     return found
 
 
-SOURCES = sources()
-SCRIPTS = {name for name in SOURCES if "." not in name and name not in (*SHARED, *PACKAGES)}
+def tops(names):
+    return {name.partition(".")[0] for name in names}
 
 
-def own(found):
-    """Those of the project among imported names, as the modules they are in."""
-    return {name for name in found if name in SOURCES}
+def own(names):
+    """Those of the project among imported names."""
+    return {name for name in names if name in SOURCES}
 
 
-def floor(name, floors):
-    return next((k for k, rooms in enumerate(floors) if name in rooms), None)
+def drawn():
+    """{package, or module beside the scripts: those that it imports}, as CONTRIBUTING.md draws them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf8")
+    lines = text.split("Imports run one way:\n\n")[1].split("\n\n")[0].splitlines()
+    return {name.strip(): set(others.split()) for name, _, others in (line.partition("->") for line in lines)}
 
 
-@pytest.mark.parametrize("name", sorted(SOURCES))
-def test_imports_run_one_way(name):
-    top = name.partition(".")[0]
-    for other in own(imports(SOURCES[name])):
-        room = other.partition(".")[0]
-        assert room not in SCRIPTS, f"{name} imports the script {room}"
-        if top in SCRIPTS or room == top:
-            continue
-        assert floor(top, FLOORS) <= floor(room, FLOORS), f"{name} imports {other}, which stands above it"
-    if top == "words" and name != "words":
-        for other in own(imports(SOURCES[name])):
+DRAWN = drawn()
+SCRIPTS = {name for name in SOURCES if "." not in name} - DRAWN.keys()
+
+
+def test_imports_are_those_that_are_drawn():
+    found = {name: set() for name in DRAWN}
+    for name in SOURCES:
+        if (top := name.partition(".")[0]) in DRAWN:
+            found[top] |= tops(own(imports(name))) - {top}
+    assert found == DRAWN, "\n".join(f"    {name:13} -> {' '.join(sorted(others))}" for name, others in found.items())
+
+
+def test_what_is_drawn_runs_one_way():
+    assert set(PACKAGES) < DRAWN.keys()
+    graphlib.TopologicalSorter(DRAWN).prepare()  # raises CycleError
+    modules = {name: {other for other in own(imports(name)) if not other.startswith(f"{name}.")}  # a package may open its own
+               for name in SOURCES}
+    graphlib.TopologicalSorter(modules).prepare()
+
+
+def test_no_script_is_imported():
+    assert {name: found for name in SOURCES if (found := imports(name) & SCRIPTS)} == {}
+
+
+def test_imports_within_words_run_down():
+    floor = {f"words.{name}": k for k, row in enumerate(WORDS) for name in row}
+    for name in floor:
+        for other in imports(name):
             if other.startswith("words."):
-                below = floor(other.split(".")[1], WORDS)
-                assert floor(name.split(".")[1], WORDS) <= below, f"{name} imports {other}, which stands above it"
+                assert floor[name] <= floor[other], f"{name} imports {other}, which stands above it"
+    assert floor.keys() == {name for name in SOURCES if name.startswith("words.")}
+
+
+def reached(name):
+    """All that a module imports, by others too."""
+    found, new = set(), {name}
+    while new:
+        found |= new
+        new = {other for each in own(new) for other in imports(each)} - found
+    return found
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))
-def test_keras_is_where_networks_are_trained_only(name):
-    found = {each.partition(".")[0] for each in imports(SOURCES[name])}
-    if name.partition(".")[0] not in KERAS:
-        assert not found & {"keras", "tensorflow", "jax", "torch"}, name
-    at_module_level = {each.partition(".")[0] for each in imports(SOURCES[name], module_level=True)}
-    assert name == "gru_cpu" or not at_module_level & {"tensorflow", "jax", "torch"}, name
+def test_keras_is_reached_where_networks_are_trained_only(name):
+    if name.partition(".")[0] not in TRAINING:
+        assert not tops(reached(name)) & {"keras", *BACKENDS}
+    assert name == "gru_cpu" or not tops(imports(name, module_level=True)) & BACKENDS
 
 
 def test_the_decoder_needs_numpy_and_numba_alone():
