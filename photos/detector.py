@@ -198,7 +198,7 @@ def full_ink(pixels, image, ink):
     grey = cv2.cvtColor(cv2.resize(image, ink.shape[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
     size = pixels.shape[1::-1]
     grey, share = grey.astype(np.float32), ink.astype(np.float32) / 255
-    window = (WORD_HEIGHT // 2, WORD_HEIGHT // 2)
+    window = (WORD_HEIGHT // 2,) * 2
     inked, all_ink = cv2.blur(grey * share, window), cv2.blur(share, window)
     paper = (cv2.blur(grey, window) - inked) / np.maximum(1 - all_ink, 1e-3)
     inked = np.where(all_ink > 1e-3, inked / np.maximum(all_ink, 1e-3), paper)

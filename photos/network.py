@@ -9,7 +9,7 @@ from photos.light import PAPER
 MAPS = ("ink", "kernel", "left", "top", "right", "bottom", "angle")  # two logits, four logarithms of pixels, radians
 STRIDE = 2  # pixels of the image a pixel of the maps
 MULTIPLE = 32  # the image's sides are multiples of it
-WORD_HEIGHT = 32  # px of a page's words, by the median, at the scale at which the network reads
+WORD_HEIGHT = 26  # px of a page's words, by the median, at the scale at which the network reads
 
 # Channels at 1/2, 1/4, ... of the image's size and on the way back up to 1/2; separable convolutions at each size.
 NETWORK = {"encoder": [24, 48, 96, 160, 224], "decoder": [96, 64, 48, 24], "depth": 2}

@@ -1,0 +1,97 @@
+"""Ink and words found on photos, with functions that stand for the network."""
+import cv2
+import numpy as np
+import pytest
+
+from photos import detector
+from photos.detector import Detector, Maps, full_ink, spans, without_doubles
+from photos.network import MAPS, STRIDE, WORD_HEIGHT
+
+
+def dark_boxes(images):
+    """Stands for the network: every dark blob of an evened image is ink and a word, each pixel of which knows the blob's sides."""
+    maps = []
+    for image in images:
+        dark = (image.mean(axis=2) < 100).astype(np.uint8)
+        dark = cv2.resize(dark, None, fx=1 / STRIDE, fy=1 / STRIDE, interpolation=cv2.INTER_AREA)
+        _, labels, places, _ = cv2.connectedComponentsWithStats(dark)
+        x, y, width, height, _ = places[labels].astype(float).transpose(2, 0, 1)
+        rows, columns = np.indices(labels.shape)
+        sides = [columns - x + 0.5, rows - y + 0.5, x + width - columns - 0.5, y + height - rows - 0.5]
+        logits = np.where(labels > 0, 9.0, -9.0)
+        maps.append(np.stack([logits, logits, *np.log(np.maximum(sides, 0.05)), 0 * logits], axis=2))
+    assert maps[0].shape[2] == len(MAPS)
+    return np.float32(maps)
+
+
+def board(size, word, step, value=60):
+    """A photo with dark boxes of `word` (width, height) px in rows, and their quads."""
+    pixels, quads = np.full((size[1], size[0], 3), 230, np.uint8), []
+    for y in range(step, size[1] - step, step):
+        for x in range(step, size[0] - 2 * step, 2 * step):
+            pixels[y:y + word[1], x:x + word[0]] = value
+            quads.append([[x, y], [x + word[0], y], [x + word[0], y + word[1]], [x, y + word[1]]])
+    return pixels, np.float32(quads)
+
+
+@pytest.mark.parametrize("height", [12, 26, 100])
+def test_words_are_looked_at_where_they_have_the_networks_height(height):
+    pixels, quads = board((20 * height, 14 * height), (2 * height, height), 2 * height)
+    found = Detector(dark_boxes).find(pixels)
+    assert 0.7 < found.scale * height / WORD_HEIGHT < 1.4
+    assert len(found.polygons) == len(quads)
+    for quad in quads:
+        assert abs(found.polygons - quad).max(axis=(1, 2)).min() < 0.15 * height
+    ink = (pixels[..., 0] < 100)
+    assert found.ink.shape == ink.shape and ((found.ink > 0) != ink).mean() < 0.02
+
+
+def test_tiles_show_no_seam(monkeypatch):
+    pixels, quads = board((900, 700), (52, 26), 60)
+    whole = Detector(dark_boxes).look(pixels)
+    monkeypatch.setattr(detector, "TILE", 256)
+    tiled = Detector(dark_boxes).look(pixels)
+    assert (whole.ink == tiled.ink).all()
+    assert sorted(zip(whole.y.tolist(), whole.x.tolist())) == sorted(zip(tiled.y.tolist(), tiled.x.tolist()))
+    assert len(detector.words_of(tiled)[0]) == len(quads)
+
+
+def test_tiles_cover_every_length():
+    for length in (5, 64, 1024, 1025, 3000, 10007):
+        parts = spans(length)
+        assert parts[0][0] == 0 and parts[-1][1] == length and all(a[1] == b[0] for a, b in zip(parts, parts[1:]))
+        assert all(start % 32 == 0 and end - start <= 1024 + 32 for start, end in parts)
+
+
+def test_a_photo_without_words_and_a_tiny_one():
+    for pixels in (np.full((400, 300), 255, np.uint8), np.zeros((100, 200, 3), np.uint8), np.full((3, 2), 9, np.uint8)):
+        found = Detector(dark_boxes).find(pixels)
+        assert found.polygons.shape == (0, 4, 2) and found.scores.shape == (0,) and not found.ink.any()
+        assert found.ink.shape == pixels.shape[:2]
+
+
+def test_of_two_boxes_of_one_word_the_larger_stays():
+    boxes = np.float32([[[0, 0], [40, 0], [40, 10], [0, 10]], [[0, 0], [50, 0], [50, 10], [0, 10]],
+                        [[60, 0], [90, 0], [90, 10], [60, 10]]])
+    kept, scores = without_doubles(boxes, np.float32([0.9, 0.8, 0.7]))
+    assert kept[:, 1, 0].tolist() == [50, 90] and scores.tolist() == pytest.approx([0.8, 0.7])
+
+
+@pytest.mark.parametrize("paper, pen", [(230, 60), (40, 210)])
+def test_ink_in_full_size_is_as_sharp_as_the_photo(paper, pen):
+    strokes = np.zeros((400, 600), np.uint8)
+    cv2.putText(strokes, "sharp", (60, 250), cv2.FONT_HERSHEY_SIMPLEX, 5, 255, 10)
+    pixels = np.where(strokes[..., None] > 127, pen, paper).astype(np.uint8).repeat(3, axis=2)
+    small = cv2.resize(pixels, (200, 133), interpolation=cv2.INTER_AREA)
+    ink = cv2.resize(strokes, (100, 67), interpolation=cv2.INTER_AREA)
+    found = full_ink(pixels, small, ink) > 0
+    true = strokes > 127
+    assert (found & true).sum() / (found | true).sum() > 0.95
+
+
+def test_maps_of_the_networks_output():
+    output = np.full((4, 6, 7), -9, np.float32)
+    output[1, 2] = 9, 3, np.log(4), 0, 1, 2, 0.3
+    maps = Maps.of(output)
+    assert maps.y.tolist() == [1] and maps.x.tolist() == [2] and maps.ink[1, 2] >= 254 and maps.ink.sum() == maps.ink[1, 2]
+    assert maps.sides[0] == pytest.approx([4, 1, np.e, np.e ** 2, 0.3], rel=1e-5)
