@@ -65,7 +65,7 @@ def page_loss(targets, maps):
     overlap, turned = box_errors(targets, maps)
     total = ops.sum(weight, axis=(1, 2))
     boxes = ops.sum(weight * (overlap + 10 * turned), axis=(1, 2)) / (total + 20)
-    return mask_loss(ink, ink_weight, maps[..., 0]) + 2 * mask_loss(kernel, kernel_weight, maps[..., 1]) + boxes
+    return mask_loss(ink, ink_weight, maps[..., 0]) + 2 * mask_loss(kernel, kernel_weight, maps[..., 1]) + 3 * boxes
 
 
 def mask_loss(mask, weight, logits):

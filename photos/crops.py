@@ -10,10 +10,9 @@ import cv2
 import numpy as np
 
 from photos.light import even_light
-from photos.network import STRIDE, WORD_HEIGHT
+from photos.network import SHRINK, STRIDE, WORD_HEIGHT
 
 TARGETS = ("ink", "ink_weight", "kernel", "kernel_weight", "left", "top", "right", "bottom", "angle", "box_weight")
-SHRINK = 0.3  # a kernel is its word less this part of the shorter side, on every side
 
 
 def example(page, size, rng=None, changed=True):

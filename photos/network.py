@@ -9,6 +9,7 @@ from photos.light import PAPER
 MAPS = ("ink", "kernel", "left", "top", "right", "bottom", "angle")  # two logits, four logarithms of pixels, radians
 STRIDE = 2  # pixels of the image a pixel of the maps
 MULTIPLE = 32  # the image's sides are multiples of it
+SHRINK = 0.3  # a word's kernel is the word less this part of its shorter side, on every side
 WORD_HEIGHT = 26  # px of a page's words, by the median, at the scale at which the network reads
 
 # Channels at 1/2, 1/4, ... of the image's size and on the way back up to 1/2; separable convolutions at each size.
