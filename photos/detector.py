@@ -5,8 +5,8 @@
     >>> found.polygons.shape, found.scores.shape, found.ink.shape
     ((112, 4, 2), (112,), (3000, 4000))
 
-The network wants words about WORD_HEIGHT px high. `find` looks at the photo small first, measures the words that it sees
-there, and looks again at the scale that makes them so high, in tiles that overlap.
+The network wants words about WORD_HEIGHT px high. `find` measures letters, looks at the photo at the scale that makes words
+so high, in tiles that overlap, and once more where the words that it sees have another height.
 """
 import dataclasses
 import math
@@ -17,14 +17,19 @@ import numpy as np
 
 from photos.light import PAPER, even_light
 from photos.metrics import areas, intersections
-from photos.network import MULTIPLE, SCHEMA, STRIDE, WORD_HEIGHT, build_graph
+from photos.network import MULTIPLE, SCHEMA, SHRINK, STRIDE, WORD_HEIGHT, build_graph
 from words.models import find_model, load_config, open_session
 
-FIRST_LOOK = 600_000  # pixels, of the first look
+MEASURED = 2_400_000  # pixels of a photo, at most, on which letters are measured
+DARK, BRIGHT = 0.8, 1.25  # of the paper: what may be ink, or chalk
+LETTER = 5, 200  # px: heights that letters may have there
+WORD_OF_LETTERS = 1.16  # a word's height, in the upper quartile of the letters' (on the boards and IAM pages of train)
+FEW, WRONG, LOOKS = 5, 1.6, 2  # a second look, where so many words or more are so much smaller or larger than expected
 TILE, OVERLAP = 1024, 96  # px; of each tile OVERLAP px on every side are only looked at, where the photo goes on
 ENLARGED, LARGEST = 3.0, 16_000_000  # a photo is enlarged so much at most, and to so many pixels
 LOOKS = 3
-KERNEL, SCORE, SAME = 0.0, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
+KERNEL, SCORE, SAME = -0.7, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
+BY_KERNEL = 0.2  # share of the kernel's edges in a word's top and bottom
 ROUND = 10.0  # square pixels by which the variances of a kernel differ whose axis counts as much as what the network says
 
 
@@ -75,21 +80,17 @@ class Detector:
         """What is Found on a photo, uint8 [H, W, 3] or [H, W]."""
         if pixels.ndim == 2:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
-        scale, image = 1.0, pixels
         largest = max(1.0, min(ENLARGED, math.sqrt(LARGEST / (pixels.shape[0] * pixels.shape[1]))))
-        wanted = min(1.0, math.sqrt(FIRST_LOOK / (pixels.shape[0] * pixels.shape[1])))
+        least, height = 32 / max(pixels.shape[:2]), letters_height(pixels)
         for _ in range(LOOKS):
-            scale = wanted
+            scale = float(np.clip(WORD_HEIGHT / height, min(least, 1.0), largest))
             image = resized(pixels, scale)
             maps = self.look(image)
             polygons, scores = words_of(maps)
-            if not len(polygons):
-                height = 0.3 * WORD_HEIGHT  # maybe too small to be seen
-            else:
-                height = float(np.median(np.linalg.norm(polygons[:, 3] - polygons[:, 0], axis=1)))
-            wanted = float(np.clip(scale * WORD_HEIGHT / height, min(scale, 32 / max(pixels.shape[:2])), largest))
-            if 0.75 < wanted / scale < 1.35:
+            seen = np.linalg.norm(polygons[:, 3] - polygons[:, 0], axis=1)
+            if len(seen) < FEW or 1 / WRONG < np.median(seen) / WORD_HEIGHT < WRONG:
                 break
+            height = float(np.median(seen)) / scale
         factors = np.array([pixels.shape[1] / image.shape[1], pixels.shape[0] / image.shape[0]], np.float32)
         return Found(polygons * factors, scores, full_ink(pixels, image, maps.ink), scale)
 
@@ -137,40 +138,67 @@ def resized(pixels, scale):
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
 
 
+def letters_height(pixels):
+    """About how high a photo's words are, by the median, in px: of the pieces of what is darker, or brighter, than the paper
+    around it, whichever is more. The network itself sees words of the size that it expects even where they are others."""
+    scale = min(1.0, math.sqrt(MEASURED / (pixels.shape[0] * pixels.shape[1])))
+    grey = cv2.blur(cv2.cvtColor(even_light(resized(pixels, scale)), cv2.COLOR_RGB2GRAY), (3, 3))
+    kinds = []
+    for mask in (grey < DARK * PAPER, grey > BRIGHT * PAPER):
+        width, height, area = cv2.connectedComponentsWithStats(mask.view(np.uint8))[2][1:, 2:].T
+        letters = ((height >= LETTER[0]) & (height <= LETTER[1]) & (area >= 2 * LETTER[0]) & (width < 12 * height)
+                   & (area < 0.9 * width * height))
+        kinds.append((area[letters].sum(), height[letters]))
+    heights = max(kinds, key=lambda kind: kind[0])[1]
+    return WORD_OF_LETTERS * float(np.quantile(heights, 0.75)) / scale if len(heights) else float(WORD_HEIGHT)
+
+
 # --- Words ------------------------------------------------------------------------------------------------------
 
 def words_of(maps):
     """(polygons float32 [N, 4, 2] in pixels of the image that the Maps are of, scores float32 [N]) of its words.
 
     A word is a connected kernel. It is turned as the longer axis of the kernel's pixels is and, the rounder the kernel, the
-    more as the network says: both are summed as vectors of twice the angle, the axis as long as its variances differ. Each
-    pixel says where the word's sides are; those near a side know it best.
+    more as the network says: both are summed as vectors of twice the angle, the axis as long as its variances differ. Its
+    left and right are those of the kernel, grown by what kernels are shrunk by (after DB: Liao et al., 2020); top and
+    bottom, where that is most of the word, are more where the network says.
     """
     kernel = np.zeros(maps.ink.shape, np.uint8)
     kernel[maps.y, maps.x] = 1
     count, labels = cv2.connectedComponents(kernel, connectivity=4)
     word, count = labels[maps.y, maps.x] - 1, count - 1
-    sure = sigmoid(maps.kernel)
+    size = np.bincount(word, minlength=count)
 
-    def mean(values, weights=None):
-        weights = np.ones(len(word)) if weights is None else weights
-        return np.bincount(word, weights * values, count) / np.maximum(np.bincount(word, weights, count), 1e-9)
+    def mean(values):
+        return np.bincount(word, values, count) / size
 
     x, y, said = maps.x - mean(maps.x)[word], maps.y - mean(maps.y)[word], 2 * mean(maps.sides[:, 4])
     angle = np.arctan2(2 * mean(x * y) + ROUND * np.sin(said), mean(x * x - y * y) + ROUND * np.cos(said)) / 2
     along = np.stack([np.cos(angle), np.sin(angle)], axis=1)
     across = np.stack([-along[:, 1], along[:, 0]], axis=1)
     points = np.stack([maps.x, maps.y], axis=1)
-    u, v = (points * along[word]).sum(axis=1), (points * across[word]).sum(axis=1)
-    left, top, right, bottom = (
-        mean(place + sign * maps.sides[:, k], sure / (maps.sides[:, k] + 2) ** 2)
-        for k, (place, sign) in enumerate(((u, -1), (v, -1), (u, 1), (v, 1))))
+    u, v = ((points * axis[word]).sum(axis=1) for axis in (along, across))
+    left, top, right, bottom = (sign * smallest(sign * place, word, count) - sign / 2
+                                for place, sign in ((u, 1), (v, 1), (u, -1), (v, -1)))
+    width, height = (right - left) / (1 - 2 * SHRINK), (bottom - top) / (1 - 2 * SHRINK)  # if that is the shorter side
+    grown = SHRINK * np.minimum(width, height)
+    top = BY_KERNEL * (top - grown) + (1 - BY_KERNEL) * mean(v - maps.sides[:, 1])
+    bottom = BY_KERNEL * (bottom + grown) + (1 - BY_KERNEL) * mean(v + maps.sides[:, 3])
+    grown = SHRINK * np.minimum(width, bottom - top)
+    left, right = left - grown, right + grown
     corners = np.stack([a[:, None] * along + b[:, None] * across
                         for a, b in ((left, top), (right, top), (right, bottom), (left, bottom))], axis=1)
-    scores = mean(sure)
+    scores = mean(sigmoid(maps.kernel))
     polygons = ((corners + 0.5) * STRIDE - 0.5).astype(np.float32)
-    kept = (scores >= SCORE) & (right - left > 0) & (bottom - top > 0)
+    kept = (scores >= SCORE) & (right > left) & (bottom > top)
     return without_doubles(polygons[kept], scores[kept].astype(np.float32))
+
+
+def smallest(values, word, count):
+    """The smallest of the values, float [n], of each of `count` words, float [count]; word: int [n], whose they are."""
+    found = np.full(count, np.inf)
+    np.minimum.at(found, word, values)
+    return found
 
 
 def without_doubles(polygons, scores):

@@ -21,14 +21,14 @@ def targets_of(quads, ignored=()):
 
 @pytest.mark.parametrize("angle", [0, 20, -28])
 def test_words_are_found_again_from_what_the_network_should_say(angle):
-    quads = np.float32([turned(angle, (80, 60), (90, 30)), turned(angle, (190, 110), (60, 24)), turned(angle, (60, 150), (8, 8))])
+    quads = np.float32([turned(angle, *word) for word in (((80, 60), (90, 30)), ((190, 110), (60, 24)), ((60, 150), (8, 8)))])
     said = targets_of(quads)
     logits = np.where(said["kernel"] > 0, 9, -9)
     sides = [np.log(np.maximum(said[name], 1e-3)) for name in ("left", "top", "right", "bottom")]
     found, scores = words_of(Maps.of(np.stack([logits, logits, *sides, said["angle"]], axis=2)))
     assert len(found) == 3 and (scores > 0.99).all()
     for quad in quads:
-        assert abs(found - quad).max(axis=(1, 2)).min() < 0.5
+        assert abs(found - quad).max(axis=(1, 2)).min() < 2 * STRIDE  # a kernel is known to a pixel of the maps
 
 
 def test_the_distances_are_those_to_the_words_sides_in_its_own_frame():

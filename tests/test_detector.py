@@ -5,11 +5,11 @@ import pytest
 
 from photos import detector
 from photos.detector import Detector, Maps, full_ink, spans, without_doubles
-from photos.network import MAPS, STRIDE, WORD_HEIGHT
+from photos.network import MAPS, SHRINK, STRIDE, WORD_HEIGHT
 
 
 def dark_boxes(images):
-    """Stands for the network: every dark blob of an evened image is ink and a word, each pixel of which knows the blob's sides."""
+    """Stands for the network: every dark blob of an evened image is ink and a word; its pixels know the blob's sides."""
     maps = []
     for image in images:
         dark = (image.mean(axis=2) < 100).astype(np.uint8)
@@ -18,8 +18,9 @@ def dark_boxes(images):
         x, y, width, height, _ = places[labels].astype(float).transpose(2, 0, 1)
         rows, columns = np.indices(labels.shape)
         sides = [columns - x + 0.5, rows - y + 0.5, x + width - columns - 0.5, y + height - rows - 0.5]
-        logits = np.where(labels > 0, 9.0, -9.0)
-        maps.append(np.stack([logits, logits, *np.log(np.maximum(sides, 0.05)), 0 * logits], axis=2))
+        kernel = (labels > 0) & (np.min(sides, axis=0) > SHRINK * np.minimum(width, height))
+        ink, kernel = (np.where(mask, 9.0, -9.0) for mask in (labels > 0, kernel))
+        maps.append(np.stack([ink, kernel, *np.log(np.maximum(sides, 0.05)), 0 * ink], axis=2))
     assert maps[0].shape[2] == len(MAPS)
     return np.float32(maps)
 
