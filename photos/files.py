@@ -6,7 +6,6 @@
     >>> pixels = load_photo(root, Page("monday/scan.pdf#2"))
 """
 import math
-import os
 import re
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from command import UserError
 from photos.page import Page
 from words.images import grey_of, read_image
-from words.lists import IMAGE_SUFFIXES
+from words.lists import IMAGE_SUFFIXES, image_names
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".pdf")
 DPI = 200  # at which a PDF's pages are drawn
@@ -29,18 +28,14 @@ def find_photos(path: Path) -> tuple[Path, list[str]]:
     A PDF that cannot be opened stands in the list by its own name: `load_photo` says why.
     """
     if path.is_dir():
-        root, files = path, []
-        for parent, folders, names in os.walk(path):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
-            files += [Path(parent, name).relative_to(path).as_posix() for name in names
-                      if name.lower().endswith(SUFFIXES) and not name.startswith(".")]
+        root, files = path, image_names(path, SUFFIXES)
     elif path.exists():
         root, files = path.parent, [path.name]
     else:
         raise UserError(f"{path}: no such file or folder")
     if not files:
         raise UserError(f"{path}: no photo in it; {', '.join(SUFFIXES)} are read")
-    return root, [name for file in sorted(files) for name in pages_of(root, file)]
+    return root, [name for file in files for name in pages_of(root, file)]
 
 
 def pages_of(root: Path, file: str) -> list[str]:

@@ -34,6 +34,9 @@ def test_photos_and_pages_of_pdfs_below_a_folder(tmp_path):
     assert find_photos(tmp_path) == (tmp_path, ["a/c.png", "a/scan.PDF#1", "a/scan.PDF#2", "b.JPG", "bad.pdf"])
     assert find_photos(tmp_path / "a" / "scan.PDF") == (tmp_path / "a", ["scan.PDF#1", "scan.PDF#2"])
     assert find_photos(tmp_path / "b.JPG") == (tmp_path, ["b.JPG"])
+    (tmp_path / "c" / "back").symlink_to(tmp_path / "a")  # is followed once
+    assert find_photos(tmp_path / "c")[1] == ["back/c.png", "back/scan.PDF#1", "back/scan.PDF#2"]
+    (tmp_path / "c" / "back").unlink()
     with pytest.raises(UserError, match="no such file or folder"):
         find_photos(tmp_path / "none")
     with pytest.raises(UserError, match="no photo in it; .png, .*.pdf are read"):

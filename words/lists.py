@@ -140,8 +140,9 @@ def _listing_rows(path, split):
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
 
 
-def image_names(folder: str | os.PathLike) -> list[str]:
-    """Names of the images in `folder` and below it, relative to it, sorted; links to folders are followed, each once.
+def image_names(folder: str | os.PathLike, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
+    """Names of the images, files with such suffixes, in `folder` and below it, relative to it, sorted; links to folders
+    are followed, each once.
 
     UserError where a folder cannot be looked into.
     """
@@ -158,7 +159,7 @@ def image_names(folder: str | os.PathLike) -> list[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         prefix = os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
         names += [prefix.removeprefix("./") + name for name in files
-                  if name.lower().endswith(IMAGE_SUFFIXES) and not name.startswith(".")]
+                  if name.lower().endswith(suffixes) and not name.startswith(".")]
     return sorted(names)
 
 
