@@ -48,8 +48,9 @@ class PageReader:
              min_confidence: float = 0.0) -> tuple[Page, np.ndarray]:
         """As `read`, of the pixels of the photo `file`: (Page, its ink, uint8 [H, W], 255 ink)."""
         found = self.detector.find(pixels)
-        words = [Word(found.polygons[i].round(1).tolist(), line=line, paragraph=paragraph)
-                 for i, line, paragraph in reading_order(found.polygons)]
+        polygons = np.asarray(found.polygons, float).round(1)
+        words = [Word(polygons[i].tolist(), line=line, paragraph=paragraph)
+                 for i, line, paragraph in reading_order(polygons)]
         if self.words:
             words = [word for word in self.read_words(pixels, found.ink, words, top_paths)
                      if word.text and word.confidence >= min_confidence]

@@ -1,4 +1,5 @@
 """photos/reader.py with a detector that finds dark words, and a reader that says how dark and wide they are."""
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -51,6 +52,17 @@ def test_a_photo_becomes_a_page_in_reading_order():
         *[word.text for word in page.words])
     assert wide.confidence == 0.8123 and wide.alternatives == [("w8", 0.8123)]
     assert wide.log_probabilities.shape == (4, 3) and "log_probabilities" not in page.to_json()
+
+
+def test_places_are_in_tenths_of_a_pixel():
+    class Moved(WordFinder):
+        def find(self, pixels):
+            found = super().find(pixels)
+            found.polygons += np.float32(0.1234)
+            return found
+
+    page = PageReader(Moved(), WidthReader(), {}).read(written_page("one two")[0])
+    assert all(re.fullmatch(r"\d+\.\d", str(number)) for word in page.words for point in word.polygon for number in point)
 
 
 def test_words_are_read_together_and_more_texts_where_asked():
