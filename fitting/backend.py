@@ -33,7 +33,7 @@ except ImportError as error:
     named = os.environ.get("KERAS_BACKEND")
     raise UserError(f"Keras does not load ({error}); " + (f"KERAS_BACKEND names {named}: install that, or unset it" if named
                     else "pip install -r requirements.txt brings it, with TensorFlow")) from None
-except ValueError as error:  # a backend that Keras does not know
+except (ValueError, AttributeError) as error:  # a backend or a keras.json that Keras cannot make sense of
     raise UserError(f"Keras does not load ({error}); see KERAS_BACKEND and ~/.keras/keras.json") from None
 if keras.backend.backend() not in ("tensorflow", "jax", "torch"):
     raise UserError(f"Keras's backend {keras.backend.backend()} does not train; name tensorflow, jax or torch in "

@@ -60,29 +60,73 @@ def test_labels_of_batches_are_those_of_their_images(folder):
         assert len({tuple(label) for label in labels}) == 8  # an epoch has each once
 
 
+class Writes:
+    """A network that writes a text for each image, in 25 steps."""
+
+    def __init__(self, texts, alphabet):
+        self.logits = np.full((len(texts), 25, 1 + len(alphabet)), -9.0, np.float32)
+        for row, text in zip(self.logits, texts):
+            row[1::2, 0] = row[2 * len(text):, 0] = 9  # a blank behind each letter, and to the end
+            row[np.arange(len(text)) * 2, alphabet.encode(text)] = 9
+
+    def predict(self, images, *args, **options):
+        self.images = images
+        return self.logits
+
+
 def test_a_validation_scores_against_the_words_own_texts(folder):
-    """A network that writes the labels of its images is right about all of them; that of another word, about none."""
     alphabet = Alphabet("seed")
     data = train.load_data([str(folder)], None, 0.9, 0, alphabet, 25)
     validation, unreadable = train.make_validation(data, (100, 32), alphabet, 100, 0)
     assert not unreadable and validation.truths == list(WORDS)
-    logits = np.full((8, 25, 38), -9.0, np.float32)
-    for row, text in zip(logits, WORDS):
-        row[1::2, 0] = row[2 * len(text):, 0] = 9  # a blank behind each letter, and to the end
-        row[np.arange(len(text)) * 2, alphabet.encode(text)] = 9
-
-    class Writes:
-        def __init__(self, logits):
-            self.logits = logits
-
-        def predict(self, images, *args, **options):
-            np.testing.assert_array_equal(images, validation.images)
-            return self.logits
-
-    right, _ = validation(Writes(logits))
-    wrong, _ = validation(Writes(np.roll(logits, 1, axis=0)))
+    right, _ = validation(Writes(WORDS, alphabet))
+    wrong, _ = validation(Writes(WORDS[1:] + WORDS[:1], alphabet))
     assert (right["word_accuracy"], wrong["word_accuracy"]) == (1, 0)
     assert right["val_loss"] < 0.01 < 50 < wrong["val_loss"]
+    same, _ = validation(Writes(["ab"] * 8, alphabet))  # 0, 6, 2, 4, 3, 2, 3 and 3 edits away from 25 letters
+    assert (same["words"], same["word_accuracy"]) == (8, 1 / 8)
+    assert (same["cer"], same["mean_edit_distance"]) == pytest.approx((23 / 25, 23 / 8))
+
+
+def test_case_counts_beside():
+    """Scores are of lower-case letters and digits; with an alphabet of both cases, also of all that it can write."""
+    alphabet = Alphabet("ascii")
+    labels = np.array([alphabet.encode("To-do"), alphabet.encode("idea!")], np.int32)
+    validation = utils.Validation(np.zeros((2, 100, 32, 1), np.float32), labels, ["To-do", "idea!"], alphabet)
+    metrics, _ = validation(Writes(["to-do", "idea!"], alphabet))
+    assert (metrics["word_accuracy"], metrics["cased_word_accuracy"], metrics["cased_cer"]) == (1, 0.5, 0.1)
+
+
+def test_a_validation_is_of_the_words_to_validate_on_that_can_be_read(tmp_path):
+    """No image to train on can be read here, nor the second one to validate on."""
+    rows = ["file,text,split"]
+    for k, text in enumerate(WORDS):
+        readable = k in (4, 6, 7)
+        (tmp_path / f"{k}.png").write_bytes(cv2.imencode(".png", np.eye(9 + k) * 200)[1].tobytes() if readable else b"no")
+        rows.append(f"{k}.png,{text},{'train' if k < 4 else 'valid'}")
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    data = train.load_data([str(tmp_path)], None, 0.9, 0, Alphabet("seed"), 25)
+    validation, unreadable = train.make_validation(data, (100, 32), Alphabet("seed"), 100, 0)
+    assert unreadable == {5: "not a readable image (UnidentifiedImageError)"}
+    assert validation.truths == [WORDS[4], WORDS[6], WORDS[7]]
+    assert [Alphabet("seed").decode(label[label > 0]) for label in validation.labels] == validation.truths
+    for image, k in zip(validation.images, (4, 6, 7), strict=True):
+        np.testing.assert_array_equal(image, prepare(np.uint8(np.eye(9 + k) * 200)))
+
+
+def test_drawn_words_to_validate_on_have_their_own_truths():
+    alphabet, asked = Alphabet("seed"), []
+
+    def draw(i, epoch, split):
+        asked.append((i, epoch, split))
+        return np.uint8(np.eye(9 + i) * 200), np.array(alphabet.encode(WORDS[i][:2]) + [0], np.int32)
+
+    validation = utils.Validation.of_drawn(draw, 8, (100, 32), alphabet)
+    assert asked == [(i, 0, "valid") for i in range(8)]
+    assert validation.truths == [word[:2] for word in WORDS]
+    for i in range(8):
+        assert alphabet.decode(validation.labels[i, :2]) == WORDS[i][:2] and validation.labels[i, 2] == 0
+        np.testing.assert_array_equal(validation.images[i], prepare(np.uint8(np.eye(9 + i) * 200)))
 
 
 def small_network(loss="mse", **options):

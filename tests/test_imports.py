@@ -79,7 +79,7 @@ def test_imports_are_those_that_are_drawn():
 def test_what_is_drawn_runs_one_way():
     assert set(PACKAGES) < DRAWN.keys()
     graphlib.TopologicalSorter(DRAWN).prepare()  # raises CycleError
-    modules = {name: {other for other in own(imports(name)) if not other.startswith(f"{name}.")}  # a package may open its own
+    modules = {name: {other for other in own(imports(name)) if not other.startswith(f"{name}.")}  # its face
                for name in SOURCES}
     graphlib.TopologicalSorter(modules).prepare()
 

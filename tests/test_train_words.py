@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import h5py
@@ -57,6 +58,35 @@ def test_words_are_left_out_before_the_split(tmp_path, bad, reason, seed):
     data = train.check_words(WordList(tmp_path, rows), 0.9, seed, Alphabet("seed"), 50, lambda line: None)
     assert sorted([*data.train, *data.valid]) == list(range(10)) and len(data.valid) == 1
     assert len(data.left_out) == 90 and all(why.startswith(reason) for why in data.left_out.values())
+
+
+class Drawer:
+    """Stands for a render.Renderer: word k of TEXTS, by the last number of the generator's seed."""
+    TEXTS = "Letter", "it's", "see", "book"
+
+    def texts_of(self, split):
+        assert not self.usable("x" * 60) and not self.usable("\u6f22") and all(map(self.usable, self.TEXTS))
+
+    def word(self, rng, split):
+        *self.seed, k = rng.bit_generator.seed_seq.entropy
+        self.split = split
+        return SimpleNamespace(text=self.TEXTS[k % 4], image=k)
+
+
+@pytest.mark.parametrize("characters, spelled", [("ascii", Drawer.TEXTS), ("seed", ("letter", "it-s", "see", "book"))])
+def test_a_drawn_word_goes_with_its_own_label(tmp_path, characters, spelled):
+    (tmp_path / "a.png").touch(), (tmp_path / "b.png").touch()
+    words = WordList(tmp_path, [("a.png", "ab", "", "train"), ("b.png", "c", "", "valid")])
+    alphabet, drawer = Alphabet(characters), Drawer()
+    real = train.check_words(words, 0.9, 0, alphabet, 12, lambda line: None)
+    data = train.with_drawn(real, 20, drawer, 5, alphabet, 12)
+    assert data.train.tolist() == [0, *range(2, 22)] and data.valid.tolist() == [1]
+    for i, split in ((2, "train"), (3, "valid"), (4, "train"), (9, "test")):
+        image, label = data.draw(i, 7, split)
+        assert (image, drawer.split, drawer.seed) == (i, split, [5, 7])
+        assert alphabet.decode(label[label > 0]) == spelled[i % 4]
+        assert label.dtype == np.int32 and label.shape == data.labels[0].shape and not label[len(spelled[i % 4]):].any()
+    assert alphabet.decode(data.labels[0][:2]) == "ab" and not data.labels[0][2:].any()
 
 
 @pytest.fixture

@@ -252,6 +252,12 @@ def test_a_share_of_the_words_is_augmented(seven, share, least, most):
     assert least <= changed <= most
 
 
+def test_a_word_is_changed_anew_each_time(seven):
+    reading = batches(seven, chosen=[0], batch_size=2, count=2)
+    shown = [image.tobytes() for k in range(2) for image in reading[k][0]]
+    assert len(set(shown)) == 4
+
+
 def test_each_epoch_shows_each_word_once_in_a_new_order(seven):
     order = np.reshape(seen(batches(seven)), (3, 7))
     assert (np.sort(order, axis=1) == np.arange(7)).all()
