@@ -131,13 +131,18 @@ def watch(folder, path, models, retry):
     """Index a folder, and again whenever something in it has changed, until Ctrl-C."""
     from watchdog.events import FileSystemEventHandler
     from watchdog.observers import Observer
+
+    from words.lists import IMAGE_SUFFIXES
     changed = threading.Event()
 
     class Handler(FileSystemEventHandler):
         def on_any_event(self, event):
-            names = os.fsdecode(event.src_path), os.fsdecode(event.dest_path or "")
-            if event.event_type not in ("opened", "closed_no_write") and not all(NAME in name for name in names if name):
+            names = os.fsdecode(event.src_path).lower(), os.fsdecode(event.dest_path or "").lower()
+            if event.event_type in ("created", "moved", "deleted") and event.is_directory:
                 changed.set()
+            elif event.event_type not in ("opened", "closed_no_write"):
+                if any(name.endswith(IMAGE_SUFFIXES) for name in names):
+                    changed.set()
 
     observer = Observer()
     index_photos(folder, path, models, retry)

@@ -40,13 +40,14 @@ def update(store, folder, load_reader, retry=False):
     below = store.name(folder)
     gone = [name for name in known if name not in there and _inside(name, below)
             and not any(_inside(name, store.name(path)) for path in unseen)]
-    store.drop_files(gone)
+    if gone:
+        store.drop_files(gone)
     changed = [(path, size, modified) for path, size, modified in found
                if known.get(store.name(path), ())[1:3] != (size, modified) or retry and known[store.name(path)][3]]
     random.shuffle(changed)
     reader = _Reader(store, load_reader)
-    results = collections.Counter(reader.add(*photo, retry)
-                                  for photo in tqdm(changed, "photos", unit="photo", file=sys.stderr, disable=not changed))
+    with tqdm(changed, "photos", unit="photo", file=sys.stderr, disable=not changed) as bar:
+        results = collections.Counter(reader.add(*photo, retry) for photo in bar)
     return Counts(results["read"], results["known"], results["failed"], len(gone))
 
 
