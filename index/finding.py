@@ -17,7 +17,7 @@ from index.query import other_forms, parse
 from index.scanning import Words
 
 LEAST = 1e-8  # a word that is less likely the query's is no match
-LIKELY, MANY = (1e-2, 1e-5), 200  # where so many photos have words that are as likely as this, others are not looked for
+LIKELY, ENOUGH = (1e-2, 1e-5), 3  # where a word as likely as this is on so many times the photos asked for, these will do
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
 OTHER_FORM, LEAST_FORM = 0.01, 0.01  # what a plural or another form of the query's word counts, and how likely it must be
 BEST = 5  # places of a photo that count, and that a result shows of each term,
@@ -75,14 +75,14 @@ class Index:
         2026-11-25, both included; photos whose EXIF date is unknown are left out then.
         """
         seen = self._refresh()
-        found, scores = _search(seen, parse(query), all_words, since, until)
+        found, scores = _search(seen, parse(query), all_words, since, until, enough=ENOUGH * limit)
         best = np.argsort(-scores, kind="stable")[:limit]
         results = (self._result(seen, photo, float(scores[photo]), found) for photo in best[scores[best] > 0].tolist())
         return [result for result in results if result]
 
     def scores(self, query: str, **options) -> dict[int, float]:
-        """The score of each photo that `find` may return, by its number; options: all_words, since, until, and full_scan, to
-        take none of the shortcuts for single words."""
+        """The score of each photo that `find` would return without a limit, by its number. options: all_words, since, until;
+        full_scan: score all words, not those alone that have the query's letters."""
         seen = self._refresh()
         _, scores = _search(seen, parse(query), **options)
         found = scores > 0
@@ -172,11 +172,11 @@ def _polygon(photo, word):
 
 # --- Terms ------------------------------------------------------------------------------------------------------
 
-def _search(seen, terms, all_words=False, since=None, until=None, full_scan=False):
+def _search(seen, terms, all_words=False, since=None, until=None, enough=None, full_scan=False):
     """(the Hits of each term, the score of each photo, float64 [P]): the mean of its chances to have them, the rarer ones
-    weighing more; with `all_words`, their product."""
+    weighing more; with `all_words`, their product. enough: photos with a term after which unlikely ones do not matter."""
     allowed = _taken_between(seen, since, until)
-    found = [_hits(seen, allowed, *_places(seen, term, full_scan)) for term in terms]
+    found = [_hits(seen, allowed, *_places(seen, term, allowed, enough, full_scan)) for term in terms]
     totals = np.array([hits.totals for hits in found]).reshape(len(terms), len(seen.photos))
     if all_words:
         return found, totals.prod(axis=0) if terms else np.zeros(len(seen.photos))
@@ -184,9 +184,9 @@ def _search(seen, terms, all_words=False, since=None, until=None, full_scan=Fals
     return found, weights @ totals / max(weights.sum(), 1e-9)
 
 
-def _places(seen, term, full_scan):
+def _places(seen, term, allowed, enough, full_scan):
     """(words, chances, spans) of a term, see Hits; a phrase may be in one word too, as "anti-war" is, or words too close."""
-    which, chances = _word(seen, "".join(term.words), term.prefix, full_scan)
+    which, chances = _word(seen, "".join(term.words), term.prefix, allowed, enough, full_scan)
     if len(term.words) > 1:
         others, their = _phrase(seen, term)
     else:
@@ -198,15 +198,15 @@ def _places(seen, term, full_scan):
     return np.append(which, others), np.append(chances, their), spans
 
 
-def _word(seen, word, prefix, full_scan):
-    """(words, chances) of a word: the likely ones, if they are on many photos, as the others would come last; else all."""
+def _word(seen, word, prefix, allowed, enough, full_scan):
+    """(words, chances) of a word: the likely ones, if they are on enough photos, as the others would come last; else all."""
     query = seen.symbols.encode(word)
     if full_scan:
         which, chances = seen.words.score(query, prefix)
         return which[chances >= LEAST], chances[chances >= LEAST]
-    for likely in LIKELY:
+    for likely in LIKELY if enough else ():
         which, chances = seen.words.score(query, prefix, likely)
-        if len(np.unique(seen.words.photos[which])) >= MANY:
+        if np.isin(np.unique(seen.words.photos[which]), seen.photos[allowed]).sum() >= enough:
             return which, chances
     return seen.words.score(query, prefix, LEAST)
 

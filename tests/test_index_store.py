@@ -1,0 +1,80 @@
+"""index/store.py: photos and files in SQLite, from several threads, and what is no index."""
+import threading
+
+import pytest
+
+from command import UserError
+from index.store import Store
+
+
+def photo(content, error=""):
+    return {"hash": content, "width": 4, "height": 3, "orientation": 1, "error": error}
+
+
+@pytest.fixture
+def store(tmp_path):
+    with_files = Store(tmp_path / "a.index", create=True)
+    yield with_files
+    with_files.close()
+
+
+def test_a_photo_is_its_content(store):
+    first = store.add(photo(b"one"), [{"text": "ä"}], b"posteriors")
+    assert store.add(photo(b"one"), [], b"other") == first == store.add(photo(b"one"), [], b"other", replace=True)
+    assert store.words(first) == [{"text": "ä"}] and list(store.posteriors()) == [(first, b"posteriors")]
+    failed = store.add(photo(b"two", "why"), [], b"")
+    store.put_file(b"b", failed, 1, 2, 6, "2026-01-01T00:00:00")
+    assert store.add(photo(b"two"), [], b"") == failed  # kept, as nobody asked for another try
+    read = store.add(photo(b"two"), [{}], b"p", replace=True)
+    assert read > failed and store.files() == {b"b": (read, 1, 2, "")}
+    assert list(store.posteriors(first)) == [(read, b"p")]
+    assert store.find_photo(b"two") == (read, "", 1) and store.find_photo(b"three") is None
+
+
+def test_files_come_and_go(store):
+    number = store.add(photo(b"one"), [], b"")
+    assert store.photo(number) is None and store.photos() == []
+    store.put_file(b"\xff", number, 1, 2, 1, None)
+    store.put_file(b"a", number, 1, 2, 6, "2026-01-01T00:00:00")
+    assert store.photo(number)["files"] == [(b"a", 6, "2026-01-01T00:00:00"), (b"\xff", 1, None)]
+    assert store.photos() == [(number, "2026-01-01T00:00:00")]
+    assert store.counts() == {"files": 2, "photos": 1, "failed": 0}
+    before = store.changes
+    store.drop_files([b"a", b"\xff"])
+    assert store.photos() == [] and store.changes > before
+    assert store.find_photo(b"one") == (number, "", 1)
+
+
+def test_letters_are_added_behind(store):
+    assert store.learn("ab") == "ab"
+    assert store.learn("cba") == "abc" == store.letters
+
+
+def test_threads_write_and_read_together(store):
+    def add(name):
+        for k in range(30):
+            store.put_file(b"%s%d" % (name, k), store.add(photo(b"%s%d" % (name, k)), [], b""), 0, 0, 1, None)
+            assert len(store.photos()) > k
+
+    threads = [threading.Thread(target=add, args=(name,)) for name in (b"a", b"b", b"c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(store.photos()) == 90
+
+
+def test_reading_makes_no_file(tmp_path):
+    with pytest.raises(UserError, match="no such index"):
+        Store(tmp_path / "absent")
+    (tmp_path / "empty").touch()
+    with pytest.raises(UserError, match="not an index"):
+        Store(tmp_path / "empty")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_names_are_from_the_indexs_folder_on(store, tmp_path):
+    folder = bytes(tmp_path)
+    assert store.name(folder + b"/x/\xff.png") == b"x/\xff.png"
+    assert store.name(folder) == b"."
+    assert store.name(folder + b"2/y.png") == folder + b"2/y.png"
