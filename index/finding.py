@@ -19,7 +19,7 @@ from index.scanning import Words
 LEAST = 1e-8  # a word that is less likely the query's is no match
 LIKELY, ENOUGH = (1e-2, 1e-5), 3  # where a word as likely as this is on so many times the photos asked for, these will do
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
-OTHER_FORM, LEAST_FORM = 0.01, 0.01  # what a plural or another form of the query's word counts, and how likely it must be
+OTHER_FORM, LEAST_FORM = 0.01, 0.1  # what a plural or another form of the query's word counts, and how likely it must be
 BEST = 5  # places of a photo that count, and that a result shows of each term,
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
 SHIFT, SLOPE = 1.1, 0.5  # of `calibrated`; benchmarks/search.py fits them
