@@ -2,7 +2,7 @@
 
     python benchmarks/search.py --iam_pages iam_pages --boards boards                        # true boxes, models/notes
     python benchmarks/search.py --iam_pages iam_pages --boards boards --keep read.index      # keep what was read, or use it
-    python benchmarks/search.py --iam_pages iam_pages --boards boards --index search.index   # an index that search.py made
+    python benchmarks/search.py --iam_pages iam_pages --boards boards --index all.index      # made by search.py, see below
     python benchmarks/search.py --iam_pages iam_pages --boards boards --ppocr ppocr.json     # and PP-OCRv6: rapidocr 3.10
 
 The collection: IAM's valid pages, and the boards of the valid and train parts. The queries: every word of three and more
@@ -13,6 +13,9 @@ the word in a line that the labels ignore are left out for that query. A system 
     trigrams    SQLite's FTS5 with trigrams over the five likeliest texts of all words, by its bm25
     index       what search.py does
     PP-OCRv6    1-best over the lines that RapidOCR's PP-OCRv6 finds and reads, by itself
+
+With --index the photos, known by their names, are those of an index that may have others too, from end to end:
+`python search.py index iam_pages --index all.index; python search.py index boards/photos --index all.index`.
 
 False alarms: how many photos are found on average for 200 English words that are on none.
 """
@@ -153,22 +156,26 @@ class Trigrams:
 
 
 class Ours:
-    def __init__(self, index):
-        self.index = index
-        self.paths = {number: Path(index.photo(number).file) for number, _ in index.store.photos()}
+    """The index; paths: {number: path} of the photos of the collection."""
+
+    def __init__(self, index, paths):
+        self.index, self.paths = index, paths
 
     def find(self, query):
-        return {self.paths[number]: score for number, score in self.index.scores(query).items()}
+        return {self.paths[number]: score for number, score in self.index.scores(query).items() if number in self.paths}
 
 
-def systems_of(index):
-    """The systems that search what an index knows."""
-    best, all_texts = {}, {}
+def systems_of(index, photos):
+    """The systems that search what an index knows of the photos."""
+    names, paths, best, all_texts = {path.name: path for path in photos}, {}, {}, {}
     for number, _ in index.store.photos():
-        path, words = Path(index.photo(number).file), index.page(number)
+        path, words = names.get(Path(index.photo(number).file).name), index.page(number)
+        if path is None:
+            continue
+        paths[number] = path
         best[path] = [(word.text, word.confidence) for word in words]
         all_texts[path] = "\n".join(fold(text) for word in words for text, _ in word.alternatives)
-    return {"1-best": BestText(best), "trigrams": Trigrams(all_texts), "index": Ours(index)}
+    return {"1-best": BestText(best), "trigrams": Trigrams(all_texts), "index": Ours(index, paths)}
 
 
 def read_ppocr(path, photos):
@@ -268,7 +275,8 @@ def main(argv=None):
     nowhere = np.random.default_rng(0).choice(english, NOWHERE, replace=False).tolist()
     with open_index(args, photos) as index:
         print(f"{len(photos):,} photos, {index.stats()['words']:,} words, {len(queries):,} queries")
-        systems = systems_of(index)
+        systems = systems_of(index, photos)
+        print(f"{len(systems['index'].paths):,} of the photos are in the index")
         if args.ppocr:
             systems["PP-OCRv6"] = BestText(read_ppocr(args.ppocr, photos))
         print(f"\n{'':<10}     mAP     R@1     R@5    R@10 ms/query     found of what is nowhere: all, score 0.5 and more")
