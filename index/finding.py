@@ -138,6 +138,8 @@ class Index:
         """All that is known, a dict for each file, by name: file, width, height, taken, error and words."""
         for name, (number, *_) in self.store.files().items():
             photo = self.store.photo(number)
+            if photo is None:  # its file is gone in this moment
+                continue
             photo["files"] = [file for file in photo["files"] if file[0] == name]
             facts = dataclasses.asdict(self._photo(photo))
             del facts["id"]
