@@ -122,7 +122,8 @@ def frames_of(quads):
 def corners_of(frames, boxes):
     """The inverse of `frames_of`: corners float32 [N, 4, 2] of left, top, right and bottom in words' own axes."""
     u, v = boxes[:, [0, 2, 2, 0]], boxes[:, [1, 1, 3, 3]]
-    return u[..., None] * frames[:, None, 0] + v[..., None] * frames[:, None, 1]
+    corners = u[..., None] * frames[:, None, 0] + v[..., None] * frames[:, None, 1]
+    return np.ascontiguousarray(corners)  # as OpenCV wants each quad
 
 
 def random_camera(image, rng):

@@ -18,6 +18,7 @@ import numpy as np
 from photos.light import PAPER, even_light
 from photos.metrics import areas, intersections
 from photos.network import MULTIPLE, SCHEMA, SHRINK, STRIDE, WORD_HEIGHT, build_graph
+from photos.tight import tighten
 from words.models import find_model, load_config, open_session
 
 MEASURED = 2_400_000  # pixels of a photo, at most, on which letters are measured
@@ -28,7 +29,7 @@ FEW, WRONG, LOOKS = 5, 1.6, 2  # a second look, where so many words or more are 
 TILE, OVERLAP = 1024, 96  # px; of each tile OVERLAP px on every side are only looked at, where the photo goes on
 ENLARGED, LARGEST = 3.0, 16_000_000  # a photo is enlarged so much at most, and to so many pixels
 LOOKS = 3
-KERNEL, SCORE, SAME = -0.7, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
+KERNEL, SCORE, SAME = -1.2, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
 BY_KERNEL = 0.2  # share of the kernel's edges in a word's top and bottom
 ROUND = 10.0  # square pixels by which the variances of a kernel differ whose axis counts as much as what the network says
 
@@ -161,7 +162,7 @@ def words_of(maps):
     A word is a connected kernel. It is turned as the longer axis of the kernel's pixels is and, the rounder the kernel, the
     more as the network says: both are summed as vectors of twice the angle, the axis as long as its variances differ. Its
     left and right are those of the kernel, grown by what kernels are shrunk by (after DB: Liao et al., 2020); top and
-    bottom, where that is most of the word, are more where the network says.
+    bottom, where that is most of the word, are more where the network says. At last the box is drawn tight around its ink.
     """
     kernel = np.zeros(maps.ink.shape, np.uint8)
     kernel[maps.y, maps.x] = 1
@@ -189,9 +190,9 @@ def words_of(maps):
     corners = np.stack([a[:, None] * along + b[:, None] * across
                         for a, b in ((left, top), (right, top), (right, bottom), (left, bottom))], axis=1)
     scores = mean(sigmoid(maps.kernel))
-    polygons = ((corners + 0.5) * STRIDE - 0.5).astype(np.float32)
     kept = (scores >= SCORE) & (right > left) & (bottom > top)
-    return without_doubles(polygons[kept], scores[kept].astype(np.float32))
+    polygons = (tighten(corners[kept], maps.ink) + 0.5) * STRIDE - 0.5
+    return without_doubles(polygons.astype(np.float32), scores[kept].astype(np.float32))
 
 
 def smallest(values, word, count):

@@ -39,8 +39,9 @@ def intersections(some, others):
         return shared
     apart = np.any((some.min(axis=1)[:, None] >= others.max(axis=1)[None])
                    | (some.max(axis=1)[:, None] <= others.min(axis=1)[None]), axis=2)
+    some, others = (np.ascontiguousarray(polygons, np.float32) for polygons in (some, others))  # as OpenCV wants each
     for i, j in zip(*np.nonzero(~apart)):
-        shared[i, j] = cv2.intersectConvexConvex(np.float32(some[i]), np.float32(others[j]))[0]
+        shared[i, j] = cv2.intersectConvexConvex(some[i], others[j])[0]
     return shared
 
 
