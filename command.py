@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 
 # --- Errors -----------------------------------------------------------------------------------------------------
 
@@ -44,7 +45,7 @@ def _complain(message, status):
     return status
 
 
-def later(name: str):
+def later(name: str) -> ModuleType:
     """The module `name`, loaded when it is first used, so that --help and wrong options answer at once.
 
     (importlib.util.LazyLoader; a module that is loaded already is returned as it is.)
@@ -73,12 +74,12 @@ class Parser(argparse.ArgumentParser):
         raise UserError(f"{message}; --help lists the options")
 
 
-def whole(least: int, most: int = 2 ** 31 - 1):
+def whole(least: int, most: int = 2 ** 31 - 1) -> Callable[[str], int]:
     """An argparse type: a whole number from `least` to `most`."""
     return _number(int, "a whole number", least, most)
 
 
-def number(least: float, most: float):
+def number(least: float, most: float) -> Callable[[str], float]:
     """An argparse type: a number from `least` to `most`."""
     return _number(float, "a number", least, most)
 

@@ -12,6 +12,8 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from command import UserError
 
@@ -24,7 +26,7 @@ class Ahead:
     elsewhere fork is missing or unsafe, and the function is called here. What a call returns or raises must be picklable.
     """
 
-    def __init__(self, function, count, workers=1):
+    def __init__(self, function: Callable[[int], Any], count: int, workers: int = 1):
         self.function, self.count = function, count
         self._pool, self._futures, self._ahead = None, {}, 3 * workers
         if workers > 1 and sys.platform == "linux":
@@ -32,7 +34,7 @@ class Ahead:
                 workers, multiprocessing.get_context("fork"), initializer=_begin, initargs=(function,))
             self._submit(0)
 
-    def __getitem__(self, k):
+    def __getitem__(self, k: int):
         """function(k). UserError if a process was ended from outside."""
         if not self._pool:
             return self.function(k)
@@ -49,6 +51,7 @@ class Ahead:
                 self._futures[later] = self._pool.submit(_call, later)
 
     def close(self):
+        """End the processes, when what they have begun is done."""
         if self._pool:
             self._pool.shutdown(cancel_futures=True)
 
@@ -60,10 +63,10 @@ def _begin(function):
     global _function
     _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the script's to answer
-    threading.Thread(target=end_with_parent, daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def end_with_parent():
+def _end_with_parent():
     """A process that works ahead must not outlive a script that was killed."""
     multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
     os._exit(1)

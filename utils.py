@@ -5,6 +5,9 @@
 
 A network gives logits; `words.ctc` turns them into text. Reading with a trained one is words.reader's, without Keras.
 """
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 
 from command import UserError
@@ -12,7 +15,9 @@ from fitting.backend import gpus, keras
 from fitting.batches import Batches
 from fitting.folder import load_weights
 from words import ctc
+from words.alphabet import Alphabet
 from words.images import prepare, read_image
+from words.lists import WordList
 from words.metrics import letters_and_digits, score, worth_scoring
 from words.models import PRESETS
 
@@ -51,7 +56,7 @@ class SpatialTransformer(layers.Layer):
         return sample_bilinear(images, (points[:, 0] + 1) * (width - 1) / 2, (points[:, 1] + 1) * (height - 1) / 2)
 
 
-def sample_bilinear(images, x, y):
+def sample_bilinear(images: keras.KerasTensor, x: keras.KerasTensor, y: keras.KerasTensor) -> keras.KerasTensor:
     """Pixels of `images`, float [B, W, H, channels], at x and y, float [B, W * H], in pixels of W and of H.
 
     Returns float [B, W, H, channels]. Places beyond the border show the border.
@@ -72,7 +77,8 @@ def sample_bilinear(images, x, y):
     return ops.reshape(upper * (1 - along_y) + lower * along_y, (-1, width, height, channels))
 
 
-def build_network(classes, size=(100, 32), preset="lite", synchronized=False, dropout=0.0, **changes):
+def build_network(classes: int, size: tuple[int, int] = (100, 32), preset: str = "lite", synchronized: bool = False,
+                  dropout: float = 0.0, **changes) -> keras.Model:
     """The recogniser: images float [B, width, height, 1] -> logits float [B, T, classes], class 0 the blank.
 
     STN where the shape has one, depthwise-separable convolutions (Howard et al., MobileNets, 2017), a dense layer a time
@@ -146,7 +152,7 @@ class GRU(layers.GRU):
         return outputs[:, -1], outputs, [outputs[:, -1]]
 
 
-def network_of(config, **changes):
+def network_of(config: dict, **changes) -> keras.Model:
     """The network, with fresh weights, that a model folder's config describes."""
     shape = {"stn": True, **config["network"]}  # as all had, before it could be left out
     return build_network(len(config["alphabet"]) + 1, size=(shape.pop("width"), shape.pop("height")), **shape, **changes)
@@ -154,7 +160,7 @@ def network_of(config, **changes):
 
 # --- Weights --------------------------------------------------------------------------------------------------
 
-def load_mean(network, files):
+def load_mean(network: keras.Model, files: list[Path]):
     """Give the network the mean of the weights in `files`, of models that were fine-tuned from the same one.
 
     Wortsman et al.: Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
@@ -167,7 +173,7 @@ def load_mean(network, files):
     network.set_weights([np.mean(weights, axis=0) for weights in zip(*models)])
 
 
-def copy_weights(pretrained, network, last_layer=True):
+def copy_weights(pretrained: keras.Model, network: keras.Model, last_layer: bool = True):
     """Give `network` the weights of `pretrained`, its last layer's too or not.
 
     `network` may have more recurrent units. The new ones start at random and are read with weight 0, so that it does what
@@ -186,7 +192,7 @@ def copy_weights(pretrained, network, last_layer=True):
         network.layers[-1].set_weights([wider(unread, kernel.T, units, old_units).T, bias])
 
 
-def wider(fresh, weights, units, old_units):
+def wider(fresh: np.ndarray, weights: np.ndarray, units: int, old_units: int) -> np.ndarray:
     """A layer's weights with more units, float [..., blocks * units], from `weights`, float [..., blocks * old_units].
 
     A block is a gate or a direction; in each the old units come first, with their weights. The old units do not read the
@@ -224,12 +230,12 @@ class WordBatches(Batches):
 class Validation:
     """Scores a network on words, whose images are kept: images float32 [N, W, H, 1], labels int32 [N, L], truths N str."""
 
-    def __init__(self, images, labels, truths, alphabet, batch_size=64):
+    def __init__(self, images: np.ndarray, labels: np.ndarray, truths: list[str], alphabet: Alphabet, batch_size: int = 64):
         self.images, self.labels, self.truths = images, labels, truths
         self.alphabet, self.batch_size = alphabet, batch_size
 
     @classmethod
-    def of_words(cls, words, chosen, labels, size, alphabet):
+    def of_words(cls, words: WordList, chosen: np.ndarray, labels: np.ndarray, size: tuple[int, int], alphabet: Alphabet):
         """The Validation of the words `chosen`, int [n], and {index: reason} of those that cannot be read."""
         images, kept, unreadable = [], [], {}
         for i in chosen:
@@ -244,13 +250,16 @@ class Validation:
         return cls(np.stack(images), labels[words.text_ids[kept]], truths, alphabet), unreadable
 
     @classmethod
-    def of_drawn(cls, draw, count, size, alphabet):
-        """The Validation of `count` words that are drawn once, with other fonts and writers than those to train on."""
+    def of_drawn(cls, draw: Callable, count: int, size: tuple[int, int], alphabet: Alphabet):
+        """The Validation of `count` words that are drawn once, with other fonts and writers than those to train on.
+
+        draw: a function (i, 0, "valid") -> (pixels, label int32 [L]).
+        """
         pixels, labels = zip(*(draw(i, 0, "valid") for i in range(count)))
         truths = [alphabet.decode(label[label > 0]) for label in labels]
         return cls(np.stack([prepare(each, size) for each in pixels]), np.stack(labels), truths, alphabet)
 
-    def __call__(self, network):
+    def __call__(self, network: keras.Model) -> tuple[dict[str, float], str]:
         """(val_loss and metrics as a dict, a remark with some (prediction, truth) pairs, wrong ones first)."""
         logits = network.predict(self.images, self.batch_size, verbose=0)
         if not np.isfinite(logits).all():

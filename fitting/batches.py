@@ -17,7 +17,7 @@ class Batches(keras.utils.PyDataset):
     it cannot be read.
     """
 
-    def __init__(self, items, batch_size, last, first=0, seed=0, workers=1):
+    def __init__(self, items: np.ndarray, batch_size: int, last: int, first: int = 0, seed: int = 0, workers: int = 1):
         """items: int [n]; workers: processes that read, see processes.Ahead."""
         super().__init__(workers=1)
         self.items, self.batch_size, self.first, self.last, self.seed = items, batch_size, first, last, seed
@@ -41,9 +41,10 @@ class Batches(keras.utils.PyDataset):
         return inputs, targets
 
     def close(self):
+        """End the processes that read."""
         self._ahead.close()
 
-    def read_batch(self, k):
+    def read_batch(self, k: int) -> tuple:
         """Batch k: inputs, targets, and {item: reason} of those that could not be read."""
         places = np.arange(self.batch_size) + (self.first + k) * self.batch_size
         rng = np.random.default_rng((self.seed, self.first + k))
@@ -69,7 +70,7 @@ class Batches(keras.utils.PyDataset):
         return self._orders[epoch]
 
 
-def stack(rows):
+def stack(rows: list):
     """Equal arrays, or tuples of them, as one array, or one tuple of arrays, with the batch as first axis."""
     if isinstance(rows[0], tuple):
         return tuple(np.stack(column) for column in zip(*rows))

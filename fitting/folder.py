@@ -3,6 +3,7 @@ import datetime
 import io
 import math
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
 from command import UserError, write_json, written_whole
@@ -12,16 +13,19 @@ from fitting.state import STATE
 
 # --- Weights ----------------------------------------------------------------------------------------------------
 
-def without_optimizer(network):
-    return keras.Model(network.inputs, network.outputs, name=network.name)  # the same layers
+def without_optimizer(network: keras.Model) -> keras.Model:
+    """The same layers, which are saved and described without what the optimizer keeps of them."""
+    return keras.Model(network.inputs, network.outputs, name=network.name)
 
 
-def save_weights(network, path):
+def save_weights(network: keras.Model, path: Path):
+    """Write the network's weights to a .weights.h5 file, whole; OSError if the disk is full."""
     with written_whole(path) as beside:
-        without_optimizer(network).save_weights(beside)
+        beside.write_bytes(bytes(sum(weight.nbytes for weight in network.get_weights()) + 2 ** 20))
+        without_optimizer(network).save_weights(beside)  # h5py would tell of a full disk in a row of tracebacks
 
 
-def load_weights(network, path):
+def load_weights(network: keras.Model, path: Path):
     """Give the network the weights of a file; UserError if they are not for it, or no finite numbers."""
     try:
         without_optimizer(network).load_weights(path)
@@ -34,7 +38,7 @@ def load_weights(network, path):
 
 # --- What was trained on what -----------------------------------------------------------------------------------
 
-def training_record(data, unit, items, validated, command, starts=()):
+def training_record(data: Iterable[str], unit: str, items: int, validated: int, command: str, starts=()) -> dict:
     """config.json's "trained": on what, how many of `unit` ("words"), by which command, with which versions, after what.
 
     data: names; starts: the same records of the models that it started from, several where their mean was taken.
@@ -44,7 +48,7 @@ def training_record(data, unit, items, validated, command, starts=()):
             **({"averaged": len(starts)} if len(starts) > 1 else {}), "before": ancestry(starts)}
 
 
-def git_commit():
+def git_commit() -> str | None:
     """The commit of this checkout, or None where there is no git."""
     try:
         done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True)
@@ -53,7 +57,7 @@ def git_commit():
     return done.stdout.strip() if done.returncode == 0 else None
 
 
-def ancestry(starts):
+def ancestry(starts: list[dict | None]) -> list[dict]:
     """The records `starts`, and all that led to them: each once, none before one that started from it."""
     steps = []
     for trained in filter(None, starts):
@@ -63,7 +67,7 @@ def ancestry(starts):
 
 # --- Reports ----------------------------------------------------------------------------------------------------
 
-def finish(folder, network, config, metrics, kept, scored_on):
+def finish(folder: Path, network: keras.Model, config: dict, metrics: dict[str, float], kept: str, scored_on: str):
     """Write config.json with the scores, model_summary.txt and report.md, and delete the state to resume from.
 
     kept: "best" or "last", which weights were; scored_on: a sentence that says what the metrics were taken on.

@@ -1,12 +1,16 @@
 """The validations of a training and of those before it: history.csv and losses.png in a model's folder."""
 import csv
 import math
+from pathlib import Path
 
 from command import UserError, write_csv, written_whole
 
 
-def read_history(folder):
-    """The rows of a model folder's history.csv, each a dict, those of the trainings before it first; [] without one."""
+def read_history(folder: Path) -> list[dict]:
+    """The rows of a model folder's history.csv, each a dict, those of the trainings before it first; [] without one.
+
+    UserError if it is none.
+    """
     def number(text):
         return int(text) if text.isdigit() else float(text)
 
@@ -23,7 +27,7 @@ def read_history(folder):
                         "away") from None
 
 
-def write_history(folder, history, score):
+def write_history(folder: Path, history: list[dict], score: str):
     """history.csv and losses.png of a list of validations, each a dict; one training after the other.
 
     score: the name of the number, 0 to 1, that is drawn beside the losses.
@@ -55,7 +59,7 @@ def write_history(folder, history, score):
     pyplot.close(figure)
 
 
-def one_by_one(history):
+def one_by_one(history: list[dict]) -> list[tuple[str, list[dict]]]:
     """[(model, its rows)]: several trainings, apart; one begins where the name changes or the batch does not rise."""
     trainings = []
     for row in history:

@@ -1,7 +1,9 @@
 """Optimizers by name, Muon among them, and their learning rate over a training."""
 import math
+from collections.abc import Callable
 
 from fitting.backend import keras
+from fitting.recipe import Recipe
 
 CLIPNORM = 5.0  # gradients longer than that, over all weights, are shortened to it
 
@@ -50,7 +52,7 @@ CLASSES = {"adam": keras.optimizers.Adam, "adamw": keras.optimizers.AdamW, "muon
            "rmsprop": keras.optimizers.RMSprop, "nadam": keras.optimizers.Nadam}
 
 
-def compile_network(network, loss, recipe, batches, devices=1):
+def compile_network(network: keras.Model, loss: Callable, recipe: Recipe, batches: int, devices: int = 1):
     """Give the network a loss, and the recipe's optimizer with its schedule over `batches` batches, on so many devices."""
     rise = min(500, max(1, batches // 50))
     schedule = keras.optimizers.schedules.CosineDecay(

@@ -9,6 +9,7 @@ import contextlib
 import json
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 from tqdm import tqdm
@@ -16,6 +17,7 @@ from tqdm import tqdm
 from command import UserError
 from fitting import state
 from fitting.backend import keras
+from fitting.batches import Batches
 from fitting.folder import load_weights, save_weights
 from fitting.history import write_history
 from fitting.optimizers import compile_network
@@ -127,7 +129,7 @@ class Training(keras.callbacks.Callback):
         return [*self.model.variables, *self.model.optimizer.variables]
 
 
-def open_board(folder):
+def open_board(folder: str):
     """A writer of TensorBoard's event files."""
     try:
         from tensorboard.summary import Writer
@@ -136,7 +138,7 @@ def open_board(folder):
     return Writer(folder)
 
 
-def start(network, loss, training, resume=False, devices=1):
+def start(network: keras.Model, loss: Callable, training: Training, resume: bool = False, devices: int = 1):
     """Compile `network` as the training's recipe says; go on where an interrupted training was, or begin in its folder."""
     compile_network(network, loss, training.recipe, training.batches, devices)
     training.set_model(network)
@@ -147,8 +149,8 @@ def start(network, loss, training, resume=False, devices=1):
         training.save()  # so that --resume works from the first moment
 
 
-def fit(network, training, batches, score_first=False):
-    """Train the started `network` to the end on `batches`, a fitting.batches.Batches that begins at training.batch.
+def fit(network: keras.Model, training: Training, batches: Batches, score_first: bool = False):
+    """Train the started `network` to the end on `batches`, which begin at training.batch.
 
     The network holds the final weights then: the best ones, or with recipe.keep_last the last. score_first: validate before
     the first batch, of a network that can do something already.
@@ -177,6 +179,8 @@ def run_batches(network, training, batches):
         training.save()
         raise KeyboardInterrupt(f"stopped at batch {training.batch:,} of {training.batches:,}; --resume goes on from there"
                                 ) from None
+    except OSError as error:  # a full disk
+        raise UserError(f"{training.folder}: {error.strerror or error}; --resume goes on when that is mended") from None
     except Exception:
         if batches.failure:
             raise batches.failure from None

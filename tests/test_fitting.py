@@ -129,9 +129,9 @@ def test_drawn_words_to_validate_on_have_their_own_truths():
         np.testing.assert_array_equal(validation.images[i], prepare(np.uint8(np.eye(9 + i) * 200)))
 
 
-def small_network(loss="mse", **options):
+def small_network(devices=1, **options):
     network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="a"), keras.layers.Dense(1, name="b")])
-    optimizers.compile_network(network, loss, recipe.Recipe(**options), batches=1000)
+    optimizers.compile_network(network, "mse", recipe.Recipe(**options), 1000, devices)
     return network
 
 
@@ -143,11 +143,12 @@ def test_the_learning_rate_rises_and_falls(schedule, rates):
     assert {batch: pytest.approx(float(rate(batch)), abs=1e-6) for batch in rates} == rates
 
 
-def test_a_gradient_is_clipped_over_all_weights():
-    """Two layers' gradients, each short enough, together too long: their directions stay, and the length is CLIPNORM."""
-    network = small_network(opt="sgd", lr=1.0)
+@pytest.mark.parametrize("devices", [1, 2])  # each clips its own share, before the shares are added up
+def test_a_gradient_is_clipped_over_all_weights(devices):
+    """Two layers' gradients, together too long: their directions stay, and the length is CLIPNORM."""
+    network = small_network(devices, opt="sgd", lr=1.0)
     gradients = [np.full(variable.shape, 3.0, np.float32) for variable in network.trainable_variables]
     clipped = network.optimizer._clip_gradients([keras.ops.convert_to_tensor(gradient) for gradient in gradients])
     flat = np.concatenate([np.ravel(keras.ops.convert_to_numpy(gradient)) for gradient in clipped])
     assert np.sqrt(3.0 ** 2 * flat.size) > optimizers.CLIPNORM
-    np.testing.assert_allclose(flat, optimizers.CLIPNORM / math.sqrt(flat.size), rtol=1e-5)
+    np.testing.assert_allclose(flat, optimizers.CLIPNORM / devices / math.sqrt(flat.size), rtol=1e-5)

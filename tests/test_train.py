@@ -1,6 +1,7 @@
 """train.py: whole trainings of small networks, what happens between batches, and the folder that they leave."""
 import csv
 import json
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -170,6 +171,35 @@ def test_final_weights_are_the_best_ones_unless_told(words_folder, tmp_path):
     assert {path.name for path in model.iterdir()} == {
         "config.json", "checkpoint.weights.h5", "final.weights.h5", "history.csv", "losses.png", "model_summary.txt",
         "model.onnx", "report.md"}
+
+
+def test_weights_that_the_disk_has_no_room_for_leave_the_old_ones(tmp_path, capfd):
+    network, path = utils.build_network(5), tmp_path / "a.weights.h5"
+    path.write_text("old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))  # bytes a file
+    try:
+        with pytest.raises(OSError, match="too large"):
+            folders.save_weights(network, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_full_disk_is_told_and_the_training_goes_on_when_it_is_mended(words_folder, tmp_path, monkeypatch):
+    write, options = training.state.write, ("--nbepochs", "1", "--validate_every", "2")
+
+    def full(folder, facts, arrays):
+        if facts["batch"] == 4:
+            raise OSError(28, "No space left on device", "resume.npz")
+        write(folder, facts, arrays)
+
+    monkeypatch.setattr(training.state, "write", full)
+    with pytest.raises(UserError, match="m: No space left on device; --resume goes on"):
+        train_on(words_folder, tmp_path, *options)
+    monkeypatch.undo()
+    assert [row["batch"] for row in history(train_on(words_folder, tmp_path, *options, "--resume"))] == ["2", "4"]
 
 
 def test_the_history_of_a_fine_tuning_begins_with_what_it_went_on_from(words_folder, tmp_path):
