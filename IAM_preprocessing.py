@@ -228,38 +228,35 @@ def parse_args(argv=None):
     return parser.parse_args(argv)
 
 
-def check_folders(path, new_path, overwrite):
-    """Raise UserError unless `path` holds IAM's words and `new_path` may be written to."""
-    if not (path / "words").is_dir():
-        raise UserError(f"{path / 'words'}: no such folder; {LAYOUT}")
-    if new_path.is_dir() and any(new_path.iterdir()) and not overwrite:
-        raise UserError(f"{new_path}: the folder is not empty; choose another for -np, or say --overwrite")
-
-
-def main(argv=None):
-    args = parse_args(argv)
-    check_folders(args.path, args.new_path, args.overwrite)
-    splits = read_splits(args.split) if args.split else None
-    words, skipped = read_labels(args.path)
+def preprocess(path, new_path, splits, exact, well_segmented):
+    """Copy and label the words of IAM at `path`; the others as in `why_left_out`."""
+    words, skipped = read_labels(path)
     if not words:
-        raise UserError(f"{args.path}: no labels to be read in xml/, xml_data/ or ascii/words.txt; {LAYOUT}")
-
-    reasons = {identifier: why_left_out(word, splits, args.exact, args.segmentation == "ok")
-               for identifier, word in words.items()}
+        raise UserError(f"{path}: no labels to be read in xml/, xml_data/ or ascii/words.txt; {LAYOUT}")
+    reasons = {identifier: why_left_out(word, splits, exact, well_segmented) for identifier, word in words.items()}
     left_out = Counter(filter(None, reasons.values()))
     wanted = [words[identifier] for identifier in sorted(words) if not reasons[identifier]]
     if not wanted:
         rules = ", ".join(f"{count} {rule}" for rule, count in left_out.most_common())
         raise UserError(f"none of {len(words)} words is kept: {rules}; try --exact, or other lists for --split")
-
-    args.new_path.mkdir(parents=True, exist_ok=True)
-    copied, damaged = copy_images(wanted, args.path / "words", args.new_path)
+    copied, damaged = copy_images(wanted, path / "words", new_path)
     if not copied:
         first = ": ".join(damaged[0])
         raise UserError(f"none of {len(wanted)} images can be read, such as {first}; {LAYOUT}")
     skipped += damaged
-    write_results(args.new_path, copied, skipped, splits, args.exact)
-    print(summary(words.values(), copied, left_out, skipped, splits, args.new_path))
+    write_results(new_path, copied, skipped, splits, exact)
+    print(summary(words.values(), copied, left_out, skipped, splits, new_path))
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if not (args.path / "words").is_dir():
+        raise UserError(f"{args.path / 'words'}: no such folder; {LAYOUT}")
+    splits = read_splits(args.split) if args.split else None
+    with command.new_folder(args.new_path):
+        if not args.overwrite and not command.is_empty(args.new_path):
+            raise UserError(f"{args.new_path}: the folder is not empty; choose another for -np, or say --overwrite")
+        preprocess(args.path, args.new_path, splits, args.exact, args.segmentation == "ok")
 
 
 if __name__ == "__main__":

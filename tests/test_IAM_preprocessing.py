@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import IAM_preprocessing
-from command import UserError
+from command import UserError, locked
 
 FORM = "a01-000u"
 # word -> what stands in the XML's text attribute, and what it says; the second line of the form is `err`
@@ -209,6 +209,13 @@ def test_a_folder_in_use_is_left_alone(ascii_iam):
     assert (out / "note.txt").read_text() == "mine"
 
 
+def test_a_second_run_into_the_same_folder_is_refused(tmp_path):
+    write_xml(tmp_path)
+    (tmp_path / "out").mkdir()
+    with locked(tmp_path / "out"), pytest.raises(UserError, match="another run works in it"):
+        IAM_preprocessing.main(["-p", str(tmp_path), "-np", str(tmp_path / "out"), "--overwrite"])
+
+
 def test_nothing_to_work_on(tmp_path):
     (tmp_path / "iam" / "words").mkdir(parents=True)
     with pytest.raises(UserError, match="no labels"):
@@ -220,7 +227,7 @@ def test_nothing_to_work_on(tmp_path):
         path.unlink()
     with pytest.raises(UserError, match="none of 4 images can be read.*no such file"):
         preprocess(tmp_path / "iam")
-    assert not list((tmp_path / "out").iterdir())
+    assert not (tmp_path / "out").exists()
 
 
 def test_as_a_script_a_missing_folder_is_one_line(tmp_path):
