@@ -7,6 +7,7 @@
 import argparse
 import contextlib
 import dataclasses
+import importlib.util
 from pathlib import Path
 
 import command
@@ -74,7 +75,7 @@ def add_options(parser: command.Parser, **defaults):
     add("--model_name", default="model", help="name of the new model's folder")
     add("--resume", action="store_true", help="go on with an interrupted training of this name")
     add("--overwrite", action="store_true", help="replace a model of this name")
-    add("--tensorboard", metavar="DIR", help="also log there for TensorBoard")
+    add("--tensorboard", type=board, metavar="DIR", help="also log there for TensorBoard")
     add("--show_batch", metavar="PNG", type=Path, help="draw a batch as the network sees it, and stop")
 
 
@@ -82,6 +83,13 @@ def gpu_ids(text: str) -> str:
     """An argparse type: GPU ids such as 0 or 0,1; or -1."""
     if text != "-1" and not all(part.isdecimal() for part in text.split(",")):
         raise argparse.ArgumentTypeError(f"{text}: must be numbers of GPUs, such as 0 or 0,1, or -1 for the CPU")
+    return text
+
+
+def board(text: str) -> str:
+    """An argparse type: a folder for TensorBoard, which must be installed."""
+    if not importlib.util.find_spec("tensorboard"):
+        raise UserError("--tensorboard needs TensorBoard: pip install tensorboard")
     return text
 
 

@@ -131,10 +131,7 @@ class Training(keras.callbacks.Callback):
 
 def open_board(folder: str):
     """A writer of TensorBoard's event files."""
-    try:
-        from tensorboard.summary import Writer
-    except ImportError:
-        raise UserError("--tensorboard needs TensorBoard: pip install tensorboard") from None
+    from tensorboard.summary import Writer
     return Writer(folder)
 
 

@@ -44,6 +44,12 @@ def test_gpus_are_named_by_number(ids):
     assert options("--G", ids).G == ids
 
 
+def test_tensorboard_that_is_not_installed_is_asked_for(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tensorboard", None)
+    with pytest.raises(UserError, match="pip install tensorboard"):
+        options("--tensorboard", "board")
+
+
 # --- The folder -------------------------------------------------------------------------------------------------
 
 def test_a_folder_in_which_nothing_was_trained_goes_away(tmp_path):

@@ -393,12 +393,6 @@ def test_tensorboard_gets_the_validations(words_folder, tmp_path):
     assert b"val_loss" in logged and b"word_accuracy" in logged
 
 
-def test_tensorboard_that_is_not_installed_is_asked_for(monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboard.summary", None)
-    with pytest.raises(UserError, match="pip install tensorboard"):
-        training.open_board("board")
-
-
 @pytest.fixture(scope="module")
 def faces(tmp_path_factory):
     """A folder of four fonts of the project, one of them for validation."""
