@@ -139,28 +139,6 @@ def interrupt(*args):
     raise KeyboardInterrupt
 
 
-def test_muon_steps_along_the_singular_vectors_alone():
-    rng = np.random.default_rng(0)
-    left, _ = np.linalg.qr(rng.standard_normal((30, 30)))
-    right, _ = np.linalg.qr(rng.standard_normal((70, 30)))
-    gradient = np.float32(left * np.geomspace(0.1, 10, 30) @ right.T)
-    shapes = {"dense_kernel": (30, 70), "tall_kernel": (70, 30), "pointwise_kernel": (1, 1, 30, 70),
-              "logits_kernel": (30, 70), "bias": (30, 70)}
-    variables = [keras.Variable(np.zeros(shape, np.float32), name=name) for name, shape in shapes.items()]
-    optimizer = optimizers.Muon(0.01, weight_decay=0.0)
-    optimizer.build(variables)
-    gradients = [gradient.T if name == "tall_kernel" else gradient.reshape(shape) for name, shape in shapes.items()]
-    optimizer.apply([keras.ops.convert_to_tensor(g) for g in gradients], variables)
-    dense, tall, pointwise, logits, bias = map(keras.ops.convert_to_numpy, variables)
-    values = -left.T @ dense @ right / (0.01 * 0.2 * np.sqrt(70))  # of the step, in the gradient's own directions
-    assert abs(values - np.diag(np.diag(values))).max() < 1e-3
-    assert 0.6 < np.diag(values).min() and np.diag(values).max() < 1.3  # where the gradient's are 0.1 to 10
-    np.testing.assert_allclose(tall, dense.T, atol=1e-6)
-    np.testing.assert_allclose(pointwise[0, 0], dense, atol=1e-6)
-    for adam in logits, bias:  # whose first step has the sign of the gradient
-        np.testing.assert_allclose(adam, -0.01 * np.sign(gradient), rtol=0.05)
-
-
 def test_final_weights_are_the_best_ones_unless_told(words_folder, tmp_path):
     model = train_on(words_folder, tmp_path, "--nbepochs", "1", "--validate_every", "1")
     best, final = ([weight.tobytes() for weight in weights_of(model, name)] for name in WEIGHTS.values())
@@ -327,7 +305,8 @@ def test_the_mean_of_two_models(words_folder, tmp_path):
     import h5py
     a, b = (train_on(words_folder, tmp_path / seed, "--nbepochs", "1", "--stn", "--random_state", seed) for seed in "12")
     older = load_config(b)
-    del older["network"]["stn"], older["network"]["blocks"]  # as in the folders made before the presets had them
+    del older["network"]["stn"], older["network"]["blocks"]  # as in the folders of the first format
+    del older["format"], older["kind"]
     command.write_json(b / "config.json", older)
     options = ["--path", str(words_folder), "--save_path", str(tmp_path), "--pretrained_path", str(a), "--pretrained_path"]
     train.main([*options, str(b), "--model_name", "mean", "--nbepochs", "0", "--workers", "1"])
