@@ -99,7 +99,7 @@ def classical(name, window, k):
 
     def binarise(pixels):
         grey = np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY))
-        doxapy.Binarization.update_to_binary(grey, getattr(doxapy.Binarization.Algorithms, name), {"window": window, "k": k})
+        doxapy.Binarization.update_to_binary(getattr(doxapy.Binarization.Algorithms, name), grey, {"window": window, "k": k})
         return 255 - grey
     return binarise
 

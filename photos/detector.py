@@ -31,6 +31,7 @@ ENLARGED, LARGEST = 3.0, 16_000_000  # a photo is enlarged so much at most, and 
 LOOKS = 3
 KERNEL, SCORE, SAME = -1.2, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
 BY_KERNEL = 0.2  # share of the kernel's edges in a word's top and bottom
+SURE_INK = 140  # of 255: where the network is so sure, and a pixel of its maps around, the photo says what is ink
 ROUND = 10.0  # square pixels by which the variances of a kernel differ whose axis counts as much as what the network says
 
 
@@ -233,7 +234,7 @@ def full_ink(pixels, image, ink):
     inked = np.where(all_ink > 1e-3, inked / np.maximum(all_ink, 1e-3), paper)
     darker = inked < paper
     threshold = np.clip((inked + paper) / 2, 0, 255)
-    near = cv2.dilate((ink > 100).view(np.uint8), np.ones((3, 3), np.uint8))
+    near = cv2.dilate((ink > SURE_INK).view(np.uint8), np.ones((3, 3), np.uint8))
     signed = cv2.resize(threshold.astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
     full = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     dark = cv2.compare(full, signed, cv2.CMP_LE)
