@@ -152,7 +152,7 @@ def letters_height(pixels):
                    & (area < 0.9 * width * height))
         kinds.append((area[letters].sum(), height[letters]))
     heights = max(kinds, key=lambda kind: kind[0])[1]
-    return WORD_OF_LETTERS * float(np.quantile(heights, 0.75)) / scale if len(heights) else float(WORD_HEIGHT)
+    return (WORD_OF_LETTERS * float(np.quantile(heights, 0.75)) if len(heights) else WORD_HEIGHT) / scale
 
 
 # --- Words ------------------------------------------------------------------------------------------------------
