@@ -31,12 +31,11 @@ SURE = 1.0  # the fit of a sure box is below
 
 
 def sure_words(folder: Path) -> list[tuple[np.ndarray, str, str]]:
-    """(uint8 [h, w, 3] pixels, text, source) of the sure words to validate on."""
+    """(uint8 [h, w, 3] pixels, text, source) of the sure words of the photos to validate on."""
     photos = {photo["file"]: photo for photo in json.loads((folder / "lines.json").read_text(encoding="utf8"))}
     with open(folder / "words.tsv", newline="", encoding="utf8") as file:
         rows = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    rows = [row for row in rows if photos[row["file"]]["split"] == "valid" and float(row["fit"]) < SURE
-            and len(letters_and_digits(row["text"])) > 1]
+    rows = [row for row in rows if photos[row["file"]]["split"] == "valid" and float(row["fit"]) < SURE]
     words, pixels, last = [], None, None
     for row in rows:
         if row["file"] != last:
@@ -82,7 +81,9 @@ def main(argv=None):
     words = sure_words(args.boards)
     images, truths, sources = zip(*words)
     truths, half = [letters_and_digits(text) for text in truths], halves(sources)
-    parts = [np.flatnonzero(half == 0), np.flatnonzero(half == 1), np.arange(len(words))]
+    scored = [k for k, truth in enumerate(truths) if len(truth) > 1]
+    images, truths, half = [images[k] for k in scored], [truths[k] for k in scored], half[scored]
+    parts = [np.flatnonzero(half == 0), np.flatnonzero(half == 1), np.arange(len(scored))]
     print(f"{datetime.date.today()}, {hardware()}\n\n| model | half to choose on | half to report | all |\n"
           "| --- | --- | --- | --- |")
     print("| words | " + " | ".join(f"{len(part):,}" for part in parts) + " |")
