@@ -93,7 +93,7 @@ def main(argv=None):
         print(f"| {name} | " + " | ".join(f"{right[part].mean():.3f}" for part in parts) + " |", flush=True)
 
     for path in args.model_path:
-        for name, options in (("greedy", {"beam_width": 0}), ("beam search", {}), ("--lexicon en", {"lexicon": "en"})):
+        for name, options in (("greedy", {"beam_width": 0}), ("--lexicon en", {"lexicon": "en"})):
             row(f"{Path(path).name}, {name}", [reading.text for reading in load_reader(path, **options).read(images)])
     for model in [None] * args.peers + args.peer_model:
         row(Path(model).stem if model else "PP-OCRv6 small", read_by_peer(images, model))
