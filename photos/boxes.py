@@ -5,7 +5,7 @@
     >>> page.words[0].polygon
     [[10, 10], [90, 10], [90, 40], [10, 40]]
 
-The format is described in the README ("Your own photos") and by `boxes.schema.json`; azure_ocr.py and pages.py write it, a
+The format is described in docs/formats.md and by `boxes.schema.json`; azure_ocr.py and pages.py write it, a
 person or another service may. A run that makes one keeps each photo in a journal beside it, see `Journal`.
 """
 import concurrent.futures
@@ -38,15 +38,15 @@ def read(path: str | Path) -> list[Page]:
     try:
         content = Path(path).read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file; azure_ocr.py writes one, or you by hand (README, Your own photos)") from None
+        raise UserError(f"{path}: no such file; azure_ocr.py writes one, or you by hand (docs/formats.md)") from None
     if is_pickle(content):
         raise UserError(f"{path}: a pickle, which may run anything when loaded, so it is not read; "
-                        "README, Your own photos, shows how to convert it to boxes.json")
+                        "docs/formats.md shows how to convert it to boxes.json")
     try:
         document = json.loads(content.decode("utf-8-sig", "surrogateescape"), parse_constant=_no_constant)
         json.dumps(document, ensure_ascii=False).encode("utf8", "surrogateescape")  # half a surrogate pair cannot be written
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON ({error}); the format is in README, Your own photos") from None
+        raise UserError(f"{path}: not JSON ({error}); the format is in docs/formats.md") from None
     return pages_of(document, path)
 
 
@@ -60,7 +60,7 @@ def pages_of(document: dict, path: str | Path) -> list[Page]:
         validator()(document)
     except fastjsonschema.JsonSchemaValueException as error:
         message = error.message.removeprefix("data.")
-        raise UserError(f"{path}: {message}; the format is in README, Your own photos") from None
+        raise UserError(f"{path}: {message}; the format is in docs/formats.md") from None
     files = [photo["file"] for photo in document["photos"]]
     if len(set(files)) < len(files):
         twice = next(file for file in files if files.count(file) > 1)

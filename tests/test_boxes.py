@@ -78,7 +78,7 @@ def test_what_is_wrong_with_a_file_is_said_in_a_line(tmp_path, content, message)
     (tmp_path / "boxes.json").write_text(content)
     with pytest.raises(UserError, match=message) as caught:
         boxes.read(tmp_path / "boxes.json")
-    assert "README" in str(caught.value) or "twice" in str(caught.value)
+    assert "formats.md" in str(caught.value) or "twice" in str(caught.value)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
 
 
@@ -92,13 +92,14 @@ class Trap:
 def test_a_pickle_is_refused_and_never_loaded(tmp_path, monkeypatch, protocol, content):
     monkeypatch.chdir(tmp_path)
     Path("boxes.json").write_bytes(pickle.dumps(content, protocol))
-    with pytest.raises(UserError, match="a pickle.*README, Your own photos, shows how to convert it"):
+    with pytest.raises(UserError, match="a pickle.*docs/formats.md shows how to convert it"):
         boxes.read("boxes.json")
     assert not Path("sprung").exists()
 
 
-def test_the_readme_shows_a_file_that_can_be_read(tmp_path):
-    examples = re.findall(r"```json\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf8"), re.DOTALL)
+def test_the_docs_show_a_file_that_can_be_read(tmp_path):
+    formats = (ROOT / "docs" / "formats.md").read_text(encoding="utf8")
+    examples = re.findall(r"```json\n(\{\"version\".*?)```", formats, re.DOTALL)
     assert examples
     for example in examples:
         (tmp_path / "boxes.json").write_text(example)
