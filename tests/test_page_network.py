@@ -46,7 +46,7 @@ def test_onnx_says_what_keras_says(tmp_path, page_network, shape):
 @pytest.mark.slow
 def test_a_page_network_is_not_taken_for_a_recogniser_nor_wrong_weights_for_it(tmp_path, page_network):
     model_folder(tmp_path, page_network)
-    with pytest.raises(UserError, match="not a model.s"):
+    with pytest.raises(UserError, match="of pages, not of words"):
         load_config(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"format": 2, "kind": "pages", "network": NETWORK}))
     assert load_config(tmp_path, SCHEMA)["network"] == NETWORK
