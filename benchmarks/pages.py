@@ -173,8 +173,7 @@ def rapidocr_texts(threads):
     import rapidocr
     engine = rapidocr.RapidOCR(params={
         "Det.limit_side_len": 1600, "Det.limit_type": "max", "Det.box_thresh": 0.4, "Global.text_score": 0.0,
-        "Global.max_side_len": 100000, "Global.log_level": "error",
-        "EngineConfig.onnxruntime.intra_op_num_threads": threads})
+        "Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": threads})
     return lambda path: engine(str(path)).txts or ()
 
 
