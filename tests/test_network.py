@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from words.images import prepare, read_image
-from words.models import PRESETS, WEIGHTS, find_model, load_config, open_session
+from words.models import PRESETS, WEIGHTS, find_model, load_config, open_session, read_config
 from words.network import build_graph, time_steps
 
 ROOT = Path(__file__).parent.parent
@@ -18,11 +18,11 @@ def images():
     return np.stack([prepare(read_image(path)) for path in paths])
 
 
-def assert_same(network, session, images):
+def assert_same(network, session, images, tolerance=2e-3):
     import keras
     ours, straight = (session.run(None, {"image": images}) + [None])[:2]
     theirs = network.predict(images, verbose=0)
-    np.testing.assert_allclose(ours, theirs, atol=2e-3 * max(1, theirs.std()))
+    np.testing.assert_allclose(ours, theirs, atol=tolerance * max(1, theirs.std()))
     np.testing.assert_array_equal(ours.argmax(axis=2), theirs.argmax(axis=2))
     for part in (slice(0, 1), slice(3, 10)):  # any number of images
         np.testing.assert_allclose(session.run(["logits"], {"image": images[part]})[0], ours[part], atol=2e-3)
@@ -35,12 +35,12 @@ def assert_same(network, session, images):
 def test_shipped_models_answer_as_in_keras(name, images):
     import utils
     folder, weights = find_model(ROOT / "models" / name)
-    config = load_config(folder)
-    if config["kind"] != "words":
+    if read_config(folder)["kind"] != "words":
         pytest.skip("no word recogniser")
+    config = load_config(folder)
     network = utils.network_of(config)
     network.load_weights(weights)
-    assert_same(network, open_session(config, weights, build_graph), images)
+    assert_same(network, open_session(config, weights, build_graph), images, tolerance=2e-2)  # kept in half precision
 
 
 @pytest.mark.slow

@@ -16,8 +16,11 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from command import written_whole
+
 OPSET, IR_VERSION = 17, 8  # read by onnxruntime 1.12 (2022) and later
 EPSILON = 1e-3  # Keras's, of batch normalisation
+LARGE = 40_000  # numbers; larger arrays, which are most of a model, are kept in half precision
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, list[np.ndarray]]:
@@ -38,6 +41,19 @@ def read_weights(path: str | os.PathLike) -> dict[str, list[np.ndarray]]:
     return weights
 
 
+def halve(path: str | os.PathLike):
+    """Keep the large arrays of a .weights.h5 file in half precision, as released models do; Keras loads them as it did."""
+    with written_whole(path) as beside, h5py.File(path) as whole, h5py.File(beside, "w") as half:
+        def copy(name, item):
+            if isinstance(item, h5py.Group):
+                half.require_group(name).attrs.update(item.attrs)
+            else:
+                large = item.dtype == np.float32 and item.size > LARGE
+                array = item[()]  # HDF5's own conversion rounds some numbers to half of what they are
+                half.create_dataset(name, data=array.astype(np.float16) if large else array)
+        whole.visititems(copy)
+
+
 def _name(group):
     """The name that the network gave to a layer; its group in the file is called after its class."""
     return str(group["vars"].attrs["name"])
@@ -55,7 +71,7 @@ class Graph:
     """An ONNX graph that grows by a node at a time. Values are known by their names, str."""
 
     def __init__(self, weights: dict[str, list[np.ndarray]]):
-        self.weights, self.nodes, self.constants = weights, [], []
+        self.weights, self.nodes, self.constants, self.casts = weights, [], [], []
 
     def node(self, kind: str, *inputs, **attributes) -> str:
         """Add a node; the name of its (first) output. An input may be an array, or "" for one that is left out."""
@@ -65,12 +81,15 @@ class Graph:
         return output
 
     def constant(self, values) -> str:
-        """Add an array, float32 or int64; its name."""
+        """Add an array, float32 or int64; its name. Large ones are kept in half precision, and made float32 when loaded."""
         values = np.asarray(values)
         name = f"constant{len(self.constants)}"
-        values = np.ascontiguousarray(values, np.int64 if values.dtype.kind == "i" else np.float32)
+        large = values.dtype.kind == "f" and values.size > LARGE
+        values = np.ascontiguousarray(values, np.float16 if large else np.int64 if values.dtype.kind == "i" else np.float32)
         self.constants.append(numpy_helper.from_array(values, name))
-        return name
+        if large:
+            self.casts.append(helper.make_node("Cast", [name], [f"{name}_float"], to=onnx.TensorProto.FLOAT))
+        return f"{name}_float" if large else name
 
     def rename(self, value: str, name: str) -> str:
         """Give the output of the last node another name, which an output of the whole graph should have."""
@@ -160,7 +179,7 @@ class Graph:
         def values(shapes):
             return [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in shapes.items()]
 
-        graph = helper.make_graph(self.nodes, "network", values(inputs), values(outputs), self.constants)
+        graph = helper.make_graph(self.casts + self.nodes, "network", values(inputs), values(outputs), self.constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION,
                                   producer_name="CRNN_OCR_lite", doc_string=description)
         onnx.checker.check_model(model, full_check=True)
