@@ -29,9 +29,10 @@ from command import UserError
 from photos import boxes
 from photos.cutting import corners, cut, sides
 from photos.page import Page, Word
-from words import ctc
 from words.images import grey_of, prepare, read_image, write_image
-from words.reader import load_reader
+
+ctc = command.later("words.ctc")
+word_reader = command.later("words.reader")
 
 HEIGHT = 64  # pixels of a line as its gaps are looked for, with its margins
 MARGIN = 0.2  # of the line's height, on each side
@@ -291,7 +292,7 @@ def parse_args(argv=None):
 def main(argv=None):
     args = parse_args(argv)
     command.new_file(args.result_path / "labels.csv", args.overwrite)
-    photos, reader = read_lines(args.lines), load_reader(args.model_path)
+    photos, reader = read_lines(args.lines), word_reader.load_reader(args.model_path)
     (args.result_path / "words").mkdir(parents=True, exist_ok=True)
     labels, doubtful, pages, rng = [], [], [], np.random.default_rng(0)
     for photo in tqdm(photos, unit="photo", dynamic_ncols=True):
