@@ -40,7 +40,7 @@ def test_onnx_says_what_keras_says(tmp_path, page_network, shape):
     maps = load_detector(tmp_path / "model").network(images)
     expected = np.array(network(images))
     assert maps.shape == (2, 32, 48, 7) and expected.std() > 0
-    assert abs(maps - expected).max() < 1e-3 * abs(expected).max()
+    assert abs(maps - expected).max() < 1e-2 * abs(expected).max()  # large arrays are kept in half precision
 
 
 @pytest.mark.slow
