@@ -31,8 +31,9 @@ try:                                                # badly while it loads (tens
         import keras
 except ImportError as error:
     named = os.environ.get("KERAS_BACKEND")
-    raise UserError(f"Keras does not load ({error}); " + (f"KERAS_BACKEND names {named}: install that, or name tensorflow, jax or torch"
-                                                         if named else "pip install -r requirements.txt brings it, with TensorFlow")) from None
+    mend = f"KERAS_BACKEND names {named}: install that, or name tensorflow, jax or torch" if named else (
+        "pip install -r requirements.txt brings it, with TensorFlow")
+    raise UserError(f"Keras does not load ({error}); {mend}") from None
 except (ValueError, AttributeError) as error:  # a backend or a keras.json that Keras cannot make sense of
     raise UserError(f"Keras does not load ({error}); see KERAS_BACKEND and ~/.keras/keras.json") from None
 if keras.backend.backend() not in ("tensorflow", "jax", "torch"):
