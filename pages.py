@@ -1,11 +1,11 @@
 """Read whole photos: find the words on whiteboards, notebooks, flipcharts and notes, and read them.
 
-    python pages.py --image_path photos --result_path out                        # out/board.jpg.json and .txt
+    python pages.py --image_path my_photos --result_path out                     # out/board.jpg.json and .txt
     python pages.py --image_path scan.pdf --result_path out --lexicon en --pdf   # out/scan.pdf#1.pdf, searchable
-    python pages.py --image_path photos --result_path out --resume               # goes on where a run broke off
-    python pages.py --image_path photos --result_path out --draw drawn           # each photo with what was read on it
-    python pages.py --image_path photos --result_path out --ink cleaned --clean  # the boards, cleaned
-    python pages.py --image_path photos --result_path out --boxes_only           # out/boxes.json, for predict.py --boxes
+    python pages.py --image_path my_photos --result_path out --resume            # goes on where a run broke off
+    python pages.py --image_path my_photos --result_path out --draw drawn        # each photo with what was read on it
+    python pages.py --image_path my_photos --result_path out --ink cleaned --clean  # the boards, cleaned
+    python pages.py --image_path my_photos --result_path out --boxes_only        # out/boxes.json, for predict.py --boxes
 
 --image_path: one photo (JPEG, PNG, WebP, TIFF, HEIC, ...), a PDF, or a folder of them with all that is below it. Each photo
 and each page of a PDF has its files as soon as it is done; what cannot be read has a row in errors.csv.

@@ -1,10 +1,10 @@
 """Find your photos by what is written on them.
 
-    python search.py index photos                       # read all photos of a folder; again later: only what is new
+    python search.py index my_photos                    # read all photos of a folder; again later: only what is new
     python search.py find "sprint budget"               # the best photos, which words matched, and how surely
     python search.py find '"next sprint" review*' --all # a phrase, the beginning of a word; only photos with all of it
     python search.py serve                              # the same in a browser, http://127.0.0.1:8000
-    python search.py watch photos                       # index photos as they arrive
+    python search.py watch my_photos                    # index photos as they arrive
     python search.py export --csv words.csv             # all that was read
     python search.py stats
 
