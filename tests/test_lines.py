@@ -125,6 +125,7 @@ def test_few_words_and_odd_ones():
     assert len(reading_order(np.full((20, 4, 2), 7.0))) == 20
 
 
+@pytest.mark.slow
 def test_thousands_of_words_need_little_memory():
     rng = np.random.default_rng(0)
     places = rng.uniform(0, 15_000, (3000, 1, 2))

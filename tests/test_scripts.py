@@ -71,6 +71,7 @@ python3 predict.py --G 0 --model_path %MODELS%/third --image_path %PROCESSED% --
 """
 
 
+@pytest.mark.slow
 def test_the_commands_of_2018_run(mjsynth, iam, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "-1")  # --G 1 changes it
@@ -99,6 +100,7 @@ def test_what_a_user_can_mend_takes_one_line_and_status_2(command, said):
     assert done.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_training_that_was_killed_goes_on(mjsynth, tmp_path):
     options = ["--path", str(mjsynth), "--mjsynth", "--val_fname", "annotation_test.txt", "--save_path", str(tmp_path),
                "--model_name", "m", "--n_units", "8", "--batch_size", "5", "--nbepochs", "3", "--workers", "1"]

@@ -216,6 +216,7 @@ def test_raw_requests_that_are_refused(port, request_, status):
     assert status_of(ask(port, request_)) == status
 
 
+@pytest.mark.slow
 def test_a_request_that_comes_drop_by_drop_is_hung_up_on(port):
     with socket.create_connection(("127.0.0.1", port), 15) as slow:
         slow.settimeout(0.3)
@@ -232,6 +233,7 @@ def test_a_request_that_comes_drop_by_drop_is_hung_up_on(port):
     pytest.fail("it still listens")
 
 
+@pytest.mark.slow
 def test_a_connection_that_goes_on_asking_is_kept(port):
     with socket.create_connection(("127.0.0.1", port), 5) as connection:
         for _ in range(6):  # over 6 seconds, three times its patience
@@ -249,6 +251,7 @@ def test_a_name_with_several_addresses_is_served(found):
     server.close()
 
 
+@pytest.mark.slow
 def test_slow_clients_hold_nobody_up_and_are_hung_up_on(port):
     slow = [socket.create_connection(("127.0.0.1", port), 15) for _ in range(40)]
     for connection in slow:
