@@ -344,7 +344,7 @@ def find_photos(path):
 
 def check_folders(images_path, root, names, crops, drawings, overwrite):
     """UserError if the folders for crops and drawings hold something already, or are among the photos."""
-    if crops and crops.is_dir() and any(crops.iterdir()) and not overwrite:
+    if crops and not command.is_empty(crops) and not overwrite:
         raise UserError(f"{crops}: the folder is not empty; choose another for --crops, or say --overwrite")
     if drawings:
         drawing.new_drawings(drawings, root, names, overwrite)

@@ -152,8 +152,19 @@ def new_folder(folder: str | os.PathLike):
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether a locked folder has nothing but its lock."""
-    return all(path.name == LOCK for path in folder.iterdir())
+    """Whether a folder, which may be locked, has nothing but its lock, or is not there."""
+    return not folder.exists() or all(path.name == LOCK for path in folder.iterdir())
+
+
+def same_settings(path: Path, settings: dict):
+    """UserError if the JSON file at `path`, of a run that broke off, has other `settings` than the run that goes on."""
+    try:
+        old = json.loads(path.read_text(encoding="utf8"))
+        different = next((name for name in settings if settings[name] != old.get(name)), None)
+    except (OSError, ValueError, AttributeError):
+        raise UserError(f"{path}: not readable; add --overwrite instead of --resume to start afresh") from None
+    if different:
+        raise UserError(f"{path}: was begun with another --{different}; --resume needs the same options")
 
 
 @contextlib.contextmanager

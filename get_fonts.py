@@ -146,7 +146,7 @@ def main(argv=None):
     args = parse_args(argv)
     own, columns = read_manifest(FONTS)
     rows = read_manifest(args.output)[0]
-    if not rows and args.output.exists() and any(args.output.iterdir()):
+    if not rows and not command.is_empty(args.output):
         raise UserError(f"-o {args.output}: is not empty and has no manifest.csv; give a new folder")
     rows = rows or own
     args.output.mkdir(parents=True, exist_ok=True)

@@ -249,11 +249,17 @@ def part_of(path):
     return path.with_name(path.name + ".part")
 
 
+def settings_of(path):
+    """Where the options of the run that writes `path` are until it is finished."""
+    return path.with_name(path.name + ".part.json")
+
+
 @contextlib.contextmanager
-def rows_of(path, header, kept=()):
+def rows_of(path, header, settings, kept=()):
     """A CSV writer onto stdout, or into PATH.part, which becomes PATH at the end, and stays if the work breaks off.
 
-    The header and the rows `kept` are written first, so that a file that cannot be written is noticed before the work.
+    The header and the rows `kept` are written first, so that a file that cannot be written is noticed before the work;
+    beside them the `settings`, a dict that JSON can hold, to which a run that goes on must keep.
     """
     if path is None:
         rows = csv.writer(sys.stdout, lineterminator="\n")
@@ -262,6 +268,7 @@ def rows_of(path, header, kept=()):
         return
     part = part_of(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    command.write_json(settings_of(path), settings)
     with command.written_whole(part) as beside, open(beside, "w", **FILE) as file:
         csv.writer(file, lineterminator="\n").writerows([header, *kept])
     try:
@@ -271,17 +278,20 @@ def rows_of(path, header, kept=()):
     except BaseException as error:
         if part.stat().st_size == begun and not kept:
             part.unlink()  # no row yet
+            settings_of(path).unlink()
         elif isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"stopped; the rows up to here are in {part}, and --resume goes on with them") from None
         raise
     os.replace(part, path)
+    settings_of(path).unlink()
 
 
 FILE = dict(newline="", encoding="utf8", errors="surrogateescape")  # names of files may be any bytes
 
 
-def rows_before(path, header):
+def rows_before(path, header, settings):
     """The whole rows that a run left in PATH.part; UserError where they are not such as this run would write."""
+    command.same_settings(settings_of(path), settings)
     with open(part_of(path), **FILE) as file:
         content = file.read()
     rows = list(csv.reader(io.StringIO(content[:content.rfind("\n") + 1], newline="")))
@@ -386,7 +396,8 @@ def show_sheet(path, model, words, chunks):
                 for text, reading in zip(captions, model.read_prepared(shown))]
     straight = model.straighten(shown)
     rows = zip(shown) if straight is None else zip(shown, straight)
-    images.write_image(path, sheets.contact_sheet(list(zip(rows, captions))))
+    images.write_image(path, sheets.contact_sheet(
+        (list(map(sheets.as_on_paper, row)), caption) for row, caption in zip(rows, captions)))
 
 
 def calibrate(folder, config, model, words, chosen, workers):
@@ -426,6 +437,13 @@ def progress(reads, number, on_screen):
                                    disable=on_screen and sys.stdout.isatty()))
 
 
+def settings_that_count(options):
+    """The options, as JSON can hold them, that a run which goes on with the rows of another must share with it."""
+    names = "model_path", "image_path", "boxes", "greedy", "beam_width", "no_tta", "lexicon", "top_paths", "max_len"
+    return {name: str(Path(value).resolve()) if name.endswith("path") else value if value is None else str(value)
+            for name, value in options.items() if name in names}
+
+
 def main(argv=None):
     args = parse_args(argv)
     folder, _ = find_model(args.model_path)
@@ -440,17 +458,18 @@ def main(argv=None):
     else:
         columns = prediction_columns(words, args.top_paths)
         path = args.result_path and result_file(args.result_path, "prediction.csv", args.overwrite, args.resume)
-    kept = rows_before(path, columns) if args.resume else []
+    decoding = dict(beam_width=0 if args.greedy else args.beam_width, lexicon=args.lexicon, threads=args.threads,
+                    tta=not args.no_tta)
+    settings = settings_that_count(vars(args))
+    kept = rows_before(path, columns, settings) if args.resume else []
     chosen = left_over(words, chosen, kept)
     plotted = [args.plots / name for name in ("reliability.png", "edit_distances.png")] if args.plots else []
     for picture in plotted:
         command.new_file(picture, args.overwrite)
     if args.draw:
         drawing.new_drawings(args.draw, words.root, [photo.file for photo in words.pages], args.overwrite)
-    decoding = dict(beam_width=0 if args.greedy else args.beam_width, lexicon=args.lexicon, threads=args.threads,
-                    tta=not args.no_tta)
     counts = collections.Counter()
-    with rows_of(path, columns, kept) as rows:
+    with rows_of(path, columns, settings, kept) as rows:
         model = reader.load_reader(args.model_path, **decoding)
         if args.calibrate:
             calibrate(folder, config, model, words, chosen, args.workers)

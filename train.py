@@ -274,8 +274,8 @@ def show_batch(path, data, alphabet, size, plan):
     shown, labels = utils.WordBatches(data.words, data.train, data.labels, size, 60, 1, seed=plan.random_state,
                                        augment=plan.augment, draw=data.draw)[0]
     captions = [alphabet.decode(label[label > 0]) for label in labels]
-    rows = [([image], caption) for image, caption in zip(shown, captions)]
-    images.write_image(path, sheets.contact_sheet(rows))
+    tiles = [([sheets.as_on_paper(image)], caption) for image, caption in zip(shown, captions)]
+    images.write_image(path, sheets.contact_sheet(tiles))
     print(path)
 
 

@@ -22,11 +22,11 @@ import command
 from command import UserError
 from words.images import grey_of, read_image, write_image
 from words.lists import read_folder
+from words.sheets import contact_sheet
 
 PER_WRITER = 30
 NEAREST = 15
 PERCENTILES = 5, 25, 50, 75, 95
-SHEET = 10, 150, 56  # columns, and px of a word on the sheet
 
 
 def parse_args(argv=None):
@@ -112,24 +112,13 @@ def two_samples(real, drawn, rng):
     return float(((votes > 0.5) == is_drawn).mean())
 
 
-def contact_sheet(words):
-    """uint8 [H, W]: images uint8 [h, w] in rows."""
-    columns, width, height = SHEET
-    sheet = np.full((-(-len(words) // columns) * height, columns * width), 128, np.uint8)
-    for k, word in enumerate(words):
-        scale = min((width - 4) / word.shape[1], (height - 4) / word.shape[0])
-        word = cv2.resize(word, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
-        y, x = k // columns * height + 2, k % columns * width + 2
-        sheet[y:y + word.shape[0], x:x + word.shape[1]] = word
-    return sheet
-
-
 def main(argv=None):
     args = parse_args(argv)
     rng = np.random.default_rng(0)
     words = {name: images_of(folder, args.words, rng) for name, folder in (("real", args.real), ("drawn", args.drawn))}
     if args.sheet:
-        write_image(args.sheet, contact_sheet(words["real"][:50] + words["drawn"][:50]))
+        write_image(args.sheet, contact_sheet(
+            [([image], name) for name, images in words.items() for image in images[:50]], columns=10, largest=(146, 52)))
     found = {name: [each for each in map(measures, images) if each] for name, images in words.items()}
     tables = {name: np.array([list(each.values()) for each in rows]) for name, rows in found.items()}
     print(f"{datetime.date.today()}, {len(tables['real']):,} real and {len(tables['drawn']):,} drawn words\n")

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+import command
 from command import UserError
 from photos.cutting import clip, corners, sides
 from photos.page import Word
@@ -26,8 +27,7 @@ def new_drawings(folder: Path, root: Path, files: list[str], overwrite: bool):
         path = drawing_path(folder, file)
         if path.resolve() == Path(root, file).resolve():
             raise UserError(f"{path}: is the photo itself; name another folder to draw into")
-        if path.exists() and not overwrite:
-            raise UserError(f"{path}: is there already; --overwrite replaces it")
+        command.new_file(path, overwrite)
 
 
 def draw(path: Path, pixels: np.ndarray, words: list[Word]):

@@ -10,7 +10,6 @@ import collections
 import contextlib
 import csv
 import io
-import json
 import os
 from pathlib import Path
 
@@ -36,21 +35,11 @@ def opened(root, settings, resume, overwrite):
     with command.new_folder(root):
         begun = (root / SETTINGS).exists()
         if resume and begun:
-            if different := differing(root / SETTINGS, settings):
-                raise UserError(f"{root}: was begun with another {different}; --resume needs the same options")
+            command.same_settings(root / SETTINGS, settings)
         elif not overwrite and not command.is_empty(root):
             raise UserError(f"{root} is not empty: name another folder, or add " + (
                 "--resume to go on or --overwrite to start afresh" if begun and not resume else "--overwrite"))
         yield Folder(root, settings, afresh=not (resume and begun))
-
-
-def differing(path, settings):
-    """The name of a setting that is not as in the file `path`; None if all are."""
-    try:
-        old = json.loads(path.read_text(encoding="utf8"))
-        return next((f"--{name}" for name in settings if settings[name] != old.get(name)), None)
-    except (OSError, ValueError, AttributeError):
-        raise UserError(f"{path}: not readable; add --overwrite instead of --resume to start afresh") from None
 
 
 class Folder:

@@ -10,9 +10,9 @@ import math
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 import processes
+from words.sheets import contact_sheet
 
 TASK = 50  # words that a process draws at a time
 QUALITY = 92  # of the JPEGs
@@ -50,12 +50,5 @@ def drawn(drawer, first, number, workers):
 
 def sheet(renderer, random_state):
     """A picture, uint8 [H, W], of the first 100 words, ten in a row, each with its label beneath."""
-    picture = Image.new("L", (10 * 200, 10 * 90), 128)
-    pen, font = ImageDraw.Draw(picture), ImageFont.load_default(13)
-    for k in range(100):
-        word = renderer.word(np.random.default_rng((random_state, k)))
-        image, x, y = Image.fromarray(word.image), k % 10 * 200, k // 10 * 90
-        image.thumbnail((196, 70))
-        picture.paste(image, (x + 2, y + 2))
-        pen.text((x + 2, y + 73), word.text, fill=255, font=font)
-    return np.asarray(picture)
+    words = (renderer.word(np.random.default_rng((random_state, k))) for k in range(100))
+    return contact_sheet((([word.image], word.text) for word in words), columns=10, largest=(196, 70))

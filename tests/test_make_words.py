@@ -208,7 +208,7 @@ def test_alphabet_and_styles_choose_the_words(draw):
 def test_sheet_is_drawn_and_not_overwritten(draw, tmp_path):
     draw("none", "--sheet", str(tmp_path / "sheet.png"))
     with Image.open(tmp_path / "sheet.png", formats=["PNG", "JPEG"]) as image:
-        assert image.size == (2000, 900)
+        assert image.size == (2000, 940)
     assert not (tmp_path / "none").exists()
     with pytest.raises(UserError, match="overwrite"):
         draw("none", "--sheet", str(tmp_path / "sheet.png"))

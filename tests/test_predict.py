@@ -204,7 +204,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
     monkeypatch.setattr(KnownReader, "read_prepared", read_prepared)
     with pytest.raises(KeyboardInterrupt, match="rows up to here are in .*prediction.csv.part"):
         read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["prediction.csv.part"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"prediction.csv.part", "prediction.csv.part.json"}
     assert len(rows_of(tmp_path / "out" / "prediction.csv.part")) == 2 * CHUNK
 
 
@@ -249,18 +249,30 @@ def test_show_draws_the_input_alone_without_an_stn(tmp_path, monkeypatch):
 
 # --- Runs that break off, and how they end ------------------------------------------------------------------------
 
+def break_off(monkeypatch, *options):
+    """A run that is interrupted after its first row."""
+    def write_a_row(rows, *rest):
+        rows.writerow(["a row"])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(predict, "write_predictions", write_a_row)
+        read(*options)
+
+
 def test_a_run_that_was_broken_off_goes_on(tmp_path, monkeypatch, capsys):
     for k in range(2 * CHUNK):
         draw(tmp_path / "in" / f"{k:03}.png")
     whole, part = (tmp_path / name / "prediction.csv" for name in ("whole", "part"))
     read("--image_path", tmp_path / "in", "--result_path", whole)
     rows = whole.read_bytes()
-    part.parent.mkdir()
+    break_off(monkeypatch, "--image_path", tmp_path / "in", "--result_path", part)
     (tmp_path / "part" / "prediction.csv.part").write_bytes(rows[:3000])  # in the middle of a row
     with pytest.raises(UserError, match="rows of a run that was broken off; --resume goes on with it"):
         read("--image_path", tmp_path / "in", "--result_path", part)
-    with pytest.raises(UserError, match="has not the columns .*prediction_2"):
-        read("--image_path", tmp_path / "in", "--result_path", part, "--resume", "--top_paths", "2")
+    for option in (("--top_paths", "2"), ("--greedy",), ("--lexicon", "en")):  # its rows would not be as the others
+        with pytest.raises(UserError, match=f"was begun with another {option[0]}; --resume needs the same options"):
+            read("--image_path", tmp_path / "in", "--result_path", part, "--resume", *option)
     seen = []
     monkeypatch.setattr(KnownReader, "read_prepared", lambda self, images, top_paths, known=KnownReader.read_prepared:
                         seen.append(len(images)) or known(self, images, top_paths))
@@ -274,8 +286,9 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path, monkeypatch, capsys):
         read("--image_path", tmp_path / "in", "--result_path", tmp_path / "new", "--resume")
 
 
-def test_a_row_that_was_not_finished_is_written_anew(tmp_path):
-    (tmp_path / "in").mkdir()
+def test_a_row_that_was_not_finished_is_written_anew(tmp_path, monkeypatch):
+    draw(tmp_path / "in" / "0.png")
+    break_off(monkeypatch, "--image_path", tmp_path / "in", "--result_path", tmp_path / "out")
     (tmp_path / "in" / "0.png").write_bytes(b"")
     write(tmp_path / "out" / "prediction.csv.part", "file,prediction,confidence,error\n0.png,,0.0000,the fi")
     read("--image_path", tmp_path / "in", "--result_path", tmp_path / "out", "--resume")
