@@ -237,11 +237,13 @@ def start_network(config, starts, dropout=0.0, devices=1):
     folder, _ = find_model(starts[0])
     pretrained = utils.network_of(load_config(folder))
     utils.load_mean(pretrained, [find_model(path)[1] for path in starts])
-    same_alphabet = load_config(folder)["alphabet"] == config["alphabet"]
-    utils.copy_weights(pretrained, network, same_alphabet)
-    if not same_alphabet:
-        print(f"another alphabet than {folder}'s: the last layer starts afresh")
-    return network, same_alphabet
+    old_alphabet = load_config(folder)["alphabet"]
+    classes = utils.inherited_classes(config["alphabet"], old_alphabet)
+    utils.copy_weights(pretrained, network, classes)
+    if old_alphabet != config["alphabet"]:
+        print(f"another alphabet than {folder}'s: capitals start as their small letters, other new characters as its \"-\", "
+              f"if it has one; {classes.count(None)} start afresh")
+    return network, old_alphabet == config["alphabet"]
 
 
 # --- Training -------------------------------------------------------------------------------------------------

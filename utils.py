@@ -173,8 +173,12 @@ def load_mean(network: keras.Model, files: list[Path]):
     network.set_weights([np.mean(weights, axis=0) for weights in zip(*models)])
 
 
-def copy_weights(pretrained: keras.Model, network: keras.Model, last_layer: bool = True):
-    """Give `network` the weights of `pretrained`, its last layer's too or not.
+def copy_weights(pretrained: keras.Model, network: keras.Model, classes: list[int | None]):
+    """Give `network` the weights of `pretrained`.
+
+    classes: for each class of `network` the class of `pretrained` whose place it takes, as `inherited_classes` gives them.
+    Where several take the place of one, each gets an equal part of its probability. Where it is None, the class keeps the
+    weights that it has.
 
     `network` may have more recurrent units. The new ones start at random and are read with weight 0, so that it does what
     `pretrained` does, the aim of Net2Net (Chen, Goodfellow, Shlens, ICLR 2016), which makes them copies of old ones instead.
@@ -186,10 +190,24 @@ def copy_weights(pretrained: keras.Model, network: keras.Model, last_layer: bool
         if layer.name.startswith("recurrent"):
             weights = [wider(*pair, units, old_units) for pair in zip(layer.get_weights(), weights)]
         layer.set_weights(weights)
-    if last_layer:
-        kernel, bias = pretrained.layers[-1].get_weights()  # the kernel's rows: forward units, then backward ones
-        unread = np.zeros((len(bias), 2 * units))
-        network.layers[-1].set_weights([wider(unread, kernel.T, units, old_units).T, bias])
+    kernel, bias = pretrained.layers[-1].get_weights()  # the kernel's rows: forward units, then backward ones
+    kernel = wider(np.zeros((len(bias), 2 * units)), kernel.T, units, old_units).T
+    new_kernel, new_bias = network.layers[-1].get_weights()
+    for new, old in enumerate(classes):
+        if old is not None:
+            new_kernel[:, new] = kernel[:, old]
+            new_bias[new] = bias[old] - np.log(classes.count(old))
+    network.layers[-1].set_weights([new_kernel, new_bias])
+
+
+def inherited_classes(alphabet: str, old_alphabet: str) -> list[int | None]:
+    """For each class of `alphabet`, the blank first, the class of `old_alphabet` that stood for it in training.
+
+    A character stood for itself, a capital letter was learnt as its small one, and "-" stands for all that an alphabet
+    lacks; None where there is nothing of these.
+    """
+    old = {character: k for k, character in enumerate(old_alphabet, 1)}
+    return [0, *(old.get(c, old.get(c.lower(), old.get("-"))) for c in alphabet)]
 
 
 def wider(fresh: np.ndarray, weights: np.ndarray, units: int, old_units: int) -> np.ndarray:

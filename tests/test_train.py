@@ -215,15 +215,31 @@ def weights_of(model, name):
     return network.get_weights()
 
 
-def test_a_new_alphabet_restarts_only_the_last_layer(words_folder, tmp_path, capsys):
+def test_a_new_alphabet_goes_on_from_what_the_old_one_knew(words_folder, tmp_path, capsys):
     old = train_on(words_folder, tmp_path / "old", "--nbepochs", "1")
     starts = [old / "final_weights.h5"]
     network, reads = train.start_network(train.start_config({}, Alphabet("ascii").characters, starts), starts)
     assert not reads
-    assert "the last layer starts afresh" in capsys.readouterr().out
+    assert "capitals start as their small letters" in capsys.readouterr().out
     before = weights_of(old, "final.weights.h5")
     assert all(np.array_equal(a, b) for a, b in zip(before[:-2], network.get_weights()[:-2]))
     assert network.output_shape[-1] == 96
+    pretrained = utils.network_of(load_config(old))
+    pretrained.load_weights(old / "final.weights.h5")
+    images = np.random.default_rng(0).random((2, 100, 32, 1), np.float32)
+    then, now = (np.exp(each.predict(images, verbose=0)) for each in (pretrained, network))  # [B, T, classes]
+    now /= now.sum(axis=-1, keepdims=True)
+    then /= then.sum(axis=-1, keepdims=True)
+    ascii_classes = {c: k for k, c in enumerate(Alphabet("ascii").characters, 1)}
+    np.testing.assert_allclose(now[..., 0], then[..., 0], rtol=1e-4)  # the blank
+    np.testing.assert_allclose(now[..., ascii_classes["a"]] + now[..., ascii_classes["A"]], then[..., 11], rtol=1e-4)
+    np.testing.assert_allclose(now[..., ascii_classes["7"]], then[..., 8], rtol=1e-4)
+    others = [k for c, k in ascii_classes.items() if not c.isalnum()]  # "-" and what it stood for
+    np.testing.assert_allclose(now[..., others].sum(axis=-1), then[..., 37], rtol=1e-4)
+
+
+def test_a_character_of_which_nothing_is_known_starts_afresh():
+    assert utils.inherited_classes("abéB", "xab") == [0, 2, 3, None, 3]
 
 
 def test_a_label_in_a_table_may_name_its_file_by_an_absolute_path(words_folder, tmp_path):
@@ -251,7 +267,7 @@ def test_a_network_with_and_without_stn(words_folder, tmp_path, options):
 def test_drop_out_is_for_training_alone(words_folder, tmp_path):
     config = {"alphabet": "abc", "network": {**utils.PRESETS["lite"], "width": 100, "height": 32, "n_units": 8}}
     plain, dropping = utils.network_of(config), utils.network_of(config, dropout=0.25)
-    utils.copy_weights(plain, dropping)
+    utils.copy_weights(plain, dropping, [0, 1, 2, 3])
     folders.save_weights(dropping, tmp_path / "x.weights.h5")
     fresh = utils.network_of(config)
     folders.load_weights(fresh, tmp_path / "x.weights.h5")
