@@ -8,7 +8,7 @@
 
 Needs Microsoft's client library, `pip install azure-ai-vision-imageanalysis`, and a key of an Azure AI Vision resource.
 Each photo is kept as soon as it is done: the same command again sends only what is missing. Where nothing is, as
-with a boxes.json by hand, --crops and --draw need neither library nor key. boxes.json: see photos/boxes.py and the README.
+with a boxes.json by hand, --crops and --draw need neither library nor key. boxes.json: see docs/formats.md.
 """
 import dataclasses
 import email.utils

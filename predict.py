@@ -8,8 +8,8 @@
     python predict.py --model_path models/iam --image_path imgs/words --lexicon en --top_paths 3 # English, three guesses
     python predict.py --model_path models/iam --image_path photos --boxes boxes.json --result_path results --draw drawn
 
-An image shows one word; pages.py reads whole photos. With --boxes the words are those that boxes.json (see photos/boxes.py
-and the README) places on photos. The model folder knows the alphabet and the image size. Without --result_path,
+An image shows one word; pages.py reads whole photos. With --boxes the words are those that boxes.json (docs/formats.md)
+places on photos. The model folder knows the alphabet and the image size. Without --result_path,
 predictions go to stdout. A run ends with a count; one that was broken off goes on with --resume.
 """
 import collections
