@@ -6,7 +6,8 @@
 
 All SQL is here, and nothing is scored here: another database needs the methods of `Store` alone. One file, in SQLite's WAL
 mode: readers and a writer do not wait for each other, and a transaction is there whole or not at all, however the process
-ends. Each thread has a connection of its own.
+ends. Each thread has a connection of its own. What index/blocks.py keeps in the folder `blocks` may be deleted at any time:
+it is made of `posteriors`, and only spares the next search the time for that.
 
 A photo is its content, known by a hash, in one file or several. Its number is never given to another one.
 """
@@ -134,6 +135,11 @@ class Store:
         if application != APPLICATION:  # another run may do the same at the same time
             self._db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA application_id = {APPLICATION}; "
                                    f"PRAGMA user_version = {VERSION}; COMMIT")
+
+    @property
+    def blocks(self):
+        """The folder in which index/blocks.py keeps this index's words as arrays; None would say that there is none."""
+        return Path(f"{self.path}-blocks")
 
     def name(self, path):
         """What a file (absolute path, bytes) is called here: from the index's folder on, if it is in there, so that both may
