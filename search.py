@@ -7,9 +7,11 @@
     python search.py watch my_photos                    # index photos as they arrive
     python search.py export --csv words.csv             # all that was read
     python search.py stats
+    python search.py copy my_photos postgresql://indexer@server/photos    # all that is in one index, into another
 
-The index is one file, search.index in the folder of the photos, or where --index says. Without --index, the other commands
-take the one of the current folder, else the one that was made last. Photos are never changed.
+The index is one file, search.index in the folder of the photos, or where --index says, which may also be a database in
+PostgreSQL, as postgresql://user@host/database (see docs/deploy.md). Without --index, the other commands take the one of the
+current folder, else the one that was made last. Photos are never changed.
 """
 import dataclasses
 import datetime
@@ -36,7 +38,7 @@ def parse_args(argv=None):
 
     def add_command(name, about):
         added = commands.add_parser(name, help=about, description=about).add_argument
-        added("--index", type=Path, metavar="FILE", help=f"the index (default: see python {parser.prog} --help)")
+        added("--index", type=place, metavar="FILE|URL", help=f"the index (default: see python {parser.prog} --help)")
         return added
 
     for name, about in (("index", "read the new and changed photos of a folder"), ("watch", "index photos as they arrive")):
@@ -64,7 +66,15 @@ def parse_args(argv=None):
     add("--json", type=Path, metavar="FILE", help="an entry a photo")
     add("--overwrite", action="store_true", help="replace the files of an earlier export")
     add_command("stats", "how much is in the index")
+    add = commands.add_parser("copy", help="add all of an index to another, which is made", description=copy.__doc__).add_argument
+    add("source", type=place, metavar="FROM", help="the index, a file or a URL")
+    add("target", type=place, metavar="TO", help="another one, which may be there")
     return parser.parse_args(argv)
+
+
+def place(text):
+    """An argparse type: an index's URL, as it is written, or a path."""
+    return text if index.is_url(text) else Path(text)
 
 
 def date(text):
@@ -82,10 +92,10 @@ def last_index():
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state", "crnn_ocr_lite", "index")
 
 
-def remember(path):
+def remember(address):
     try:
         last_index().parent.mkdir(parents=True, exist_ok=True)
-        last_index().write_bytes(os.fsencode(path.absolute()))
+        last_index().write_bytes(os.fsencode(address if index.is_url(address) else Path(address).absolute()))
     except OSError as error:
         print(f"{last_index()}: {error.strerror}; name the index with --index when you search", file=sys.stderr)
 
@@ -93,11 +103,11 @@ def remember(path):
 def choose_index(path):
     """--index, or the index of the current folder, or the one made last; a folder stands for the index in it."""
     if path:
-        return path / NAME if path.is_dir() else path
+        return path / NAME if not index.is_url(path) and path.is_dir() else path
     if Path(NAME).is_file():
         return Path(NAME)
     if last_index().is_file():
-        return Path(os.fsdecode(last_index().read_bytes()))
+        return place(os.fsdecode(last_index().read_bytes()))
     raise UserError("no index yet; `python search.py index PHOTOS` makes one, --index names one")
 
 
@@ -108,14 +118,12 @@ def index_photos(folder, path, models, retry):
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder")
     from index.indexing import update
-    from index.store import Store
-    path = path or folder
-    file = Store(path / NAME if path.is_dir() else path, create=True)
-    counts = update(file, folder, lambda: load_reader(**models), retry)
-    remember(file.path)
-    total = file.counts()
-    file.close()
-    print(f"{file.path}: {total['photos']:,} photos; now {counts.read:,} read, {counts.known:,} known "
+    store = index.open_store(choose_index(path or folder), create=True)
+    counts = update(store, folder, lambda: load_reader(**models), retry)
+    remember(store.address)
+    total = store.counts()
+    store.close()
+    print(f"{store.address}: {total['photos']:,} photos; now {counts.read:,} read, {counts.known:,} known "
           f"under another name or date, {counts.gone:,} files gone, {counts.failed:,} failed")
     if total["failed"]:
         print(f"{total['failed']:,} photos could not be read; --retry reads them again, export says why")
@@ -196,6 +204,14 @@ def export(path, csv_path, json_path, overwrite):
             file.write("\n]\n" if found.store.counts()["files"] else "[]\n")
 
 
+def copy(source, target):
+    """Add all photos that an index knows to another one, which is made if it is not there."""
+    from index.copying import copy
+    target = index.open_store(choose_index(target), create=True)
+    counts = copy(index.open_store(choose_index(source)), target)
+    print(f"{target.address}: {counts['photos']:,} photos in {counts['files']:,} files")
+
+
 def rows(found):
     """The rows of export's CSV file; a photo without words has one."""
     yield ["file", "taken", "error", "line", "paragraph", "text", "confidence",
@@ -214,6 +230,8 @@ def main(argv=None):
     if args.command in ("index", "watch"):
         models = {"pages": args.pages, "words": args.words, "lexicon": args.lexicon}
         return (index_photos if args.command == "index" else watch)(args.photos, args.index, models, args.retry)
+    if args.command == "copy":
+        return copy(args.source, args.target)
     path = choose_index(args.index)
     if args.command == "find":
         find(path, " ".join(args.query), args.json, args.open, limit=args.limit, all_words=args.all, since=args.since,

@@ -1,7 +1,7 @@
 """Find photos by what is written on them: an index of what was read on many photos, and queries to it.
 
     >>> import index
-    >>> photos = index.open("photos/.search.index")
+    >>> photos = index.open("photos/search.index")  # or "postgresql://reader@server/photos"
     >>> for result in photos.find('budget "next sprint" review*', limit=5):
     ...     print(result.file, result.score, [match.text for match in result.matches])
 
@@ -54,8 +54,22 @@ class Word:
     paragraph: int
 
 
+def is_url(path):
+    """Whether this names a database, str, and no file."""
+    return str(path).startswith(("postgresql://", "postgres://"))
+
+
+def open_store(path, create=False):
+    """The index.store.Store of a file or of a database, by its URL. With `create`, it may be written to, and is made if it is
+    not there. UserError, one line, if there is none or it cannot be opened."""
+    if is_url(path):
+        from index.postgres import PostgreSQL
+        return PostgreSQL(path, create)
+    from index.sqlite import SQLite
+    return SQLite(path, create)
+
+
 def open(path):
-    """The Index of a file that search.py made. UserError, one line, if there is none or it cannot be read."""
+    """The Index that search.py made, in a file or, by its URL, in a database, to be read. UserError as of `open_store`."""
     from index.finding import Index
-    from index.store import Store
-    return Index(Store(path))
+    return Index(open_store(path))

@@ -146,8 +146,8 @@ class Index:
             yield {**facts, "words": [dataclasses.asdict(word) for word in self._page(photo)]}
 
     def stats(self) -> dict[str, int]:
-        """How much there is: files, photos, failed, words, bytes of the index's file."""
-        return {**self.store.counts(), "words": len(self._refresh().words), "bytes": self.store.path.stat().st_size}
+        """How much there is: files, photos, failed, words, bytes on disk."""
+        return {**self.store.counts(), "words": len(self._refresh().words), "bytes": self.store.size()}
 
     def _photo(self, photo):
         width, height = photo["width"], photo["height"]
@@ -164,7 +164,7 @@ class Index:
         return words
 
     def _file(self, photo):
-        return str(self.store.path.absolute().parent / os.fsdecode(photo["files"][0][0]))
+        return os.fsdecode(self.store.file(photo["files"][0][0]))
 
 
 def _polygon(photo, word):

@@ -3,12 +3,11 @@
     >>> update(store, "photos", lambda: photos.load_reader("models/pages", words="models/notes"))
 
 Each photo is written in one transaction, so that a run may end at any moment and the next one goes on. Runs at the same time
-share the work, as each takes the photos in another order and asks before it reads one.
+share the work, as the store deals it out.
 """
 import collections
 import hashlib
 import os
-import random
 import sys
 from pathlib import Path
 
@@ -42,12 +41,12 @@ def update(store, folder, load_reader, retry=False):
             and not any(_inside(name, store.name(path)) for path in unseen)]
     if gone:
         store.drop_files(gone)
-    changed = [(path, size, modified) for path, size, modified in found
+    changed = [path for path, size, modified in found
                if known.get(store.name(path), ())[1:3] != (size, modified) or retry and known[store.name(path)][3]]
-    random.shuffle(changed)
     reader = _Reader(store, load_reader)
-    with tqdm(changed, "photos", unit="photo", file=sys.stderr, disable=not changed) as bar:
-        results = collections.Counter(reader.add(*photo, retry) for photo in bar)
+    jobs = store.jobs(folder, changed, retry)
+    with tqdm(jobs, "photos", len(changed), unit="photo", file=sys.stderr, disable=not changed) as bar:
+        results = collections.Counter(reader.add(*job) for job in bar)
     return Counts(results["read"], results["known"], results["failed"], len(gone))
 
 
@@ -62,8 +61,13 @@ class _Reader:
         self.store, self._load = store, load_reader
         self._reader = self._entries = None
 
-    def add(self, path, size, modified, retry):
+    def add(self, path, retry):
         """Add a file and, if it is not known, its photo: "read", "known" or "failed", or "gone" without such a file."""
+        try:
+            status = os.stat(path)
+        except OSError:
+            return "gone"
+        size, modified = status.st_size, status.st_mtime_ns
         orientation, taken = files.facts(path)
         try:
             content, error = files.content(path), ""
