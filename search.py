@@ -66,9 +66,9 @@ def parse_args(argv=None):
     add("--json", type=Path, metavar="FILE", help="an entry a photo")
     add("--overwrite", action="store_true", help="replace the files of an earlier export")
     add_command("stats", "how much is in the index")
-    add = commands.add_parser("copy", help="add all of an index to another, which is made", description=copy.__doc__).add_argument
-    add("source", type=place, metavar="FROM", help="the index, a file or a URL")
-    add("target", type=place, metavar="TO", help="another one, which may be there")
+    add = commands.add_parser("copy", help="add all of an index to another", description=copy.__doc__).add_argument
+    add("source", type=place, metavar="FROM", help="an index, file or URL")
+    add("target", type=place, metavar="TO", help="another one")
     return parser.parse_args(argv)
 
 
@@ -207,8 +207,9 @@ def export(path, csv_path, json_path, overwrite):
 def copy(source, target):
     """Add all photos that an index knows to another one, which is made if it is not there."""
     from index.copying import copy
+    source = index.open_store(choose_index(source))
     target = index.open_store(choose_index(target), create=True)
-    counts = copy(index.open_store(choose_index(source)), target)
+    counts = copy(source, target)
     print(f"{target.address}: {counts['photos']:,} photos in {counts['files']:,} files")
 
 

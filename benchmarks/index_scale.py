@@ -25,10 +25,10 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the scripts are no package: their folder, by hand
 import command
+from index import open_store
 from index.finding import Index
 from index.folding import fold
 from index.posteriors import LEVELS
-from index.store import Store
 from words.compiled import compiled
 
 WORDS = 50  # a photo
@@ -69,7 +69,7 @@ def split(joined):
 
 def make(real, path, photos, rng):
     """An index of so many photos."""
-    source, store = Store(real), Store(path, create=True)
+    source, store = open_store(real), open_store(path, create=True)
     store.learn(source.letters)
     pages = [(source.words(number), split(joined)) for number, joined in source.posteriors()]
     pages = [page for page in pages if page[0]]
@@ -109,7 +109,7 @@ def measure(path, count, scans):
     """A dict of what is measured on an index in this process."""
     rng = np.random.default_rng(0)
     start = time.perf_counter()
-    index = Index(Store(path))
+    index = Index(open_store(path))
     index.find("the")
     opened = time.perf_counter() - start
     queries = make_queries(index, count, rng)

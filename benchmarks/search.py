@@ -35,10 +35,10 @@ from tqdm import tqdm
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import command
+from index import open_store
 from index.entries import Entries
 from index.finding import SHIFT, SLOPE, Index
 from index.folding import fold
-from index.store import Store
 from photos.cutting import cut
 from photos.page import Word
 from words.images import grey_of, prepare, read_image
@@ -119,10 +119,10 @@ def open_index(args, photos):
         path = args.index or args.keep or Path(folder, "read.index")
         if not path.exists() and not args.index:
             reader = load_reader(args.words)
-            store = Store(path, create=True)
+            store = open_store(path, create=True)
             read_boxes(store, photos, reader)
             store.close()
-        yield Index(Store(path))
+        yield Index(open_store(path))
 
 
 # --- The systems ------------------------------------------------------------------------------------------------

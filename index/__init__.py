@@ -60,8 +60,8 @@ def is_url(path):
 
 
 def open_store(path, create=False):
-    """The index.store.Store of a file or of a database, by its URL. With `create`, it may be written to, and is made if it is
-    not there. UserError, one line, if there is none or it cannot be opened."""
+    """The index.store.Store of a file or, by its URL, of a database. With `create`, it may be written to, and is made if it
+    is not there. UserError, one line, if there is none or it cannot be opened."""
     if is_url(path):
         from index.postgres import PostgreSQL
         return PostgreSQL(path, create)

@@ -41,8 +41,9 @@ CREATE TABLE photos (
     width integer NOT NULL, height integer NOT NULL,
     orientation integer NOT NULL,
     error text NOT NULL,
-    words bytea STORAGE EXTERNAL NOT NULL,
-    posteriors bytea STORAGE EXTERNAL NOT NULL);
+    words bytea NOT NULL,
+    posteriors bytea NOT NULL);
+ALTER TABLE photos ALTER words SET STORAGE EXTERNAL, ALTER posteriors SET STORAGE EXTERNAL;
 CREATE TABLE files (
     path bytea PRIMARY KEY,
     photo integer NOT NULL,  -- may be replaced by another one in the moment before: the next run sees that
@@ -51,7 +52,7 @@ CREATE TABLE files (
     taken text COLLATE "C");
 CREATE INDEX files_photo ON files (photo);
 CREATE TABLE jobs (path bytea PRIMARY KEY, retry boolean NOT NULL);
-INSERT INTO meta VALUES ('version', '0'), ('letters', ''), ('changes', '0'), ('identity', gen_random_uuid());
+INSERT INTO meta VALUES ('version', '0'), ('letters', ''), ('changes', '0'), ('identity', CAST(gen_random_uuid() AS text));
 """]
 VERSION = len(MIGRATIONS)
 
@@ -116,7 +117,7 @@ class PostgreSQL(Store):
         return connection
 
     def _again(self, work):
-        """What work() returns; it is called again with a new connection where the server went away. A writer waits for it."""
+        """What work() returns; it is called again with a new connection if the server went away. A writer waits for it."""
         end = time.monotonic() + (PATIENCE if self.writable else 0)
         with self._errors():
             while True:
@@ -205,7 +206,7 @@ class PostgreSQL(Store):
                 time.sleep(WAIT)
 
     def _taken(self, first, last):
-        """(path, retry) of jobs that are free; each is held by a transaction that is open until the next one is asked for."""
+        """(path, retry) of jobs that are free; each is held by a transaction, open until the next one is asked for."""
         with self._errors(), contextlib.closing(self._again(self._connect)) as connection:
             try:
                 connection.execute(f"SET idle_in_transaction_session_timeout = '{LEASE}'")

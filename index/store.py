@@ -4,12 +4,12 @@
     >>> number = store.add(photo, words, posteriors)
     >>> store.put_file(b"/photos/a.jpg", number, size, modified, orientation=1, taken=None)
 
-What is asked and written is SQL that all databases know, and is here; index/sqlite.py and index/postgres.py connect to one and
-make its tables. Nothing is scored here. What index/blocks.py keeps in
-the folder `blocks` may be deleted at any time: it is made of `posteriors`, and only spares the next search the time for that.
+What is asked and written is SQL that all databases know, and is here; index/sqlite.py and index/postgres.py connect to one
+and make its tables. Nothing is scored here. What index/blocks.py keeps in the folder `blocks` may be deleted at any time: it
+is made of `posteriors`, and only spares the next search the time for that.
 
-A photo is its content, known by a hash, in one file or several. Its number is
-never given to another one, and rises with the order in which photos are added.
+A photo is its content, known by a hash, in one file or several. Its number is never given to another one, and rises with
+the order in which photos are added.
 """
 import functools
 import json

@@ -1,10 +1,10 @@
-"""index/store.py: photos and files in SQLite, from several threads, and what is no index."""
+"""index/store.py: photos and files in each database, from several threads, and what is no index."""
 import threading
 
 import pytest
 
 from command import UserError
-from index.store import Store
+from index import open_store
 
 
 def photo(content, error=""):
@@ -12,10 +12,10 @@ def photo(content, error=""):
 
 
 @pytest.fixture
-def store(tmp_path):
-    with_files = Store(tmp_path / "a.index", create=True)
-    yield with_files
-    with_files.close()
+def store(place):
+    opened = open_store(place, create=True)
+    yield opened
+    opened.close()
 
 
 def test_a_photo_is_its_content(store):
@@ -66,15 +66,17 @@ def test_threads_write_and_read_together(store):
 
 def test_reading_makes_no_file(tmp_path):
     with pytest.raises(UserError, match="no such index"):
-        Store(tmp_path / "absent")
+        open_store(tmp_path / "absent")
     (tmp_path / "empty").touch()
     with pytest.raises(UserError, match="not an index"):
-        Store(tmp_path / "empty")
+        open_store(tmp_path / "empty")
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
-def test_names_are_from_the_indexs_folder_on(store, tmp_path):
-    folder = bytes(tmp_path)
+def test_names_are_from_the_indexs_folder_on(tmp_path):
+    store, folder = open_store(tmp_path / "a.index", create=True), bytes(tmp_path)
     assert store.name(folder + b"/x/\xff.png") == b"x/\xff.png"
     assert store.name(folder) == b"."
     assert store.name(folder + b"2/y.png") == folder + b"2/y.png"
+    for path in (folder + b"/x/\xff.png", folder + b"2/y.png"):
+        assert store.file(store.name(path)) == path

@@ -92,16 +92,16 @@ def names(results):
 
 # --- Finding ----------------------------------------------------------------------------------------------------
 
-def test_index_and_find(reader, tmp_path, capsys):
+def test_index_and_find(reader, place, tmp_path, capsys):
     save("photos/plan.png", "Sprint budget\nnext sprint")
     save("photos/deep/er/list.png", "shopping list milk")
     save("photos/note.png", "budgets for Café-Ausgaben, isn't it")
-    search.main(["index", "photos"])
+    search.main(["index", "photos", "--index", place])
     assert "3 photos; now 3 read" in capsys.readouterr().out
-    search.main(["find", "sprint budget"])
+    search.main(["find", "sprint budget", "--index", place])
     out = capsys.readouterr().out.splitlines()
     assert out[0].endswith("plan.png") and out[0].startswith("0.9")
-    found = index.open("photos/search.index")
+    found = index.open(place)
     assert names(found.find("milk")) == ["list.png"]
     assert names(found.find("MILK!")) == ["list.png"]
     assert names(found.find("cafe")) == ["note.png"]
@@ -119,14 +119,14 @@ def test_index_and_find(reader, tmp_path, capsys):
     assert found.stats()["words"] == 12
 
 
-def test_phrases_are_words_side_by_side_on_a_line(reader):
+def test_phrases_are_words_side_by_side_on_a_line(reader, place):
     save("photos/a.png", "next sprint")
     save("photos/b.png", "sprint next")
     save("photos/c.png", "next\nsprint")
     save("photos/d.png", "next")
     save("photos/e.png", "sprint")
-    search.main(["index", "photos"])
-    found = index.open("photos/search.index")
+    search.main(["index", "photos", "--index", place])
+    found = index.open(place)
     sure = [result for result in found.find('"next sprint"') if result.score > 0.5]
     assert names(sure) == ["a.png"]
     assert sorted(names(found.find("next sprint")[:3])) == ["a.png", "b.png", "c.png"]
@@ -135,13 +135,13 @@ def test_phrases_are_words_side_by_side_on_a_line(reader):
     assert names([result for result in found.find('"next spr*"') if result.score > 0.5]) == ["a.png"]
 
 
-def test_parts_of_a_word_are_found_together_and_alone(reader):
+def test_parts_of_a_word_are_found_together_and_alone(reader, place):
     save("photos/a.png", "anti-war film")
     save("photos/b.png", "anti war")
     save("photos/c.png", "antiwar")
     save("photos/d.png", "film")
-    search.main(["index", "photos"])
-    found = index.open("photos/search.index")
+    search.main(["index", "photos", "--index", place])
+    found = index.open(place)
 
     def sure(query):
         return sorted(names(result for result in found.find(query) if result.score > 0.5))
@@ -154,14 +154,14 @@ def test_parts_of_a_word_are_found_together_and_alone(reader):
     assert [len(result.matches) for result in found.find('"anti war"')[:3]].count(2) == 1  # the two words of b.png
 
 
-def test_dates(reader):
+def test_dates(reader, place):
     for name, date in (("old", "2019:12:31 23:59:59"), ("new", "2020:01:01 00:00:00"), ("none", None)):
         exif = Image.Exif()
         if date:
             exif.get_ifd(0x8769)[0x9003] = date
         save(f"photos/{name}.jpg", f"same word {name}", exif=exif)
-    search.main(["index", "photos"])
-    found = index.open("photos/search.index")
+    search.main(["index", "photos", "--index", place])
+    found = index.open(place)
     assert names(found.find("word", since="2020-01-01")) == ["new.jpg"]
     assert names(found.find("word", until="2019-12-31")) == ["old.jpg"]
     assert sorted(names(found.find("word", since="2019-12-31", until="2020-01-01"))) == ["new.jpg", "old.jpg"]
@@ -173,10 +173,10 @@ def test_dates(reader):
 @pytest.mark.parametrize("query", ["", " ", "\"", '"" *', "*", "x" * 10000, "a b " * 3000, "'; DROP TABLE photos; --", "%_",
                                    "<script>alert(1)</script>", "(a+)+$[", "\0", "\ud800", "ｆｕｌｌ ſtraße",
                                    "e\u0301" * 500, "的", '"' * 1000, "-- or 1=1", "🙂", "a" * 64, "a" * 65])
-def test_any_query_is_answered(reader, query):
+def test_any_query_is_answered(reader, place, query):
     save("photos/a.png", "some words here")
-    search.main(["index", "photos"])
-    found = index.open("photos/search.index")
+    search.main(["index", "photos", "--index", place])
+    found = index.open(place)
     for all_words in (False, True):
         assert all(0 < result.score <= 1 for result in found.find(query, all_words=all_words))
     assert found.stats()["words"] == 3
@@ -194,10 +194,10 @@ def test_json(reader, capsys):
 
 # --- Bringing an index up to date -------------------------------------------------------------------------------
 
-def test_only_what_is_new_is_read(reader, capsys):
+def test_only_what_is_new_is_read(reader, place, capsys):
     save("photos/a.png", "first")
     save("photos/b.jpg", "second")
-    search.main(["index", "photos"])
+    search.main(["index", "photos", "--index", place])
     assert len(reader.read_files) == 2
     reader.read_files.clear()
     os.makedirs("photos/sub")
@@ -205,34 +205,34 @@ def test_only_what_is_new_is_read(reader, capsys):
     os.utime("photos/b.jpg", (0, 0))
     save("photos/c.png", "third")
     save("photos/copy.png", "first")
-    search.main(["index", "photos"])
+    search.main(["index", "photos", "--index", place])
     assert [os.path.basename(path) for path in reader.read_files] == ["c.png"]
-    found = index.open("photos/search.index")
+    found = index.open(place)
     assert texts_of(found) == {"b.jpg": "second", "c.png": "third", "copy.png": "first", "moved.png": "first"}
     os.remove("photos/copy.png")
     os.remove("photos/sub/moved.png")
     save("photos/c.png", "changed")
-    search.main(["index", "photos"])
+    search.main(["index", "photos", "--index", place])
     assert texts_of(found) == {"b.jpg": "second", "c.png": "changed"}
     assert names(found.find("first third changed")) == ["c.png"]
     reader.read_files.clear()
     save("photos/again.png", "first")  # is back
-    search.main(["index", "photos"])
+    search.main(["index", "photos", "--index", place])
     assert names(found.find("first")) == ["again.png"] and not reader.read_files
     assert "1 known under another name" in capsys.readouterr().out.splitlines()[-1]
 
 
-def test_metadata_and_orientation_cost_nothing(reader):
+def test_metadata_and_orientation_cost_nothing(reader, place):
     save("photos/a.jpg", "some text")
-    search.main(["index", "photos"])
-    before, = index.open("photos/search.index").find("text")
+    search.main(["index", "photos", "--index", place])
+    before, = index.open(place).find("text")
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by a quarter
     exif[0x010E] = "a title"
     save("photos/a.jpg", "some text", exif=exif, comment=b"more")
-    search.main(["index", "photos"])
+    search.main(["index", "photos", "--index", place])
     assert len(reader.read_files) == 1
-    found = index.open("photos/search.index")
+    found = index.open(place)
     after, = found.find("text")
     (x, y), *_ = before.matches[0].polygon  # on a photo of 200 x 100
     assert after.matches[0].polygon[0] == [100 - y, x]
@@ -259,29 +259,29 @@ def test_orientations_agree_with_pillow():
         assert turned([point], width, height, was, now) == [expected]
 
 
-def test_a_photo_that_fails_is_kept_with_its_reason(reader, capsys):
+def test_a_photo_that_fails_is_kept_with_its_reason(reader, place, capsys):
     save("photos/a.png", "good")
     save("photos/b.png", "broken one")
     save("photos/c.png", "faulty one")
     Path("photos/d.png").write_bytes(b"no image")
-    search.main(["index", "photos"])
+    search.main(["index", "photos", "--index", place])
     captured = capsys.readouterr()
     assert "3 failed" in captured.out and "this photo breaks the reader" in captured.err
-    errors = {os.path.basename(photo["file"]): photo["error"] for photo in index.open("photos/search.index").export()}
+    errors = {os.path.basename(photo["file"]): photo["error"] for photo in index.open(place).export()}
     assert errors["a.png"] == "" and "breaks" in errors["b.png"] and errors["c.png"] == "cannot be read" and errors["d.png"]
     reader.read_files.clear()
-    search.main(["index", "photos"])
+    search.main(["index", "photos", "--index", place])
     assert not reader.read_files
     reader.read = lambda path, top_paths: Page(path, 10, 10, [Word([[0, 0]] * 4, "fine", 1.0, [("fine", 1.0)], 0, 0,
                                                         log_probabilities("fine"))])
-    search.main(["index", "photos", "--retry"])
-    assert sorted(names(index.open("photos/search.index").find("fine"))) == ["b.png", "c.png", "d.png"]
+    search.main(["index", "photos", "--index", place, "--retry"])
+    assert sorted(names(index.open(place).find("fine"))) == ["b.png", "c.png", "d.png"]
     assert "4 photos; now 3 read, 0 known" in capsys.readouterr().out
-    search.main(["stats"])
+    search.main(["stats", "--index", place])
     assert "failed                 0" in capsys.readouterr().out
 
 
-def test_names_may_be_anything(reader, capsys, tmp_path):
+def test_names_may_be_anything(reader, place, capsys, tmp_path):
     for name in (b"quote'\".png", b"new\nline.png", b"\xff\xfe.png", b"<b>.png", "ä的.PNG".encode(), b"-rf.png"):
         save(b"photos/" + name, "word")
     os.makedirs("photos/real/below")
@@ -292,15 +292,15 @@ def test_names_may_be_anything(reader, capsys, tmp_path):
     save("elsewhere/linked.png", "linked")
     os.symlink("../elsewhere", "photos/link")
     save("photos/.hidden/x.png", "hidden")
-    search.main(["index", "photos"])
-    found = index.open("photos/search.index")
+    search.main(["index", "photos", "--index", place])
+    found = index.open(place)
     assert len(found.find("word")) == 1  # the same content under six names is one photo
     assert len(texts_of(found)) == 7 and texts_of(found)["linked.png"] == "linked"
-    search.main(["export", "--csv", "all.csv", "--json", "all.json"])
+    search.main(["export", "--csv", "all.csv", "--json", "all.json", "--index", place])
     assert b"\xff\xfe.png" in Path("all.csv").read_bytes()
     assert len(json.loads(Path("all.json").read_text("utf8", "surrogateescape"))) == 7
     with pytest.raises(UserError, match="--overwrite"):
-        search.main(["export", "--csv", "all.csv"])
+        search.main(["export", "--csv", "all.csv", "--index", place])
 
 
 def test_an_index_moves_with_its_photos(reader):
@@ -313,21 +313,21 @@ def test_an_index_moves_with_its_photos(reader):
     assert len(reader.read_files) == 1
 
 
-def test_other_folders_stay_in_an_index(reader):
+def test_other_folders_stay_in_an_index(reader, place):
     save("one/a.png", "first")
     save("two/b.png", "second")
-    search.main(["index", "one", "--index", "both.index"])
-    search.main(["index", "two", "--index", "both.index"])
-    found = index.open("both.index")
+    search.main(["index", "one", "--index", place])
+    search.main(["index", "two", "--index", place])
+    found = index.open(place)
     assert texts_of(found) == {"a.png": "first", "b.png": "second"}
     os.remove("one/a.png")
-    search.main(["index", "two", "--index", "both.index"])
+    search.main(["index", "two", "--index", place])
     assert len(texts_of(found)) == 2
-    search.main(["index", "one", "--index", "both.index"])
+    search.main(["index", "one", "--index", place])
     assert texts_of(found) == {"b.png": "second"}
     os.rename("two", "three")
     with pytest.raises(UserError, match="two: no such folder"):
-        search.main(["index", "two", "--index", "both.index"])
+        search.main(["index", "two", "--index", place])
     assert texts_of(found) == {"b.png": "second"}
 
 
@@ -406,10 +406,10 @@ def test_a_read_only_folder(reader):
 
 
 def test_a_full_disk_is_one_line_and_the_index_stays_whole(reader, monkeypatch):
-    from index.store import Store
+    from index.sqlite import SQLite
     save("photos/a.png", "word")
     search.main(["index", "photos"])
-    connect = Store._connect
+    connect = SQLite._connect
 
     def connect_small(self):
         connection = connect(self)
@@ -417,12 +417,12 @@ def test_a_full_disk_is_one_line_and_the_index_stays_whole(reader, monkeypatch):
             connection.execute("PRAGMA max_page_count = 1")  # the size that it has
         return connection
 
-    monkeypatch.setattr(Store, "_connect", connect_small)
+    monkeypatch.setattr(SQLite, "_connect", connect_small)
     for k in range(100):
         save(f"photos/{k}.png", f"{k} " + " ".join(f"more{k}{n}" for n in range(60)))
     with pytest.raises(UserError, match="disk is full"):
         search.main(["index", "photos"])
-    monkeypatch.setattr(Store, "_connect", connect)
+    monkeypatch.setattr(SQLite, "_connect", connect)
     search.main(["index", "photos"])
     assert len(texts_of(index.open("photos/search.index"))) == 101
 

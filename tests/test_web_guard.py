@@ -10,8 +10,7 @@ import pytest
 from photo_index import start, three_photos
 
 from command import UserError
-from index import guard, web
-from index.store import Store
+from index import guard, open_store, web
 
 
 @pytest.fixture
@@ -272,7 +271,7 @@ def served(*arguments):
 
 @pytest.mark.slow
 def test_it_serves_from_the_command_line_until_it_is_stopped(tmp_path):
-    Store(tmp_path / "search.index", create=True).close()
+    open_store(tmp_path / "search.index", create=True).close()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -287,7 +286,7 @@ def test_it_serves_from_the_command_line_until_it_is_stopped(tmp_path):
 
 @pytest.mark.slow
 def test_it_serves_others_from_the_command_line_with_a_password_only(tmp_path):
-    Store(tmp_path / "search.index", create=True).close()
+    open_store(tmp_path / "search.index", create=True).close()
     with served("--index", tmp_path / "search.index", "--host", "0.0.0.0") as process:
         _, error = process.communicate(timeout=60)
     assert process.returncode == 2 and error.count(b"\n") == 1 and b"--password-file" in error

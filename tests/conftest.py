@@ -1,0 +1,27 @@
+"""Where the tests of search keep an index: in a file, and in a PostgreSQL server that they start."""
+import pytest
+from postgres_server import PostgresServer, programs
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """A tests.postgres_server.PostgresServer."""
+    pytest.importorskip("psycopg", reason="PostgreSQL's tests need psycopg: pip install -r requirements-cluster.txt")
+    if not programs():
+        pytest.skip("PostgreSQL's tests need its server: apt-get install postgresql")
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def database(postgres, tmp_path, monkeypatch):
+    """The URL of a database with nothing in it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    postgres.run("DROP SCHEMA IF EXISTS photo_index CASCADE")
+    return postgres.url("postgres")
+
+
+@pytest.fixture(params=["SQLite", "PostgreSQL"])
+def place(request, tmp_path):
+    """Where an index may be made: a file's path, or a URL, str."""
+    return str(tmp_path / "a.index") if request.param == "SQLite" else request.getfixturevalue("database")
