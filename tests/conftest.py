@@ -1,6 +1,9 @@
-"""Where the tests of search keep an index: in a file, and in a PostgreSQL server that they start."""
+"""What the tests of search have in common: a reader, and where an index is, in a file or in a server that they start."""
 import pytest
-from postgres_server import PostgresServer, programs
+
+import search
+from tests.fake_reader import FakeReader
+from tests.postgres_server import PostgresServer, programs
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +28,13 @@ def database(postgres, tmp_path, monkeypatch):
 def place(request, tmp_path):
     """Where an index may be made: a file's path, or a URL, str."""
     return str(tmp_path / "a.index") if request.param == "SQLite" else request.getfixturevalue("database")
+
+
+@pytest.fixture
+def reader(monkeypatch, tmp_path):
+    """search.py's reader is a tests.fake_reader.FakeReader, this one; the current folder is an empty one."""
+    fake = FakeReader()
+    monkeypatch.setattr(search, "load_reader", lambda **models: fake)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return fake

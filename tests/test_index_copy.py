@@ -5,18 +5,7 @@ import pytest
 
 import index
 import search
-from tests.test_search import reader, save  # noqa: F401
-
-
-def everything(place):
-    """What an index knows, without its numbers and ways of naming files."""
-    store = index.open_store(place)
-    number = {name: photo for name, (photo, *_) in store.files().items()}
-    files = {store.file(name): facts for name, (_, *facts) in store.files().items()}
-    contents = {photo["hash"]: (photo, words, posteriors) for _, photo, words, posteriors in store.contents()}
-    assert set(number.values()) <= {number for number, *_ in store.contents()}
-    return files, contents, list(index.open(place).export())
-
+from tests.fake_reader import everything, save
 
 QUERIES = "sprint budget", '"next sprint"', "milk", "sho*", "budgets", "nothing"
 
@@ -27,7 +16,7 @@ def answers(place):
 
 
 @pytest.mark.parametrize("forth", [True, False])
-def test_a_copy_is_the_same_index(reader, database, forth):  # noqa: F811
+def test_a_copy_is_the_same_index(reader, database, forth):
     for path, text in (("a.png", "Sprint budget\nnext sprint"), ("b/c.png", "shopping list milk"), ("d.png", "the budgets"),
                        ("gone.png", "gone milk"), ("e.png", "broken one"), ("f.jpg", "next\nsprint")):
         save(f"photos/{path}", text)

@@ -1,7 +1,5 @@
-"""search.py: index, find, export, watch and what may go wrong; photos are read by a fake reader that knows their text.
-
-    python tests/test_search.py index photos    # search.py with that reader, for runs that are killed
-"""
+"""search.py: index, find, export, watch and what may go wrong, with an index in a file and in a database."""
+import contextlib
 import itertools
 import json
 import os
@@ -11,84 +9,18 @@ import sqlite3
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent
-sys.path.insert(0, str(ROOT))
 import index
 import search
 from command import UserError
 from index import files
 from photos.page import Page, Word
-from words.alphabet import Alphabet
-
-ALPHABET = Alphabet("".join(map(chr, range(32, 127))) + "éä")
-
-
-# --- Photos and their reader ------------------------------------------------------------------------------------
-
-def save(path, text, **options):
-    """A photo with this text, a line a line: an image of one row, a letter a pixel, or, as JPEG, of 16 a letter."""
-    row = np.frombuffer(text.encode(), np.uint8)[np.newaxis]
-    os.makedirs(os.path.dirname(os.fsencode(path)) or b".", exist_ok=True)
-    with open(path, "wb") as file:
-        suffix = os.path.splitext(os.fsdecode(path))[1].lower()
-        image = Image.fromarray(row if suffix == ".png" else np.kron(row, np.ones((16, 16), np.uint8)))
-        image.save(file, "PNG" if suffix == ".png" else "JPEG", **({} if suffix == ".png" else {"quality": 100}), **options)
-
-
-def log_probabilities(text, rest=0.02):
-    """As a network that is almost sure of a text: two steps a letter, a blank between them."""
-    classes = [c for letter in ALPHABET.encode(text) for c in (letter, letter, 0)]
-    steps = np.full((len(classes), 1 + len(ALPHABET)), rest / len(ALPHABET))
-    steps[range(len(classes)), classes] = 1 - rest
-    return np.log(steps / steps.sum(axis=1, keepdims=True))
-
-
-class FakeReader:
-    """Reads what `save` wrote; photos with "broken" raise, those with "faulty" have an error. Takes `pause` seconds each."""
-    words = types.SimpleNamespace(alphabet=ALPHABET)
-
-    def __init__(self, pause=0.0):
-        self.pause, self.read_files = pause, []
-
-    def read(self, path, top_paths):
-        time.sleep(self.pause)
-        self.read_files.append(path)
-        with Image.open(path, formats=["PNG", "JPEG"]) as image:
-            pixels = np.asarray(image)
-        scale = 1 if len(pixels) == 1 else 16
-        text = bytes(np.round(pixels[scale // 2, scale // 2::scale]).astype(np.uint8)).decode()
-        if "broken" in text:
-            raise ValueError("this photo breaks the reader")
-        words = [Word([[x, 10], [x + 9, 10], [x + 9, 20], [x, 20]], word, 0.9, [(word, 0.9), (word[:-1], 0.1)], line, 0,
-                      log_probabilities(word))
-                 for line, words in enumerate(text.split("\n")) for x, word in enumerate(words.split())]
-        faulty = "faulty" in text
-        return Page(str(path), 200, 100, [] if faulty else words, error="cannot be read" if faulty else "")
-
-
-@pytest.fixture
-def reader(monkeypatch, tmp_path):
-    fake = FakeReader()
-    monkeypatch.setattr(search, "load_reader", lambda **models: fake)
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
-    return fake
-
-
-def texts_of(found):
-    return {os.path.basename(photo["file"]): " ".join(word["text"] for word in photo["words"]) for photo in found.export()}
-
-
-def names(results):
-    return [os.path.basename(result.file) for result in results]
-
+from tests.fake_reader import ROOT, everything, log_probabilities, names, save, save_many, start, texts_of
 
 # --- Finding ----------------------------------------------------------------------------------------------------
 
@@ -429,51 +361,33 @@ def test_a_full_disk_is_one_line_and_the_index_stays_whole(reader, monkeypatch):
 
 # --- Several processes, and their ends --------------------------------------------------------------------------
 
-def start(*arguments, pause=0.02):
-    return subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                            env={**os.environ, "PAUSE": str(pause)}, text=True)
-
-
-def save_many(count):
-    for k in range(count):
-        save(f"photos/{k % 3}/{k}.png", f"photo {k} of\n{count} broken" if k % 7 == 3 else f"photo {k} of\n{count}")
-
-
-def everything(path):
-    """What an index knows, without its numbers."""
-    database = sqlite3.connect(path)
-    rows = database.execute("SELECT path, hash, size, modified, files.orientation, taken, width, height, error, words, "
-                            "posteriors FROM files JOIN photos ON photos.id = photo ORDER BY path").fetchall()
-    assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-    assert database.execute("SELECT count(*) FROM photos").fetchone()[0] == len({row[1] for row in rows})
-    database.close()
-    return rows, list(index.open(path).export())
-
-
 @pytest.mark.slow
-def test_a_run_may_be_killed_at_any_moment(reader):
+def test_a_run_may_be_killed_at_any_moment(reader, place):
     save_many(40)
     search.main(["index", "photos", "--index", "whole.index"])
     draw = random.Random(0)
     for _ in range(20):
-        process = start("index", "photos", "--index", "killed.index")
+        process = start("index", "photos", "--index", place)
         process.stderr.read(1)  # the progress bar: it has begun
         time.sleep(draw.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    process = start("index", "photos", "--index", "killed.index")
+    process = start("index", "photos", "--index", place)
     assert process.wait() == 0, process.stderr.read()
-    assert everything("killed.index") == everything("whole.index")
+    assert everything(place) == everything("whole.index")
+    if not index.is_url(place):
+        with contextlib.closing(sqlite3.connect(place)) as database:
+            assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_share_the_work(reader):
+def test_two_runs_at_once_share_the_work(reader, place):
     save_many(40)
     search.main(["index", "photos", "--index", "whole.index"])
-    processes = [start("index", "photos", "--index", "both.index", pause=0.1) for _ in range(2)]
+    processes = [start("index", "photos", "--index", place, pause=0.1) for _ in range(2)]
     outputs = [process.communicate() for process in processes]
     assert [process.returncode for process in processes] == [0, 0], outputs
-    assert everything("both.index") == everything("whole.index")
+    assert everything(place) == everything("whole.index")
 
 
 @pytest.mark.slow
@@ -512,9 +426,3 @@ def test_importing_index_loads_nothing_slow():
     code = "import sys, index, search; print([name for name in ('numpy', 'numba', 'keras', 'flask') if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr
-
-
-if __name__ == "__main__":
-    import command
-    search.load_reader = lambda **models: FakeReader(float(os.environ.get("PAUSE", 0)))
-    command.run(search.main)
