@@ -17,7 +17,7 @@ import utils
 from command import UserError
 from fitting import folder as folders
 from fitting import history as histories
-from fitting import optimizers, recipe, training
+from fitting import recipe, training
 from fitting.backend import keras
 from fitting.state import STATE
 from words.alphabet import Alphabet, steps_needed
@@ -238,10 +238,6 @@ def test_a_new_alphabet_goes_on_from_what_the_old_one_knew(words_folder, tmp_pat
     np.testing.assert_allclose(now[..., others].sum(axis=-1), then[..., 37], rtol=1e-4)
 
 
-def test_a_character_of_which_nothing_is_known_starts_afresh():
-    assert utils.inherited_classes("abéB", "xab") == [0, 2, 3, None, 3]
-
-
 def test_a_label_in_a_table_may_name_its_file_by_an_absolute_path(words_folder, tmp_path):
     with open(tmp_path / "labels.csv", "w", newline="") as file:
         csv.writer(file).writerows([("file", "text"), (words_folder / "0.png", "ab")])
@@ -283,27 +279,6 @@ def test_drop_out_is_for_training_alone(words_folder, tmp_path):
     assert load_reader(model).read(np.zeros((32, 100), np.uint8)).text == ""
     with pytest.raises(UserError, match="--dropout.*: 1: must be a number from 0 to"):
         train.main(["--path", str(words_folder), "--dropout", "1"])
-
-
-@pytest.mark.parametrize("preset, rnn", [("lite", "GRU"), ("lite", "LSTM"), ("seed", "GRU")])
-def test_a_network_that_grows_does_what_it_did(preset, rnn, tmp_path):
-    shape = {"preset": preset, "width": 40, "height": 28, **utils.PRESETS[preset], "rnn": rnn, "n_units": 3}
-    command.write_json(tmp_path / "config.json", {"alphabet": "abc", "network": shape})
-    small = utils.network_of(load_config(tmp_path))
-    small.save_weights(tmp_path / WEIGHTS["final"])
-    images = np.random.default_rng(0).random((2, 40, 28, 1), np.float32)
-    config = train.start_config({"n_units": 5}, None, [tmp_path])
-    grown, reads = train.start_network(config, [tmp_path])
-    assert reads
-    assert config["network"]["n_units"] == 5 and grown.count_params() > small.count_params()
-    np.testing.assert_allclose(grown.predict(images, verbose=0), small.predict(images, verbose=0), atol=1e-5)
-    optimizers.compile_network(grown, keras.losses.CTC(), recipe.Recipe(), 3)
-    for _ in range(3):
-        grown.train_on_batch(images, np.array([[1, 2], [3, 0]]))
-    kernel = grown.layers[-1].get_weights()[0].reshape(2, 5, 4)
-    assert abs(kernel[:, 3:]).min() > 0  # the new units have begun to be read
-    with pytest.raises(UserError, match="has n_units 3, not 2; leave that option out, or give more"):
-        train.start_config({"n_units": 2}, None, [tmp_path])
 
 
 def test_a_report_names_each_step_once_and_after_what_came_of_it():

@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 from samples import draw, write, write_images
 
+import command
+import train
 import utils
 from command import UserError
+from fitting import optimizers, recipe
 from utils import keras
 from words.alphabet import Alphabet, steps_needed
 from words.images import prepare, read_image
 from words.lists import read_folder
+from words.models import WEIGHTS, load_config
 
 pytestmark = pytest.mark.slow  # Keras
 
@@ -294,3 +298,30 @@ def test_an_unreadable_image_is_remembered_and_replaced(seven):
         assert seen(apart) == order and apart.unreadable == {2: "the file is empty"}
     with pytest.raises(UserError, match="not one image"):
         batches(seven, chosen=[2])[0]
+
+
+# --- From one network to another -------------------------------------------------------------------------------
+
+def test_a_character_of_which_nothing_is_known_starts_afresh():
+    assert utils.inherited_classes("abéB", "xab") == [0, 2, 3, None, 3]
+
+
+@pytest.mark.parametrize("preset, rnn", [("lite", "GRU"), ("lite", "LSTM"), ("seed", "GRU")])
+def test_a_network_that_grows_does_what_it_did(preset, rnn, tmp_path):
+    shape = {"preset": preset, "width": 40, "height": 28, **utils.PRESETS[preset], "rnn": rnn, "n_units": 3}
+    command.write_json(tmp_path / "config.json", {"alphabet": "abc", "network": shape})
+    small = utils.network_of(load_config(tmp_path))
+    small.save_weights(tmp_path / WEIGHTS["final"])
+    images = np.random.default_rng(0).random((2, 40, 28, 1), np.float32)
+    config = train.start_config({"n_units": 5}, None, [tmp_path])
+    grown, reads = train.start_network(config, [tmp_path])
+    assert reads
+    assert config["network"]["n_units"] == 5 and grown.count_params() > small.count_params()
+    np.testing.assert_allclose(grown.predict(images, verbose=0), small.predict(images, verbose=0), atol=1e-5)
+    optimizers.compile_network(grown, keras.losses.CTC(), recipe.Recipe(), 3)
+    for _ in range(3):
+        grown.train_on_batch(images, np.array([[1, 2], [3, 0]]))
+    kernel = grown.layers[-1].get_weights()[0].reshape(2, 5, 4)
+    assert abs(kernel[:, 3:]).min() > 0  # the new units have begun to be read
+    with pytest.raises(UserError, match="has n_units 3, not 2; leave that option out, or give more"):
+        train.start_config({"n_units": 2}, None, [tmp_path])
