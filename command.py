@@ -12,6 +12,7 @@ import csv
 import importlib.util
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -41,7 +42,9 @@ def run(main: Callable[[], object]):
 
 
 def _complain(message, status):
-    print(f"{Path(sys.argv[0]).name}: {' '.join(str(message).split())}", file=sys.stderr)
+    line = re.sub(r"(:/+[^\s:@/]*):.*@", r"\1@", " ".join(str(message).split()))  # the passwords of URLs are left out
+    line = re.sub(r"(password=)[^\s&]*", r"\1", line)
+    print(f"{Path(sys.argv[0]).name}: {line}", file=sys.stderr)
     return status
 
 

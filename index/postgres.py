@@ -65,8 +65,7 @@ REASONS = {
     errors.InsufficientPrivilege: "{}; docs/deploy.md says what its owner grants",
     errors.LockNotAvailable: "another run has been writing for a minute; try again when it is done",
     errors.QueryCanceled: "{}; the server is too busy, try again later",
-    errors.UndefinedTable: "not an index of photos ({}); name another database",
-    errors.UndefinedColumn: "not an index of photos ({}); name another database"}
+    (errors.DuplicateTable, errors.UndefinedTable, errors.UndefinedColumn): "not an index of photos ({}); name another one"}
 LEASE = "10min"  # after which the server takes a job back from an indexer that does not answer
 
 
@@ -112,8 +111,8 @@ class PostgreSQL(Store):
 
     def _connect(self):
         connection = psycopg.connect(**self._options, autocommit=True)
-        for name, value in {"search_path": SCHEMA, **SETTINGS[self.writable]}.items():
-            connection.execute(f"SET {name} = '{value}'")
+        settings = {"search_path": SCHEMA, **SETTINGS[self.writable]}
+        connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
         return connection
 
     def _again(self, work):
@@ -124,7 +123,7 @@ class PostgreSQL(Store):
                 new = not hasattr(self._local, "connection")
                 try:
                     return work()
-                except psycopg.OperationalError:
+                except psycopg.Error:
                     if not self._lost() or new and time.monotonic() >= end:
                         raise
                 if new:
@@ -212,13 +211,13 @@ class PostgreSQL(Store):
                 connection.execute(f"SET idle_in_transaction_session_timeout = '{LEASE}'")
                 while True:
                     with connection.transaction():
-                        job = connection.execute("SELECT path, retry FROM jobs WHERE path > %s AND path < %s LIMIT 1 "
-                                                 "FOR UPDATE SKIP LOCKED", (first, last), binary=True).fetchone()
+                        job = connection.execute("SELECT path, retry FROM jobs WHERE path > %s AND path < %s ORDER BY path "
+                                                 "LIMIT 1 FOR UPDATE SKIP LOCKED", (first, last), binary=True).fetchone()
                         if not job:
                             return
                         yield job
                         connection.execute("DELETE FROM jobs WHERE path = %s", job[:1])
-            except psycopg.OperationalError:
+            except psycopg.Error:
                 if not connection.closed:
                     raise  # else the server went away or took the job back: it is taken again, and then known
 

@@ -19,7 +19,7 @@ import zlib
 from cachetools import LRUCache, cachedmethod
 
 KEPT = 100  # photos whose words stay in memory, some 200 kB each
-BLOCK = 1000  # photos asked for at once
+BLOCK = 200  # photos asked for at once
 
 
 def in_transaction(method):

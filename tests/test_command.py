@@ -77,6 +77,9 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path):
 
 @pytest.mark.parametrize("error, said", [
     (UserError("no words;\n  give --path"), "no words; give --path"),
+    (UserError("postgres://me:a /b@c@host/x?a=b&password=d&e=f: no"), "postgres://me@host/x?a=b&password=&e=f: no"),
+    (UserError("postgres:/me:b@host: no"), "postgres:/me@host: no"),
+    (UserError("http://localhost:8000/a: no"), "http://localhost:8000/a: no"),
     (OSError(28, "No space left on device", "out.csv"), "out.csv: No space left on device")])
 def test_run_turns_what_the_user_can_mend_into_status_2_and_one_line(error, said, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["somewhere/train.py"])
