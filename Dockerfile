@@ -7,11 +7,9 @@
 FROM tensorflow/tensorflow:2.20.0-gpu
 
 WORKDIR /CRNN_OCR_lite
-COPY requirements.txt .
+COPY requirements*.txt ./
 # The image brings TensorFlow with CUDA; a second one from requirements.txt would hide it.
-RUN grep -v '^tensorflow' requirements.txt > /tmp/others.txt \
-    && pip install --no-cache-dir -r /tmp/others.txt \
-    && rm /tmp/others.txt
+RUN sed -i '/^tensorflow/d' requirements.txt && pip install --no-cache-dir -r requirements.txt
 
 # Files under /data belong to the host's users: `docker run --user "$(id -u)"` writes there as yourself.
 RUN useradd --create-home reader && chown reader: .

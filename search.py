@@ -60,6 +60,7 @@ def parse_args(argv=None):
     add("--host", default="127.0.0.1", help="address to serve on (default 127.0.0.1: this machine alone)")
     add("--port", type=command.whole(1, 65535), default=8000, help="(default 8000)")
     add("--password-file", type=Path, metavar="FILE", help="file with the password, which any other address needs")
+    add("--behind-proxy", action="store_true", help="only a proxy, which encrypts, can reach it; see docs/deploy.md")
     add("--name", action="append", default=[], help="another name by which browsers may call this machine; may be repeated")
     add = add_command("export", "write down all that was read")
     add("--csv", type=Path, metavar="FILE", help="a row a word")
@@ -239,7 +240,7 @@ def main(argv=None):
              until=args.until)
     elif args.command == "serve":
         from index.web import serve
-        serve(path, args.host, args.port, args.password_file, args.name)
+        serve(path, args.host, args.port, args.password_file, args.name, args.behind_proxy)
     elif args.command == "export":
         export(path, args.csv, args.json, args.overwrite)
     else:

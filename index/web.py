@@ -327,15 +327,20 @@ def jpeg(path, make, name):
 
 # --- Serving ----------------------------------------------------------------------------------------------------
 
-def serve(index_path, host: str = "127.0.0.1", port: int = 8000, password_file=None, names: tuple[str, ...] = ()) -> None:
-    """Serve the page until Ctrl-C. `names`: what else browsers may call this machine, beside its own name and addresses."""
+def serve(index_path, host: str = "127.0.0.1", port: int = 8000, password_file=None, names: tuple[str, ...] = (),
+          behind_proxy: bool = False) -> None:
+    """Serve the page until Ctrl-C. `names`: what else browsers may call this machine, beside its own name and addresses.
+
+    behind_proxy: all requests come through a proxy, encrypted until there, which says who asks (X-Forwarded-For).
+    """
     password = guard.read_password(password_file) if password_file else None
     if not password and not guard.is_loopback(host):
         raise UserError(f"--host {host}: others could see the photos; --password-file FILE asks them for a password")
     own = socket.gethostname().lower()
     found = index.open(index_path)
     app = create_app(found, password, (*LOOPBACK, own, f"{own}.local", *(name.lower() for name in names)))
-    server = create_server(app, host, port)
+    app.config["SESSION_COOKIE_SECURE"] = behind_proxy
+    server = create_server(app, host, port, behind_proxy=behind_proxy)
     found.find("first")  # loads, and once compiles, what queries take
     address = "localhost" if host in ("", "0.0.0.0", "::") else f"[{host}]" if ":" in host else host
     print(f"http://{address}:{port}  (Ctrl-C stops it)", flush=True)
@@ -353,16 +358,17 @@ class Connection(HTTPChannel):
             self.last_activity = self.begun
 
 
-def create_server(app, host: str, port: int, patience: int = 30):
+def create_server(app, host: str, port: int, patience: int = 30, behind_proxy: bool = False):
     """waitress for an application. A connection without a whole request for `patience` seconds is closed, a long head
-    refused."""
+    refused. behind_proxy: see `serve`."""
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # that a request waits for its turn is no warning
     parts = {}
     try:
         server = waitress.create_server(
             app, parts, host=host, port=port, threads=8, connection_limit=500, channel_timeout=patience,
             cleanup_interval=max(1, patience // 6), max_request_header_size=65536, max_request_body_size=65536,
-            asyncore_use_poll=True, ident=None)
+            asyncore_use_poll=True, ident=None, clear_untrusted_proxy_headers=True,
+            **(dict(trusted_proxy="*", trusted_proxy_headers="x-forwarded-for") if behind_proxy else {}))
     except OSError as error:
         raise UserError(f"port {port} of {host}: {error.strerror}; --port and --host name another") from None
     for part in parts.values():  # a name such as localhost may have several addresses, and a server for each

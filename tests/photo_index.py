@@ -65,8 +65,8 @@ def three_photos(folder):
     return found
 
 
-def start(app):
+def start(app, **options):
     """A waitress server of an application, running, on a port that was free; it hangs up after 2 silent seconds."""
-    server = web.create_server(app, "127.0.0.1", 0, patience=2)
+    server = web.create_server(app, "127.0.0.1", 0, patience=2, **options)
     threading.Thread(target=server.run, daemon=True).start()
     return server

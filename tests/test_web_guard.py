@@ -1,4 +1,5 @@
 """index/guard.py: what must not get through to the search page, by Flask's client and by sockets to a running server."""
+import http.client
 import signal
 import socket
 import subprocess
@@ -114,6 +115,21 @@ def test_guesses_are_limited_by_address(locked):
     refused = sign_in(client, PASSWORD)
     assert refused.status_code == 429 and refused.headers["Retry-After"] == "600"
     assert sign_in(client, PASSWORD, environ_base={"REMOTE_ADDR": "192.168.1.9"}).status_code == 302
+
+
+@pytest.mark.parametrize("behind_proxy", [False, True])
+def test_a_proxy_says_who_guesses_where_there_is_one(found, behind_proxy):
+    server = start(web.create_app(found, password="correct horse"), behind_proxy=behind_proxy)
+
+    def guess(address):
+        connection = http.client.HTTPConnection("127.0.0.1", server.effective_port)
+        connection.request("POST", "/login", "password=wrong", {"Content-Type": "application/x-www-form-urlencoded",
+                                                                "X-Forwarded-For": address})
+        return connection.getresponse().status
+
+    assert [guess("192.0.2.1") for _ in range(11)] == [401] * 10 + [429]
+    assert guess("192.0.2.2") == (401 if behind_proxy else 429)
+    server.close()
 
 
 def test_guesses_come_back_after_a_while_and_after_the_right_one():

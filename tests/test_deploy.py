@@ -1,0 +1,91 @@
+"""docs/deploy.md and docs/compose.yaml: commands that parse, rights that suffice and are no more than needed."""
+import contextlib
+import re
+from pathlib import Path
+
+import pytest
+
+import index
+import search
+from command import UserError
+from tests.fake_reader import names, save
+
+DOCS = Path(__file__).parent.parent / "docs"
+TEXT = (DOCS / "deploy.md").read_text(encoding="utf8")
+VALUES = {"PHOTOS": "/srv/photos", "SITE": "photos.example.org", "PASSWORD_FILE": "/srv/page.txt", "ADMIN_PASSWORD": "a",
+          "INDEXER_PASSWORD": "b1", "READER_PASSWORD": "c1"}
+
+
+@pytest.fixture(scope="module")
+def compose():
+    """The compose file, its variables filled in as Docker does it."""
+    yaml = pytest.importorskip("yaml", reason="the compose file's tests need PyYAML: pip install pyyaml")
+    filled = re.sub(r"\$\{(\w+)(:\?[^}]*)?\}", lambda found: VALUES[found[1]], (DOCS / "compose.yaml").read_text())
+    return yaml.safe_load(filled.replace("$$", "$"))
+
+
+def test_the_compose_file_names_what_is_there(compose):
+    services = compose["services"]
+    assert services.keys() == {"database", "indexer", "serve", "proxy"}
+    for service in services.values():
+        if "build" in service:
+            assert (DOCS / service["build"]["context"] / service["build"]["dockerfile"]).is_file()
+        assert set(service["networks"]) <= compose["networks"].keys()
+        assert set(service.get("depends_on", [])) <= services.keys()
+        assert set(service.get("secrets", [])) <= compose["secrets"].keys()
+        assert {each["source"] for each in service.get("configs", [])} <= compose["configs"].keys()
+        named = [each.split(":")[0] for each in service["volumes"] if isinstance(each, str)]
+        assert set(named) <= compose["volumes"].keys()
+    variables = set(re.findall(r"\$\{(\w+)", (DOCS / "compose.yaml").read_text()))
+    assert variables == VALUES.keys() == set(re.findall(r"(?m)^([A-Z_]+)=", TEXT))
+
+
+def test_only_the_proxy_is_reached_from_elsewhere(compose):
+    assert [name for name, service in compose["services"].items() if "ports" in service] == ["proxy"]
+    assert [name for name, service in compose["services"].items() if "outside" in service["networks"]] == ["proxy"]
+    assert compose["networks"]["inside"]["internal"] is True
+
+
+def test_its_commands_are_search_pys(compose):
+    for name in ("indexer", "serve"):
+        service = compose["services"][name]
+        program, script, *arguments = service["command"]
+        args = search.parse_args(arguments)
+        assert (program, script) == ("python", "search.py") and args.index.split("@")[1] == "database/photos"
+        photos, = service["volumes"]
+        assert photos["source"] == photos["target"] and photos["read_only"]  # photos are known by their paths
+    assert args.behind_proxy and args.host == "0.0.0.0" and args.name == ["photos.example.org"]
+    assert str(args.password_file) == "/run/secrets/" + compose["services"]["serve"]["secrets"][0]
+    assert compose["services"]["proxy"]["command"][-1] == f"serve:{args.port}"
+
+
+def test_rights_suffice_and_are_no_more(compose, postgres, reader):
+    script = compose["configs"]["roles"]["content"].split("<<'END'\n")[1].split("END")[0]
+    documented = re.search(r"```sql\n(.*?)```", TEXT, re.DOTALL)[1]
+    assert re.sub(r":'\w+'", "'...'", script) == documented
+    postgres.run("CREATE DATABASE photos")
+    try:
+        postgres.run(documented.replace("'...'", "'secret'"), "photos")
+        indexer, who_reads = (postgres.url("photos", name, "secret") for name in ("indexer", "reader"))
+        save("photos/a.png", "word")
+        search.main(["index", "photos", "--index", indexer])
+        found = index.open(who_reads)
+        assert names(found.find("word")) == ["a.png"]
+        found.store._all("SELECT set_config('default_transaction_read_only', 'off', false)")  # as an attacker might
+        with pytest.raises(UserError, match="permission denied"):
+            found.store.put_file(b"/x", 1, 1, 1, 1, None)
+        found.close()
+    finally:
+        with contextlib.suppress(Exception):
+            postgres.run("DROP OWNED BY indexer, reader", "photos")
+        postgres.run("DROP DATABASE photos WITH (FORCE)")
+        postgres.run("DROP ROLE IF EXISTS indexer, reader")
+
+
+def test_the_commands_in_the_text_parse():
+    for line in re.findall(r"(?m)^python search\.py (.*)$", TEXT):
+        search.parse_args(line.split("#")[0].split())
+
+
+def test_the_threat_model_has_ten_lines():
+    assert len(re.findall(r"(?m)^\d+\. ", TEXT.split("## The threat model")[1])) == 10
