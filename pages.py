@@ -1,16 +1,18 @@
 """Read whole photos: find the words on whiteboards, notebooks, flipcharts and notes, and read them.
 
     python pages.py --image_path my_photos --result_path out                     # out/board.jpg.json and .txt
-    python pages.py --image_path scan.pdf --result_path out --lexicon en --pdf   # out/scan.pdf#1.pdf, searchable
+    python pages.py --image_path scan.pdf --result_path out --lexicon en --pdf   # out/scan.pdf.pdf, searchable
     python pages.py --image_path my_photos --result_path out --resume            # goes on where a run broke off
     python pages.py --image_path my_photos --result_path out --draw drawn        # each photo with what was read on it
     python pages.py --image_path my_photos --result_path out --ink cleaned --clean  # the boards, cleaned
     python pages.py --image_path my_photos --result_path out --boxes_only        # out/boxes.json, for predict.py --boxes
 
 --image_path: one photo (JPEG, PNG, WebP, TIFF, HEIC, ...), a PDF, or a folder of them with all that is below it. Each photo
-and each page of a PDF has its files as soon as it is done; what cannot be read has a row in errors.csv.
+and each page of a PDF has its files as soon as it is done, with --pdf a PDF one more behind its last page; what cannot be
+read has a row in errors.csv.
 """
 import contextlib
+import itertools
 import os
 import sys
 from pathlib import Path
@@ -47,7 +49,9 @@ def parse_args(argv=None):
     add("--hocr", action="store_true", help="also write hOCR")
     add("--alto", action="store_true", help="also write ALTO XML")
     add("--page_xml", action="store_true", help="also write PAGE XML")
-    add("--pdf", action="store_true", help="also write a searchable PDF")
+    add("--pdf", action="store_true", help="also write a searchable PDF: the photo, or a scanned PDF with all its pages, "
+                                           "and over it the words, unseen; those in whose place a PDF has text already are "
+                                           "left out")
     add("--markdown", action="store_true", help="also write Markdown")
     add("--xmp", action="store_true", help="also write a sidecar for photo managers, with the text as the photo's "
                                             "description")
@@ -80,12 +84,28 @@ class Results:
 
     def paths(self, name):
         """{what: path} of a photo's files; the first of `formats` is written last, and says that all is done."""
-        paths = {what: Path(self.folder, name + FORMATS[what]) for what in reversed(self.formats)}
+        formats = [what for what in self.formats if what != "pdf" or files.file_of(name) == name]
+        paths = {what: Path(self.folder, name + FORMATS[what]) for what in reversed(formats)}
         if self.drawings:
             paths = {"draw": drawing.drawing_path(self.drawings, name), **paths}
         if self.ink:
             paths = {"ink": Path(self.ink, f"{name}.png"), **paths}
         return paths
+
+    def scan_path(self, file):
+        """The path of the searchable PDF of a scanned one."""
+        return Path(self.folder, file + FORMATS["pdf"])
+
+    def json_paths(self, names):
+        """[path or None] of the JSON files of a scan's pages, None for one that could not be read."""
+        paths = [self.paths(name)["json"] for name in names]
+        return [path if path.exists() else None for path in paths]
+
+    def scan_done(self, file, names):
+        """Whether the PDF of a scan with the pages `names` is there, and no page was read after it was written."""
+        path = self.scan_path(file)
+        return path.exists() and all(page.stat().st_mtime_ns <= path.stat().st_mtime_ns
+                                     for page in self.json_paths(names) if page)
 
     def check(self, root, names, among, keep):
         """UserError or OSError if the files cannot be written, or are there already and may not be kept.
@@ -101,17 +121,18 @@ class Results:
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise UserError(f"{folder}: cannot be written to; name another folder")
-        for name in names:
-            for path in self.paths(name).values():
-                if os.path.lexists(path) and not keep:
-                    raise UserError(f"{path}: is there already; --resume goes on, --overwrite replaces it")
-                if path.resolve() == Path(root, name).resolve():
-                    raise UserError(f"{path}: is the photo itself; name another folder")
+        scans = {file for name in names if "pdf" in self.formats and (file := files.file_of(name)) != name}
+        for file, path in [*((name, path) for name in names for path in self.paths(name).values()),
+                           *((file, self.scan_path(file)) for file in scans)]:
+            if os.path.lexists(path) and not keep:
+                raise UserError(f"{path}: is there already; --resume goes on, --overwrite replaces it")
+            if path.resolve() == Path(root, file).resolve():
+                raise UserError(f"{path}: is the photo itself; name another folder")
 
     def done(self, name):
         return all(path.exists() for path in self.paths(name).values())
 
-    def write(self, page, pixels, ink):
+    def write(self, root, page, pixels, ink):
         for what, path in self.paths(page.file).items():
             path.parent.mkdir(parents=True, exist_ok=True)
             if what == "draw":
@@ -119,36 +140,67 @@ class Results:
             elif what == "ink":
                 images.write_image(path, cleaning.clean(pixels, ink) if self.cleaned else ink == 0)
             else:
-                content = pdf.searchable(page, pixels) if what == "pdf" else getattr(exports, what)(page).encode(
-                    "utf8", "surrogateescape")
                 with command.written_whole(path) as beside:
-                    beside.write_bytes(content)
+                    if what == "pdf":
+                        pdf.write_photo(beside, page, pixels, Path(root, page.file))
+                    else:
+                        beside.write_bytes(getattr(exports, what)(page).encode("utf8", "surrogateescape"))
+
+    def write_scan(self, root, file, names):
+        """Write the searchable PDF of a scanned one, with the words in the JSON files of its pages `names`."""
+        pages = (path and boxes.read_page(path) for path in self.json_paths(names))
+        self.scan_path(file).parent.mkdir(parents=True, exist_ok=True)
+        with command.written_whole(self.scan_path(file)) as beside:
+            pdf.write_scan(beside, Path(root, file), pages)
 
 
-def read_photos(reader, root, names, results, journal, errors, **options):
-    """Read the photos `names` in the folder `root`; returns how many words are on them.
+class Run:
+    """A run over photos: reads them, and keeps what is found.
 
-    journal: a boxes.Journal that keeps them too, or None. errors: a list to which [name, why not] of the unreadable ones is
-    added. options: of `reader.look`.
+    words: how many were found so far. errors: [name, why not] of what could not be read.
     """
-    words = 0
-    with tqdm.tqdm(names, unit="photo", dynamic_ncols=True) as progress:
-        for name in progress:
-            page = Page(name)
-            try:
-                pixels = files.load_photo(root, page)
-                page, ink = reader.look(pixels, name, **options)
-            except ValueError as error:
-                page.error = str(error)
-                errors.append([name, page.error])
-                tqdm.tqdm.write(f"{name}: {error}", file=sys.stderr)
-            else:
-                results.write(page, pixels, ink)
-            if journal:
-                journal.add(page)
-            words += len(page.words)
-            progress.set_postfix_str(f"{words:,} words")
-    return words
+
+    def __init__(self, reader, root, results, journal=None, **options):
+        """root: the photos' folder. journal: a boxes.Journal that keeps them too. options: of `reader.look`."""
+        self.reader, self.root, self.results, self.journal, self.options = reader, root, results, journal, options
+        self.words, self.errors = 0, []
+
+    def read(self, names, done):
+        """Read the photos `names`, but for those of the set `done`, and write the PDFs of the scans among them."""
+        with tqdm.tqdm(total=len(names) - len(done), unit="photo", dynamic_ncols=True) as progress:
+            for file, group in itertools.groupby(names, files.file_of):
+                group = list(group)
+                for name in group:
+                    if name not in done:
+                        self.read_photo(name)
+                        progress.set_postfix_str(f"{self.words:,} words", refresh=False)
+                        progress.update()
+                if "pdf" in self.results.formats and group != [file] and not self.results.scan_done(file, group):
+                    self.write_scan(file, group)
+
+    def read_photo(self, name):
+        page = Page(name)
+        try:
+            pixels = files.load_photo(self.root, page)
+            page, ink = self.reader.look(pixels, name, **self.options)
+        except ValueError as error:
+            page.error = str(error)
+            self.note(name, error)
+        else:
+            self.results.write(self.root, page, pixels, ink)
+        if self.journal:
+            self.journal.add(page)
+        self.words += len(page.words)
+
+    def write_scan(self, file, names):
+        try:
+            self.results.write_scan(self.root, file, names)
+        except (ValueError, UserError) as error:
+            self.note(file, error)
+
+    def note(self, name, error):
+        self.errors.append([name, str(error)])
+        tqdm.tqdm.write(f"{name}: {error}", file=sys.stderr)
 
 
 def main(argv=None):
@@ -164,20 +216,19 @@ def main(argv=None):
         command.new_file(path, args.resume or args.overwrite)
     with command.locked(args.result_path):
         journal = boxes.Journal(boxes_file, keep=args.resume) if args.boxes_only else None
-        if args.resume:
-            names = [name for name in names if not results.done(name) or journal and not journal.done(name)]
+        done = {name for name in names if args.resume and results.done(name) and (not journal or journal.done(name))}
         reader = photos.load_reader(args.model_path, None if args.boxes_only else args.words, lexicon=args.lexicon,
                                     threads=args.threads)
-        errors = []
+        run = Run(reader, root, results, journal, top_paths=args.top_paths, min_confidence=args.min_confidence)
         try:
             with journal or contextlib.nullcontext():
-                words = read_photos(reader, root, names, results, journal, errors, top_paths=args.top_paths,
-                                    min_confidence=args.min_confidence)
+                run.read(names, done)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped; what is done is in {args.result_path}: --resume goes on") from None
         finally:
-            command.write_csv(errors_file, [["file", "error"], *errors])
-    print(f"{len(names):,} photos, {words:,} words, {len(errors):,} unreadable" + f": see {errors_file}" * bool(errors))
+            command.write_csv(errors_file, [["file", "error"], *run.errors])
+    print(f"{len(names) - len(done):,} photos, {run.words:,} words, {len(run.errors):,} unreadable"
+          + f": see {errors_file}" * bool(run.errors))
 
 
 if __name__ == "__main__":

@@ -42,12 +42,25 @@ def read(path: str | Path) -> list[Page]:
     if is_pickle(content):
         raise UserError(f"{path}: a pickle, which may run anything when loaded, so it is not read; "
                         "docs/formats.md shows how to convert it to boxes.json")
+    return pages_of(parsed(content, path), path)
+
+
+def read_page(path: str | Path) -> Page:
+    """The page of a JSON of pages.py; UserError where it is none."""
+    page, = pages_of({"version": VERSION, "photos": [parsed(Path(path).read_bytes(), path)]}, path)
+    if not page.width:
+        raise UserError(f"{path}: has no width and height; the format is in docs/formats.md")
+    return page
+
+
+def parsed(content: bytes, path: str | Path):
+    """What JSON says, read from `path`; UserError where it is none."""
     try:
         document = json.loads(content.decode("utf-8-sig", "surrogateescape"), parse_constant=_no_constant)
         json.dumps(document, ensure_ascii=False).encode("utf8", "surrogateescape")  # half a surrogate pair cannot be written
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not JSON ({error}); the format is in docs/formats.md") from None
-    return pages_of(document, path)
+    return document
 
 
 def _no_constant(name):

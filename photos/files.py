@@ -49,6 +49,12 @@ def pages_of(root: Path, file: str) -> list[str]:
         return [file]
 
 
+def file_of(name: str) -> str:
+    """The file in which a photo is: its own, or the PDF whose page it is."""
+    sheet = PDF_PAGE.fullmatch(name)
+    return sheet["file"] if sheet else name
+
+
 def load_photo(root: str | Path, page: Page) -> np.ndarray:
     """The upright pixels of a photo in the folder `root`, uint8 [H, W] or [H, W, 3] (RGB). ValueError with a short reason if
     it cannot be read, or if it has not the size that its boxes were made for."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pikepdf
+import pypdfium2
 import pytest
 from lxml import etree
 from PIL import Image
@@ -110,11 +111,24 @@ def test_a_board_is_cleaned(folder):
     assert (cleaned[300:] == 255).all() and cleaned[photo.min(axis=2) < 60].max() < 150
 
 
-def test_pages_of_a_pdf_are_photos_and_one_photo_may_be_named(folder, capsys):
+def scan(path="scan.pdf"):
+    """A PDF of two scanned pages with two and four words."""
     sheets = [Image.fromarray(written_page(*["one two"] * k)[0]) for k in (1, 2)]
-    sheets[0].save("scan.pdf", save_all=True, append_images=sheets[1:])
+    sheets[0].save(path, save_all=True, append_images=sheets[1:])
+
+
+def words_of(path):
+    """How often a PDF's pages say "word"."""
+    with pypdfium2.PdfDocument(path) as document:
+        return [sheet.get_textpage().get_text_range().split().count("word") for sheet in document]
+
+
+def test_pages_of_a_pdf_are_photos_and_one_photo_may_be_named(folder, capsys):
+    scan()
     run("--pdf", image_path="scan.pdf")
-    assert written() == ["errors.csv", *(f"scan.pdf#{k}{suffix}" for k in (1, 2) for suffix in (".json", ".pdf", ".txt"))]
+    assert written() == ["errors.csv", *(f"scan.pdf#{k}{suffix}" for k in (1, 2) for suffix in (".json", ".txt")),
+                         "scan.pdf.pdf"]
+    assert words_of("out/scan.pdf.pdf") == [2, 4]
     assert capsys.readouterr().out == "2 photos, 6 words, 0 unreadable\n"
     run("--overwrite", image_path=folder / "a.png")
     assert "out/a.png.json" in map(str, Path("out").iterdir())
@@ -156,6 +170,44 @@ def test_nothing_is_replaced_unasked_and_what_is_done_is_left(folder, asked):
     assert "sub/b.jpg.xmp" in written()
     run("--overwrite")
     assert Path("out/sub/b.jpg.json").stat().st_mtime_ns != before["sub/b.jpg.json"]
+
+
+def test_a_scans_pdf_is_whole_after_a_run_that_broke_off(folder, monkeypatch):
+    scan(folder / "sub" / "scan.pdf")
+    run()
+    run("--resume", "--pdf")  # all its pages are read already
+    result = Path("out/sub/scan.pdf.pdf")
+    assert words_of(result) == [2, 4]
+    before = result.read_bytes(), result.stat().st_mtime_ns
+    run("--resume", "--pdf")
+    assert result.stat().st_mtime_ns == before[1]
+    Path("out/sub/scan.pdf#2.json").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("photos.pdf._save", lambda pdf, path: path.write_text("a part") and 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run("--resume", "--pdf", "--min_confidence", 0.65)
+    assert Path("out/sub/scan.pdf#2.json").exists() and result.read_bytes() == before[0]
+    assert [name for name in written() if "part" in name or name.startswith(".")] == []
+    run("--resume", "--pdf")
+    assert words_of(result) == [2, 3]
+
+
+def test_a_damaged_page_or_scan_costs_its_pdf_a_row(folder):
+    scan()
+    run("--pdf", image_path="scan.pdf")
+    for content in ("{", "[]", '{"file": "scan.pdf#2", "words": []}'):
+        Path("out/scan.pdf.pdf").unlink(missing_ok=True)
+        Path("out/scan.pdf#2.json").write_text(content)
+        run("--resume", "--pdf", image_path="scan.pdf")
+        assert [row["file"] for row in errors()] == ["scan.pdf"] and "scan.pdf#2.json: " in errors()[0]["error"]
+        assert not Path("out/scan.pdf.pdf").exists()
+    Path("out/scan.pdf#2.json").unlink()
+    run("--resume", "--pdf", image_path="scan.pdf")
+    assert words_of("out/scan.pdf.pdf") == [2, 4] and errors() == []
+    for path in Path("out").glob("*#*"):
+        path.unlink()
+    with pytest.raises(UserError, match="scan.pdf.pdf: is there already; --resume goes on"):
+        run("--pdf", image_path="scan.pdf")
 
 
 def test_a_bad_photo_costs_a_row(folder, capsys):

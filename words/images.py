@@ -79,6 +79,18 @@ def decode_cut_jpeg(path):
     return pixels if (pixels != other).mean() < 1 / 20 else None
 
 
+def jpeg_of(path: str | os.PathLike) -> tuple[bytes, int] | None:
+    """The bytes of a JPEG file and its EXIF orientation, 1 for upright; None if it is not one, grey or RGB, and whole."""
+    try:
+        with Image.open(path, formats=["JPEG"]) as image:
+            mode, orientation = image.mode, image.getexif().get(0x0112, 1)
+            image.draft("L", (1, 1))  # an eighth of its size is enough to see whether all of it is there
+            image.load()
+    except Exception:  # as in `read_image`
+        return None
+    return (Path(path).read_bytes(), orientation) if mode in ("L", "RGB") else None
+
+
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
          8: Image.Transpose.ROTATE_90}  # by EXIF's orientation; 1 is upright
