@@ -114,6 +114,8 @@ def check(args):
     for flag in ("split", "plots", "calibrate"):
         if getattr(args, flag) and not args.validate:
             raise UserError(f"--{flag} goes with --validate")
+    if args.validate and not importlib.util.find_spec("rapidfuzz"):
+        raise UserError("--validate scores with rapidfuzz: pip install rapidfuzz, or leave that option out")
     if args.plots and not importlib.util.find_spec("matplotlib"):
         raise UserError("--plots draws with matplotlib: pip install matplotlib, or leave that option out")
     if args.greedy and (args.lexicon or args.top_paths > 1):

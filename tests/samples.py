@@ -9,6 +9,9 @@ from PIL import Image
 
 from command import write_json
 
+# As an iPhone's photo: `sheet(200)` of test_files.py, to be turned a quarter to the right; written once with pillow-heif
+HEIC = Path(__file__).with_name("data") / "turned.heic"
+
 
 def draw(text="letter", paper=225, ink=60, noise=4):
     """A word as a scanner sees it, uint8 [60, 220], and where its strokes are, bool [60, 220]."""

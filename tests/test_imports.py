@@ -2,6 +2,7 @@
 import ast
 import functools
 import graphlib
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -111,6 +112,17 @@ def test_keras_is_reached_where_networks_are_trained_only(name):
     if name.partition(".")[0] not in TRAINING:
         assert not tops(reached(name)) & {"keras", *BACKENDS}
     assert name == "gru_cpu" or not tops(imports(name, module_level=True)) & BACKENDS
+
+
+def test_reading_and_searching_need_nothing_that_requirements_read_leaves_out():
+    """words.graph, which builds what a folder lacks, and words.plots ask for it; see also .ci/run."""
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf8").splitlines()
+    left_out = {re.match(r"[\w-]+", line)[0] for line in lines if line[0] not in "#-"}
+    assert {"rapidfuzz", "pikepdf", "lxml"} <= left_out
+    modules = sorted(name for name in SOURCES if name.startswith(("words.", "photos.", "index."))
+                     and name not in ("words.graph", "words.plots"))
+    code = f"import sys, importlib; sys.modules |= dict.fromkeys({left_out}); [*map(importlib.import_module, {modules})]"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_the_decoder_needs_numpy_and_numba_alone():

@@ -1,5 +1,6 @@
 """predict.py: which words it reads, what it writes and what it scores, with a reader whose answers are known."""
 import csv
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -229,6 +230,15 @@ def test_what_the_user_can_mend_is_said_in_a_line(tmp_path, monkeypatch, options
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=message):
         read(*options)
+
+
+def test_scoring_says_what_it_lacks(tmp_path, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "rapidfuzz" else find(name, *rest))
+    draw(tmp_path / "in" / "_word_1.png")
+    with pytest.raises(UserError, match="--validate scores with rapidfuzz: pip install rapidfuzz"):
+        read("--image_path", tmp_path / "in", "--validate")
+    read("--image_path", tmp_path / "in")
 
 
 def test_show_draws_input_and_straightened_input(tmp_path, capsys):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from photo_index import BLUE, RED, WHITE, FakeIndex, three_photos
 from PIL import Image
+from samples import HEIC
 
 import index
 from index import pictures, web
@@ -208,6 +209,14 @@ def test_what_browsers_cannot_show_is_shown_as_jpeg(client, found, tmp_path):
     found.add(tmp_path / "scan.tif", (160, 90))
     pixels = pixels_of(client.get("/photo/4/large.jpg"))
     assert near(pixels[45, 40], (0, 0, 0)) and near(pixels[45, 120], WHITE)
+
+
+def test_an_iphones_photo_is_shown_as_jpeg(client, found):
+    found.add(HEIC, (110, 85), ("red", 90, 0, 110, 40, 0, 0))
+    shown = pixels_of(client.get("/photo/4/large.jpg")), pixels_of(client.get("/photo/4/small.jpg"))
+    for pixels in shown:
+        assert pixels.shape == (85, 110, 3) and near(pixels[20, 100], (255, 0, 0)) and near(pixels[60, 20], (200, 200, 200))
+    assert near(pixels_of(client.get("/photo/4/piece.jpg?at=90,0,110,0,110,40,90,40")).mean(axis=(0, 1)), (255, 0, 0))
 
 
 def test_a_piece_is_cut_upright(client):

@@ -20,11 +20,11 @@ cv2.setNumThreads(1)  # reading is spread over workers; OpenCV's own threads wou
 # All that may be opened: raster formats that Pillow decodes by itself. It starts Ghostscript on an EPS, whatever its name.
 IMAGE_FORMATS = "PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"
 try:
-    import pillow_heif
+    import pi_heif
 except ImportError:  # optional: only an iPhone's photos need it
-    pillow_heif = None
+    pi_heif = None
 else:
-    pillow_heif.register_heif_opener()
+    pi_heif.register_heif_opener()
     IMAGE_FORMATS += ("HEIF",)
 
 MAX_PIXELS = 16000 * 16000  # the largest photo that Azure's service takes; in colour 770 MB of memory
@@ -51,8 +51,8 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             return pixels
         if os.path.getsize(path) == 0:
             raise ValueError("the file is empty") from None
-        if not pillow_heif and os.fspath(path).lower().endswith((".heic", ".heif")):
-            raise ValueError("HEIC is read with pillow-heif: pip install pillow-heif") from None
+        if not pi_heif and os.fspath(path).lower().endswith((".heic", ".heif")):
+            raise ValueError("HEIC is read with pi-heif: pip install pi-heif") from None
         raise ValueError(f"not a readable image ({type(error).__name__})") from None
 
 

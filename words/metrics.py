@@ -2,7 +2,6 @@
 import unicodedata
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
 
 
 def letters_and_digits(text: str) -> str:
@@ -29,6 +28,7 @@ def worth_scoring(pairs: list[tuple[str, str]]) -> list[bool]:
 
 def distance(prediction: str, truth: str) -> int:
     """Levenshtein's edit distance: how many characters are to be put in, left out or replaced."""
+    from rapidfuzz.distance import Levenshtein  # which reading and searching do without
     return Levenshtein.distance(prediction, truth)
 
 
