@@ -159,6 +159,9 @@ class PostgreSQL(Store):
     def _all(self, query, values=()):
         return self._again(lambda: self._execute(query, values).fetchall())
 
+    def _many(self, query, rows):
+        self._db.cursor().executemany(query.replace("?", "%s"), rows)
+
     def _in_transaction(self, work):
         def run():
             with self._db.transaction():

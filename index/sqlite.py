@@ -106,6 +106,9 @@ class SQLite(Store):
         with self._errors():
             return self._db.execute(query, values).fetchall()
 
+    def _many(self, query, rows):
+        self._db.executemany(query, rows)
+
     def _in_transaction(self, work):
         with self._errors():
             self._db.execute("BEGIN IMMEDIATE")

@@ -20,6 +20,7 @@ from cachetools import LRUCache, cachedmethod
 
 KEPT = 100  # photos whose words stay in memory, some 200 kB each
 BLOCK = 200  # photos asked for at once
+CONTENT = "hash, width, height, orientation, error, words, posteriors"
 
 
 def in_transaction(method):
@@ -52,6 +53,10 @@ class Store:
 
     def _in_transaction(self, work):
         """What work(execute) returns; execute(query, values) runs SQL in a transaction that no other writer is in."""
+        raise NotImplementedError
+
+    def _many(self, query, rows):
+        """Run a query with the values of each row, in the transaction that this thread is in."""
         raise NotImplementedError
 
     def damaged(self, error):
@@ -117,8 +122,8 @@ class Store:
             execute("DELETE FROM photos WHERE id = ?", known[:1])
         page = zlib.compress(json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode())
         facts = [photo[name] for name in ("hash", "width", "height", "orientation", "error")]
-        number, = execute("INSERT INTO photos (hash, width, height, orientation, error, words, posteriors) "
-                          "VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id", (*facts, page, posteriors)).fetchone()
+        number, = execute(f"INSERT INTO photos ({CONTENT}) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+                          (*facts, page, posteriors)).fetchone()
         if known:
             execute("UPDATE files SET photo = ? WHERE photo = ?", (number, known[0]))
         self._changed(execute)
@@ -135,8 +140,18 @@ class Store:
     @in_transaction
     def drop_files(self, execute, paths):
         """Forget files; what is known of their photos stays, should they come back."""
-        for path in paths:
-            execute("DELETE FROM files WHERE path = ?", (path,))
+        self._many("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
+        self._changed(execute)
+
+    @in_transaction
+    def add_copies(self, execute, photos, files):
+        """Add photos, rows of another store's `contents` but for the number, and files: (path, the photo's hash, size,
+        modified, orientation, taken). A photo that is there already stays as it is."""
+        self._many(f"INSERT INTO photos ({CONTENT}) VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (hash) DO NOTHING", photos)
+        self._many("DELETE FROM files WHERE path = ?", [(path,) for path, *_ in files])
+        self._many("INSERT INTO files (photo, path, size, modified, orientation, taken) "
+                   "SELECT id, ?, ?, ?, ?, ? FROM photos WHERE hash = ?",
+                   [(path, *facts, content) for path, content, *facts in files])
         self._changed(execute)
 
     @staticmethod
@@ -158,6 +173,11 @@ class Store:
         """{path: (photo, size, modified, error)} of all files, by path; error: the photo's."""
         return {path: tuple(values) for path, *values in self._all(
             "SELECT path, photo, size, modified, error FROM files JOIN photos ON photos.id = photo ORDER BY path")}
+
+    def files_between(self, first, last):
+        """(photo, path, size, modified, orientation, taken) of the files of photos with these numbers and those between."""
+        return self._all("SELECT photo, path, size, modified, orientation, taken FROM files WHERE photo BETWEEN ? AND ?",
+                         (first, last))
 
     def find_photo(self, content):
         """(number, error, orientation) of the photo of a hash, or None."""
@@ -182,11 +202,8 @@ class Store:
         yield from self._blocks("SELECT id, posteriors FROM photos WHERE error = '' AND id", after)
 
     def contents(self):
-        """(number, photo, words, posteriors) of all photos, also those without a file, as `add` takes them, by number."""
-        names = "hash", "width", "height", "orientation", "error"
-        for number, *facts, words, posteriors in self._blocks(
-                "SELECT id, hash, width, height, orientation, error, words, posteriors FROM photos WHERE id"):
-            yield number, dict(zip(names, facts)), self._unpacked(words), posteriors
+        """(number, hash, width, height, orientation, error, words, posteriors) of all photos, by number; see SCHEMA."""
+        yield from self._blocks(f"SELECT id, {CONTENT} FROM photos WHERE id")
 
     def _blocks(self, query, after=0):
         """The rows of a query that ends with a photo's number, by number, those above `after`; not all in memory at once."""
@@ -197,11 +214,8 @@ class Store:
     @cachedmethod(lambda self: self._pages, lock=lambda self: self._lock)  # a photo's words never change
     def words(self, photo):
         """The words of a photo, as `add` got them; not to be changed, as the last KEPT photos' are kept."""
-        return self._unpacked(self._all("SELECT words FROM photos WHERE id = ?", (photo,))[0][0])
-
-    def _unpacked(self, words):
         try:
-            return json.loads(zlib.decompress(words))
+            return json.loads(zlib.decompress(self._all("SELECT words FROM photos WHERE id = ?", (photo,))[0][0]))
         except (zlib.error, ValueError, TypeError) as error:
             raise self.damaged(error) from None
 

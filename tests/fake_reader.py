@@ -87,7 +87,7 @@ def everything(place):
     """What an index knows, without its numbers and its names of files."""
     store = index.open_store(place)
     files = {store.file(name): facts for name, (_, *facts) in store.files().items()}
-    contents = {photo["hash"]: (photo, words, posteriors) for _, photo, words, posteriors in store.contents()}
+    contents = {content: facts for _, content, *facts in store.contents()}
     assert {number for number, *_ in store.files().values()} <= {number for number, *_ in store.contents()}
     return files, contents, list(index.open(place).export())
 

@@ -45,6 +45,20 @@ def test_files_come_and_go(store):
     assert store.find_photo(b"one") == (number, "", 1)
 
 
+def test_copies_are_added_whole_or_not_at_all(store):
+    known = store.add(photo(b"one"), [], b"1")
+    rows = [(b"one", 9, 9, 1, "", b"", b"other"), (b"two", 4, 3, 1, "why", b"", b"2")]
+    for _ in range(2):
+        store.add_copies(rows, [(b"a", b"one", 1, 2, 3, None), (b"b", b"two", 4, 5, 6, "2026-01-01T00:00:00")])
+        (first, *one), (second, *two) = store.contents()
+        assert first == known and one[:3] == [b"one", 4, 3] and one[-1] == b"1" and tuple(two) == rows[1]
+        assert sorted(store.files_between(first, second)) == [(first, b"a", 1, 2, 3, None),
+                                                              (second, b"b", 4, 5, 6, "2026-01-01T00:00:00")]
+    with pytest.raises((UserError, OverflowError)):
+        store.add_copies([(b"three", 1, 1, 1, "", b"", b"3"), (b"four", 2 ** 70, 1, 1, "", b"", b"4")], [])
+    assert len(list(store.contents())) == 2
+
+
 def test_letters_are_added_behind(store):
     assert store.learn("ab") == "ab"
     assert store.learn("cba") == "abc" == store.letters
