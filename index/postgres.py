@@ -10,6 +10,7 @@ how far that goes. The tables are in a schema of their own, SCHEMA. Each thread 
 the server went away.
 """
 import contextlib
+import logging
 import os
 import re
 import time
@@ -25,6 +26,8 @@ try:
     from psycopg.conninfo import conninfo_to_dict
 except ImportError:
     raise UserError("an index in PostgreSQL needs psycopg: pip install -r requirements-cluster.txt") from None
+
+logging.getLogger("psycopg").setLevel(logging.ERROR)  # that a lost transaction cannot be rolled back is no warning
 
 SCHEMA = "photo_index"
 LOCK = 0x43524E4E  # of the advisory lock under which the tables are made: "CRNN"

@@ -111,6 +111,8 @@ def test_without_psycopg_the_error_says_how_to_install_it():
 # --- Versions and damage ----------------------------------------------------------------------------------------
 
 def test_versions(database, postgres, monkeypatch):
+    import psycopg
+
     from index import postgres as module
     index.open_store(database, create=True).close()
     monkeypatch.setattr(module, "MIGRATIONS", [*module.MIGRATIONS, "ALTER TABLE photos ADD place text"])
@@ -119,8 +121,12 @@ def test_versions(database, postgres, monkeypatch):
         index.open_store(database)
     opened = []
     threads = [threading.Thread(target=lambda: opened.append(index.open_store(database, create=True))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
+    with psycopg.connect(database) as other:  # brings it up to date
+        other.execute("SELECT pg_advisory_lock(%s)", (module.LOCK,))
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        assert not opened
     for thread in threads:
         thread.join()
     assert len(opened) == 4

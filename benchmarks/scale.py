@@ -1,0 +1,189 @@
+"""How does search grow? Size, time and memory at 1, 10, 50 million words, in SQLite's file and in PostgreSQL.
+
+    python benchmarks/search.py --iam_pages iam_pages --boards boards --keep read.index    # real words
+    python benchmarks/scale.py read.index --photos 20000 200000 1000000 --folder large --url postgresql://owner@/postgres
+    python benchmarks/scale.py read.index --folder large --draw docs/scale.png             # curves of what was measured
+
+An index of 50 words a photo is made by benchmarks/index_scale.py, as a file in --folder, and copied by `search.py copy` into
+a database beside the one that --url names; its owner must be allowed to make databases. What is there already is used. What
+is measured goes into a JSON file in --folder, with date and machine, and is printed.
+
+bytes: on disk, with what searching keeps beside it. first: seconds from Python's start to a query's results in a process
+that finds nothing kept; start: the same again. p50, p95: milliseconds of a query in an open index, --queries of them, asked
+one after another, and by 16 threads at once, each of which asks again when it has its answer. memory: the highest of a
+process that searches, MB, mapped files with it.
+"""
+import concurrent.futures
+import datetime
+import json
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from index_scale import WORDS, make, make_queries
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # the scripts are no package: their folder, by hand
+import command
+import index
+
+CLIENTS = 1, 16
+STORES = {"SQLite": "#1f77b4", "PostgreSQL": "#d62728"}
+PANELS = {"bytes": "GB on disk", "index": "s to write all photos", "first": "s from start to results, nothing kept",
+          "start": "s from start to results", "find": "ms a query: p50, p95 (dashed); 16 at once: thin",
+          "memory": "MB of memory"}
+
+
+def parse_args(argv=None):
+    parser = command.Parser(__doc__)
+    parser.add_argument("real", help="an index of real words; with --measure, the one to measure")
+    parser.add_argument("--folder", type=Path, required=True, help="for the large indexes and what is measured")
+    parser.add_argument("--photos", type=command.whole(1), nargs="*", default=[], help=f"sizes, of {WORDS} words each")
+    parser.add_argument("--url", help="a database in the server to measure")
+    parser.add_argument("--queries", type=command.whole(1), default=200, help="(default 200)")
+    parser.add_argument("--draw", type=Path, metavar="FILE", help="draw curves of all that was measured")
+    parser.add_argument("--overwrite", action="store_true", help="replace the picture")
+    parser.add_argument("--measure", action="store_true", help="measure queries in this process, print JSON")
+    args = parser.parse_args(argv)
+    command.new_picture(args.draw, args.overwrite)
+    return args
+
+
+# --- The indexes ------------------------------------------------------------------------------------------------
+
+def make_file(real, folder, photos):
+    """(an index in a file, the seconds that making it took); None for one that was there."""
+    path = folder / f"{photos}.index"
+    if path.exists():
+        return path, None
+    start = time.perf_counter()
+    make(Path(real), path, photos, np.random.default_rng(0))
+    return path, time.perf_counter() - start
+
+
+def make_database(url, path, photos):
+    """(the URL of a copy of an index, the seconds that copying took); None for one that was there."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+    name = f"scale_{photos}"
+    before, after = url.split("?")[0], "".join(url.partition("?")[1:])
+    copied = before.removesuffix(conninfo_to_dict(url)["dbname"]) + name + after
+    with psycopg.connect(url, autocommit=True) as connection:
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone():
+            return copied, None
+        connection.execute(f"CREATE DATABASE {name}")
+    start = time.perf_counter()
+    subprocess.run([sys.executable, ROOT / "search.py", "copy", path, copied], stdout=subprocess.DEVNULL, check=True)
+    return copied, time.perf_counter() - start
+
+
+# --- Measures ---------------------------------------------------------------------------------------------------
+
+def measure(place, count):
+    """A dict of what is measured in this process."""
+    found = index.open(place)
+    queries = make_queries(found, count, np.random.default_rng(0))
+    found.find(queries[0])
+
+    def ask(query):
+        start = time.perf_counter()
+        found.find(query)
+        return 1000 * (time.perf_counter() - start)
+
+    times = {}
+    for clients in CLIENTS:
+        with concurrent.futures.ThreadPoolExecutor(clients) as pool:
+            list(pool.map(ask, queries[:2 * clients]))  # each thread's connection
+            start = time.perf_counter()
+            pauses = list(pool.map(ask, queries))
+        times[str(clients)] = {"p50": np.median(pauses), "p95": np.percentile(pauses, 95),
+                               "queries a second": count / (time.perf_counter() - start)}
+    kept = found.store.blocks
+    size = found.store.size() + sum(path.stat().st_size for path in kept.glob("*") if kept.is_dir())
+    return {"words": found.stats()["words"], "bytes": size, "find": times,
+            "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+def seconds_to_find(place):
+    start = time.perf_counter()
+    subprocess.run([sys.executable, ROOT / "search.py", "find", "budget", "--index", place], stdout=subprocess.DEVNULL,
+                   check=True)
+    return time.perf_counter() - start
+
+
+def measure_all(place, made, queries):
+    """All that is measured of an index."""
+    blocks = index.open_store(place).blocks
+    shutil.rmtree(blocks, ignore_errors=True)
+    first, start = seconds_to_find(place), seconds_to_find(place)
+    done = subprocess.run([sys.executable, __file__, place, "--folder", ".", "--measure", "--queries", str(queries)],
+                          stdout=subprocess.PIPE, check=True)
+    return {"store": "PostgreSQL" if index.is_url(place) else "SQLite", "index": made, "first": first, "start": start,
+            **json.loads(done.stdout)}
+
+
+def row(result):
+    times = result["find"]
+    cells = [result["store"], f"{result['words']:,}", f"{result['bytes'] / 1e9:.2f}", f"{result['index'] or np.nan:.0f}",
+             f"{result['first']:.1f}", f"{result['start']:.1f}", *(f"{times[str(clients)]['p50']:.0f} / "
+             f"{times[str(clients)]['p95']:.0f}" for clients in CLIENTS), f"{result['memory']:.0f}"]
+    return f"| {' | '.join(cells)} |"
+
+
+def draw(results, path):
+    """Curves over the number of words, a panel for each measure."""
+    from matplotlib.figure import Figure
+    figure = Figure(figsize=(11, 6.5), layout="constrained")
+    for axes, (name, title) in zip(figure.subplots(2, 3).flat, PANELS.items()):
+        for store, colour in STORES.items():
+            rows = sorted((each for each in results if each["store"] == store), key=lambda each: each["words"])
+            words = [each["words"] / 1e6 for each in rows]
+            if name == "find":
+                for clients, width in zip(CLIENTS, (2, 0.8)):
+                    for part, style in (("p50", "-"), ("p95", "--")):
+                        axes.plot(words, [each["find"][str(clients)][part] for each in rows], style, color=colour, lw=width)
+            else:
+                scale = 1e-9 if name == "bytes" else 1
+                axes.plot(words, [np.nan if each[name] is None else each[name] * scale for each in rows], "o-", color=colour,
+                          label=store)
+        axes.set(xscale="log", yscale="log", title=title, xlabel="million words")
+        axes.grid(alpha=0.3)
+    figure.axes[0].legend()
+    with command.written_whole(path) as beside:
+        figure.savefig(beside, dpi=90)
+
+
+def main(argv=None):
+    args = parse_args(argv)
+    if args.measure:
+        return print(json.dumps(measure(args.real, args.queries)))
+    args.folder.mkdir(parents=True, exist_ok=True)
+    notes = args.folder / "scale.json"
+    results = json.loads(notes.read_text()) if notes.exists() else []
+    for photos in args.photos:
+        path, made = make_file(args.real, args.folder, photos)
+        places = [(str(path), made)] + ([make_database(args.url, path, photos)] if args.url else [])
+        for place, made in places:
+            result = {**measure_all(place, made, args.queries), "photos": photos, "date": str(datetime.date.today()),
+                      "machine": f"{os.cpu_count()} cores, {platform.machine()}"}
+            before = [each for each in results if (each["store"], each["photos"]) == (result["store"], photos)]
+            if result["index"] is None and before:  # it was made in an earlier run
+                result["index"] = before[0]["index"]
+            results = [each for each in results if each not in before] + [result]
+            command.write_json(notes, results)
+    print("| store | words | GB | s to write | s, first | s, start | ms, 1 client, p50 / p95 | 16 clients | MB |")
+    print(f"|{' --- |' * 9}")
+    for result in sorted(results, key=lambda each: (each["words"], each["store"])):
+        print(row(result))
+    if args.draw:
+        draw(results, args.draw)
+
+
+if __name__ == "__main__":
+    command.run(main)
