@@ -5,7 +5,7 @@
 """
 import numpy as np
 
-from index import posteriors, scanning
+from index import blocks, posteriors
 
 
 class Entries:
@@ -21,7 +21,7 @@ class Entries:
         """(words, posteriors) of photos.page.Words that were read, as `Store.add` takes them."""
         words = [word for word in words if word.log_probabilities is not None]
         packed = [posteriors.pack(self._symbols.posterior(word.log_probabilities, self._classes)) for word in words]
-        return [_plain(word) for word in words], scanning.join([word.line or 0 for word in words], packed)
+        return [_plain(word) for word in words], blocks.pack_photo([word.line or 0 for word in words], packed)
 
 
 def _plain(word):

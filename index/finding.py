@@ -10,14 +10,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from index import Match, Photo, Result, Word
+from index import Match, Photo, Result, Word, blocks
 from index.orientation import turned
 from index.posteriors import Symbols
 from index.query import other_forms, parse
 from index.scanning import Words
 
 LEAST = 1e-8  # a word that is less likely the query's is no match
-LIKELY, ENOUGH = (1e-2, 1e-5), 3  # where a word as likely as this is on so many times the photos asked for, these will do
+LIKELY, ENOUGH = (1e-2, 1e-3, 1e-4, 1e-6), 3  # where a word as likely as this is on so many times the photos asked for, these will do
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
 OTHER_FORM, LEAST_FORM = 0.01, 0.1  # what a plural or another form of the query's word counts, and how likely it must be
 BEST = 5  # places of a photo that count, and that a result shows of each term,
@@ -59,7 +59,7 @@ class Index:
     def __init__(self, store):
         self.store = store
         self._lock = threading.Lock()
-        self._latest = Seen(-1, Words(), Symbols(), np.zeros(0, np.int64), np.zeros(0, str))
+        self._latest = None  # a Seen, once something was asked
 
     def close(self):
         self.store.close()
@@ -92,10 +92,11 @@ class Index:
         """What is known, with what an indexer has added since."""
         with self._lock:
             latest, changes = self._latest, self.store.changes
-            if changes != latest.changes:
+            if latest is None or changes != latest.changes:
                 symbols = Symbols(self.store.letters)
                 try:
-                    words = latest.words.with_more(self.store.posteriors(latest.words.last), symbols.count)
+                    words = latest.words if latest else Words(blocks.kept(self.store))
+                    words = words.with_more(self.store.posteriors(words.last), symbols.count)
                 except (ValueError, TypeError) as error:
                     raise self.store.damaged(error) from None
                 photos = self.store.photos()
@@ -193,7 +194,7 @@ def _places(seen, term, allowed, enough, full_scan):
         others, their = _phrase(seen, term)
     else:
         forms = [] if term.prefix else other_forms(term.words[0])
-        found = [seen.words.score(seen.symbols.encode(form), False, LEAST_FORM) for form in forms]
+        found = [_likely(*seen.words.score(seen.symbols.encode(form), False, LEAST_FORM), LEAST_FORM) for form in forms]
         others, their = np.concatenate([np.zeros((2, 0)), *found], axis=1)
         others, their = others.astype(np.int64), OTHER_FORM * their
     spans = np.repeat([1, len(term.words)], [len(which), len(others)])
@@ -204,13 +205,22 @@ def _word(seen, word, prefix, allowed, enough, full_scan):
     """(words, chances) of a word: the likely ones, if they are on enough photos, as the others would come last; else all."""
     query = seen.symbols.encode(word)
     if full_scan:
-        which, chances = seen.words.score(query, prefix)
-        return which[chances >= LEAST], chances[chances >= LEAST]
-    for likely in LIKELY if enough else ():
-        which, chances = seen.words.score(query, prefix, likely)
-        if np.isin(np.unique(seen.words.photos[which]), seen.photos[allowed]).sum() >= enough:
-            return which, chances
-    return seen.words.score(query, prefix, LEAST)
+        return _likely(*seen.words.score(query, prefix), LEAST)
+    found, scored = [], None
+    for least in (*LIKELY, LEAST) if enough else (LEAST,):
+        found.append(seen.words.score(query, prefix, least, scored))
+        which, chances = _likely(*np.concatenate(found, axis=1), least)
+        if enough and len(np.intersect1d(seen.words.photos(which), seen.photos[allowed])) >= enough:
+            break
+        scored = least
+    return which, chances
+
+
+def _likely(which, chances, least):
+    """Those of words and their chances that are at least `least`, the words rising."""
+    kept = np.flatnonzero(chances >= least)
+    kept = kept[np.argsort(which[kept])]
+    return which[kept].astype(np.int64), chances[kept]
 
 
 def _phrase(seen, term):
@@ -220,13 +230,13 @@ def _phrase(seen, term):
     anchor = max(range(len(term.words)), key=lambda k: len(term.words[k]))
     queries = [seen.symbols.encode(word) for word in term.words]
     prefixes = [False] * (len(queries) - 1) + [term.prefix]
-    which, chances = words.score(queries[anchor], prefixes[anchor], LEAST_IN_PHRASE)
+    which, chances = _likely(*words.score(queries[anchor], prefixes[anchor], LEAST_IN_PHRASE), LEAST_IN_PHRASE)
     for k, (query, prefix) in enumerate(zip(queries, prefixes)):
         if k != anchor:
             beside = which + k - anchor
             there = np.clip(beside, 0, len(words) - 1)
             kept = there == beside
-            kept &= (words.photos[there] == words.photos[which]) & (words.lines[there] == words.lines[which])
+            kept &= (words.photos(there) == words.photos(which)) & (words.lines(there) == words.lines(which))
             which, chances = which[kept], chances[kept]
             chances = chances * words.score_at(which + k - anchor, query, prefix)
     kept = chances >= LEAST
@@ -250,13 +260,13 @@ def _hits(seen, allowed, which, chances, spans):
     totals = np.zeros(len(seen.photos))
     if not len(seen.photos):
         return Hits(which, chances, spans, which, totals)
-    numbers = seen.words.photos[which]
-    photos = np.minimum(np.searchsorted(seen.photos, numbers), len(seen.photos) - 1)
-    kept = allowed[photos] & (seen.photos[photos] == numbers)
-    which, chances, spans, photos = which[kept], chances[kept], spans[kept], photos[kept]
     order = np.lexsort((-chances, which))
     order = order[np.append(True, np.diff(which[order]) > 0)[:len(order)]]  # a word that is there twice, once
-    order = order[np.lexsort((-chances[order], photos[order]))]
+    which, chances, spans = which[order], chances[order], spans[order]
+    numbers = seen.words.photos(which)
+    photos = np.minimum(np.searchsorted(seen.photos, numbers), len(seen.photos) - 1)
+    kept = np.flatnonzero(allowed[photos] & (seen.photos[photos] == numbers))
+    order = kept[np.lexsort((-chances[kept], photos[kept]))]
     which, chances, spans, photos = which[order], chances[order], spans[order], photos[order]
     first = np.append(True, np.diff(photos) > 0)[:len(photos)]  # of its photo
     rank = np.arange(len(photos)) - np.maximum.accumulate(np.where(first, np.arange(len(photos)), 0))

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from command import UserError
-from index import files
+from index import blocks, files
 from index.entries import Entries
 
 TEXTS = 5  # the likeliest texts of a word that are kept
@@ -47,6 +47,10 @@ def update(store, folder, load_reader, retry=False):
     jobs = store.jobs(folder, changed, retry)
     with tqdm(jobs, "photos", len(changed), unit="photo", file=sys.stderr, disable=not changed) as bar:
         results = collections.Counter(reader.add(*job) for job in bar)
+    try:
+        blocks.keep(store)
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}; searches begin more slowly without it", file=sys.stderr)
     return Counts(results["read"], results["known"], results["failed"], len(gone))
 
 

@@ -12,20 +12,24 @@ i-th letter without case and accents. What a text spells is a row of tokens, par
 Packed, a run of steps in which blank is almost sure is one byte, 127 + their number (at most 128); any other step is a byte
 n, the number of its likeliest symbols, and n pairs (symbol, level): a probability of exp(-level / LEVELS). The symbols that
 are not kept have a probability of FLOOR each, before all are divided by their sum.
+
+NumPy alone: a query from the command line would wait longer for Numba than for its answer.
 """
-import math
+from typing import NamedTuple
 
 import numpy as np
 
 from index.folding import fold
-from words.compiled import compiled
 
 BLANK, SEPARATOR, FIRST = 0, 1, 2  # symbols; FIRST is that of the first letter
 SURE = 0.999  # a blank as likely as this is taken as certain
 LEVELS = 32  # levels a nat: a probability is kept to 1.6 %
 LEAST = 0.0005  # less likely symbols are not kept,
 MOST = 8  # nor more than so many a step
+LONGEST = 255  # steps of a word, a run of blanks being one
 FLOOR = 1e-4
+TOGETHER = 2048  # words scored at once: what that takes stays in the processor's cache
+LIKELY = np.exp(-8 * (np.arange(256) / 255) ** 2)  # the probability of a level of a Sparse: finest near 1
 
 
 class Symbols:
@@ -68,33 +72,23 @@ class Symbols:
 # --- Packing ----------------------------------------------------------------------------------------------------
 
 def pack(posterior):
-    """The bytes of a posterior, float64 [T, count]."""
-    space = np.empty(len(posterior) * (1 + 2 * MOST), np.uint8)
-    return space[:_pack(np.ascontiguousarray(posterior, np.float64), space)].tobytes()
-
-
-@compiled
-def _pack(posterior, out):
-    used, run = 0, -1  # run: where the byte of a run of blanks is
-    for step in posterior:
-        if step[0] >= SURE:
-            if run < 0 or out[run] == 255:
-                run, used = used, used + 1
-                out[run] = 127
-            out[run] += 1
+    """The bytes of a posterior, float64 [T, count]. ValueError for more than LONGEST steps, runs of blanks being one."""
+    best = np.argsort(-posterior, axis=1, kind="stable")[:, :MOST]
+    chances = np.take_along_axis(posterior, best, axis=1)
+    counts = (chances >= LEAST).sum(axis=1)
+    levels = np.minimum(255, np.round(-LEVELS * np.log(np.maximum(chances, LEAST))))
+    pairs = np.stack([best, levels], axis=2).astype(np.uint8)
+    out, run, steps = bytearray(), 0, 0  # run: blanks in the run that the last byte stands for
+    for sure, count, pair in zip(posterior[:, 0] >= SURE, counts.tolist(), pairs):
+        if sure and 0 < run < 128:
+            run += 1
+            out[-1] += 1
             continue
-        run, head = -1, used
-        left = step.copy()
-        used += 1
-        for _ in range(MOST):
-            symbol = left.argmax()
-            if left[symbol] < LEAST:
-                break
-            out[used], out[used + 1] = symbol, min(255, round(-LEVELS * math.log(left[symbol])))
-            left[symbol] = 0
-            used += 2
-        out[head] = (used - head) // 2
-    return used
+        run, steps = int(sure), steps + 1
+        out += b"\x80" if sure else bytes([count]) + pair[:count].tobytes()
+    if steps > LONGEST:
+        raise ValueError(f"a word of {steps} steps; an index has room for {LONGEST}")
+    return bytes(out)
 
 
 def unpack(packed, count):
@@ -113,7 +107,94 @@ def unpack(packed, count):
     return np.array(steps).reshape(len(steps), count)
 
 
-_LIKELY = np.exp(-np.arange(256) / LEVELS)  # the probability of a level
+# --- Many posteriors --------------------------------------------------------------------------------------------
+
+class Sparse(NamedTuple):
+    """What is kept of the posteriors of N words, side by side: an entry for each pair (symbol, level), word by word and step
+    by step. A run of blanks is a step with one entry: (BLANK, 0).
+
+    starts: int [N + 1], of each word's entries, the last their number. steps, symbols, levels: uint8 [entries].
+    """
+    starts: np.ndarray
+    steps: np.ndarray
+    symbols: np.ndarray
+    levels: np.ndarray
+
+    def take(self, which):
+        """Those of some words, int [n]."""
+        starts, entries = self._entries(which)
+        return Sparse(starts, self.steps.take(entries), self.symbols.take(entries), self.levels.take(entries))
+
+    def _entries(self, which):
+        """Where the entries of some words begin, one behind the other, int64 [n + 1], and their places here, int64."""
+        firsts = self.starts.take(which).astype(np.int64)
+        sizes = self.starts.take(which + 1) - firsts
+        starts = np.append(0, np.cumsum(sizes))
+        return starts, np.repeat(firsts - starts[:-1], sizes) + np.arange(starts[-1])
+
+    def counts(self):
+        """The steps of each word, int [N]."""
+        if not len(self.steps):
+            return np.zeros(len(self.starts) - 1, int)
+        lasts = self.steps.take(self.starts[1:].astype(np.int64) - 1, mode="clip").astype(int)
+        return np.where(self.starts[1:] > self.starts[:-1], lasts + 1, 0)
+
+    def dense(self, which, counts, wanted):
+        """Probabilities of the symbols `wanted`, the blank first, in some words, float64 [S, T, n]; counts: of steps, int
+        [n]. T is the highest; blank is certain in the steps that others lack."""
+        slots = np.full(256, -1, np.int8)
+        slots[wanted] = np.arange(len(wanted))
+        starts, entries = self._entries(which)
+        slots = slots[self.symbols.take(entries)]
+        mine = np.flatnonzero(slots >= 0)
+        words, entries = np.repeat(np.arange(len(which)), np.diff(starts))[mine], entries[mine]
+        there = np.arange(counts.max(initial=1))[:, np.newaxis] < counts
+        chances = np.empty((len(wanted), *there.shape))
+        chances[:] = np.where(there, FLOOR, 0)
+        places = (slots[mine].astype(np.int64) * len(there) + self.steps.take(entries)) * len(which) + words
+        chances.reshape(-1)[places] = LIKELY.take(self.levels.take(entries))
+        chances[0][~there] = 1
+        return chances
+
+
+def join(parts):
+    """Several Sparse, one behind the other."""
+    sizes = [np.diff(part.starts) for part in parts]
+    starts = np.append(0, np.cumsum(np.concatenate([np.zeros(0, np.int64), *sizes]), dtype=np.int64))
+    return Sparse(starts, *(np.concatenate([np.zeros(0, np.uint8), *(getattr(part, name) for part in parts)])
+                            for name in Sparse._fields[1:]))
+
+
+def spread(data, lengths, count):
+    """The Sparse of packed posteriors, one behind the other: data uint8 [bytes], lengths int [N]. ValueError for bytes that
+    are none, or have other symbols than `count`."""
+    ends = np.cumsum(lengths, dtype=np.int64)
+    begins = ends - lengths
+    step_at, step = np.zeros(len(data), np.uint8), 0  # 1 + which step of its word begins at a byte; 0 where none does
+    at, end = begins[begins < ends], ends[begins < ends]
+    while len(at):
+        if (step := step + 1) > LONGEST:
+            raise ValueError(f"a word has more than {LONGEST} steps")
+        step_at[at] = step
+        at = at + 1 + 2 * np.where(data[at] > 127, 0, data[at]).astype(np.int64)
+        if (at > end).any():
+            raise ValueError("a word's posterior ends within a step")
+        at, end = at[at < end], end[at < end]
+    heads = np.flatnonzero(step_at)
+    run = data[heads] > 127
+    pairs = np.where(run, 1, data[heads]).astype(np.int64)
+    before = np.append(0, np.cumsum(pairs))
+    places = np.repeat(heads + 1 - 2 * before[:-1], pairs) + 2 * np.arange(before[-1])  # of the symbols; a run has none
+    symbols, levels = (data.take(places + k, mode="clip") for k in (0, 1))
+    symbols[before[:-1][run]], levels[before[:-1][run]] = BLANK, 0
+    if symbols.max(initial=0) >= count:
+        raise ValueError("a word's posterior has unknown symbols")
+    nats = levels / LEVELS
+    totals = np.bincount(np.repeat(np.arange(len(heads)), pairs), np.exp(-nats), len(heads)) + FLOOR * (count - pairs) * ~run
+    nats = np.clip(nats + np.log(np.repeat(totals, pairs)), 0, 8)
+    levels = np.round(255 * np.sqrt(nats / 8)).astype(np.uint8)
+    starts = before[np.searchsorted(heads, np.append(begins, len(data)))]
+    return Sparse(starts, np.repeat(step_at[heads] - 1, pairs).astype(np.uint8), symbols, levels)
 
 
 # --- Scoring ----------------------------------------------------------------------------------------------------
@@ -125,93 +206,57 @@ def score(packed, query, count, prefix=False):
     tokens one after another: "war" stands in "anti-war", and so does "antiwar", but "tiwar" does not. With `prefix`, the
     tokens may go on behind it.
     """
-    lengths = np.array([len(word) for word in packed], np.int64)
-    return score_at(np.frombuffer(b"".join(packed), np.uint8), np.cumsum(lengths) - lengths, lengths, query, count, prefix)
+    data = np.frombuffer(b"".join(packed), np.uint8)
+    return score_sparse(spread(data, np.array([len(word) for word in packed], np.int64), count), query, prefix)
 
 
-def score_at(data, starts, lengths, query, count, prefix=False, least=0.0, beside=None):
-    """As `score`, of the posteriors data[start:start + length], uint8, starts and lengths int [N]; perhaps 0 where it is
-    less than `least`. beside: at most how likely the query stands in each beside other tokens, float64 [N], if known."""
-    result = np.zeros(len(starts))
-    if len(query) and query.min() >= FIRST:
-        beside = np.ones(len(starts)) if beside is None or prefix else beside
-        _score(data, starts, lengths, query, count, prefix, least, beside, result)
+def score_sparse(sparse, query, prefix=False):
+    """As `score`, of a Sparse of N words."""
+    result = np.zeros(len(sparse.starts) - 1)
+    if not len(query) or query.min() < FIRST:
+        return result
+    counts = sparse.counts()
+    order = np.argsort(counts, kind="stable")  # words of about as many steps are scored together
+    order = order[np.searchsorted(counts[order], len(query)):]  # a letter takes a step
+    letters, places = np.unique(query, return_inverse=True)
+    for first in range(0, len(order), TOGETHER):
+        which = order[first:first + TOGETHER]
+        blank, separator, *chances = sparse.dense(which, counts[which], np.append([BLANK, SEPARATOR], letters))
+        result[which] = forward(blank, separator, np.array(chances)[places], np.append(False, np.diff(query) == 0), prefix)
     return result
 
 
-@compiled
-def _score(data, starts, lengths, query, count, prefix, least, beside, result):
-    mine = np.zeros(count, np.bool_)  # symbols of texts that are the query and nothing else
-    mine[:FIRST] = True
-    mine[query] = True
-    step = np.full(count, FLOOR)
-    before, inside = np.empty(len(query) + 1), np.empty(len(query))
-    for word in range(len(starts)):
-        packed = data[starts[word]:starts[word] + lengths[word]]
-        if beside[word] >= least or _alone(packed, mine, least) >= least:
-            result[word] = _forward(packed, query, prefix, step, before, inside)
+def forward(blank, separator, letters, repeated, prefix=False):
+    """The CTC forward sum (Graves et al., ICML 2006, equations 5 to 8) of a query between two separators or ends, float64
+    [N], of N words of T steps; a path counts for each place where it has the query.
 
-
-@compiled
-def _alone(packed, mine, least):
-    """At most how likely a text is written with the symbols of `mine` alone; where it is less than `least`, not exactly."""
-    total, k = 1.0, 0
-    while k < len(packed) and total >= least:
-        pairs = packed[k] if packed[k] < 128 else 0
-        other = 0.0
-        for p in range(k + 1, k + 1 + 2 * pairs, 2):
-            if not mine[packed[p]]:
-                other += _LIKELY[packed[p + 1]]
-        total *= max(1 - other, FLOOR)
-        k += 1 + 2 * pairs
-    return total
-
-
-@compiled
-def _forward(packed, query, prefix, step, before, inside):
-    """The CTC forward sum (Graves et al., ICML 2006, equations 5 to 8) of the query between two separators or ends.
-
-    before[i]: the probability to stand in front of letter i of the query, after a blank or separator (in front of the first:
-    anywhere that a token may begin); inside[i]: to be writing letter i; other: to be in another token; done: to be past the
-    query for good. They are sums over paths: a path counts for each place where it has the query. step: FLOOR [count].
+    blank, separator: their probabilities, float64 [T, N]; letters: those of the query's letters, [L, T, N]; repeated: whether
+    a letter is the one before it, bool [L].
     """
-    length = len(query)
-    before[:], inside[:] = 0.0, 0.0
-    before[0], other, done = 1.0, 0.0, 0.0
-    k = 0
-    while k < len(packed):
-        if packed[k] > 127:  # one certain blank or many, it is the same
-            for i in range(length):
-                before[i + 1] += inside[i]
-                inside[i] = 0.0
-            k += 1
-            continue
-        first, behind = k + 1, k + 1 + 2 * packed[k]
-        total = FLOOR * (len(step) - packed[k])
-        for p in range(first, behind, 2):
-            step[packed[p]] = _LIKELY[packed[p + 1]]
-            total += step[packed[p]]
-        scale = 1 / total
-        blank, pause = step[0] * scale, (step[0] + step[1]) * scale
-        ended = before[length] + inside[length - 1]
-        before[length] = ended * blank
+    # before[i]: the probability to stand in front of letter i of the query, after a blank or separator (in front of the
+    # first: anywhere that a token may begin); inside[i]: to be writing letter i; other: to be in another token; done: to be
+    # past the query for good
+    length, words = len(letters), blank.shape[1]
+    before, inside, entering = np.zeros((length + 1, words)), np.zeros((length, words)), np.empty((length, words))
+    before[0], other, done = 1, np.zeros(words), np.zeros(words)
+    follows = ~repeated[1:, np.newaxis]  # without a blank between
+    pauses = blank + separator
+    for k in range(len(blank)):
+        pause, step = pauses[k], letters[:, k]
+        entering[:] = before[:-1]
+        entering[1:] += inside[:-1] * follows
+        entering *= step
         if not prefix:
-            done += ended * (pause - blank)
-        for i in range(length - 1, -1, -1):  # downwards, so that i - 1 is still that of the step before
-            entering = before[i]
-            if i > 0:
-                before[i] = (before[i] + inside[i - 1]) * pause
-                if query[i] != query[i - 1]:
-                    entering += inside[i - 1]
-            entering *= step[query[i]] * scale
-            if prefix and i == length - 1:
-                done += entering  # whatever follows
-            else:
-                inside[i] = inside[i] * step[query[i]] * scale + entering
-        begun = before[0]
-        before[0] = begun * pause + other * (pause - blank)
-        other = (begun + other) * (1 - pause) + other * blank
-        for p in range(first, behind, 2):
-            step[packed[p]] = FLOOR
-        k = behind
-    return min(1.0, done if prefix else done + before[length] + inside[length - 1])
+            done += (before[-1] + inside[-1]) * separator[k]
+        before[1:] += inside
+        before[1:-1] *= pause
+        before[-1] *= blank[k]
+        inside *= step
+        inside += entering
+        if prefix:  # whatever follows
+            done += inside[-1]
+            inside[-1] = 0
+        rest = before[0] + other
+        before[0] = before[0] * pause + other * separator[k]
+        other = rest * np.maximum(1 - pause, 0) + other * blank[k]
+    return np.minimum(1, done if prefix else done + before[-1] + inside[-1])

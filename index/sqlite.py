@@ -27,7 +27,7 @@ CREATE TABLE IF NOT EXISTS photos (
     orientation INTEGER NOT NULL,     -- the EXIF orientation it was read with
     error TEXT NOT NULL,              -- why it could not be read, or empty
     words BLOB NOT NULL,              -- a list of JSON, compressed by zlib, in reading order
-    posteriors BLOB NOT NULL);        -- of all its words, see index/scanning.py
+    posteriors BLOB NOT NULL);        -- of all its words, see index/blocks.py
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY,            -- any bytes; from the index's folder on, if it is in there
     photo INTEGER NOT NULL REFERENCES photos,
