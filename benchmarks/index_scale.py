@@ -25,11 +25,11 @@ from tqdm import tqdm
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the scripts are no package: their folder, by hand
 import command
-from index import open_store
+from index import blocks, open_store
+from index.blocks import unpack_photo
 from index.finding import Index
 from index.folding import fold
 from index.posteriors import LEVELS
-from words.compiled import compiled
 
 WORDS = 50  # a photo
 
@@ -47,44 +47,46 @@ def parse_args(argv=None):
 
 # --- The index --------------------------------------------------------------------------------------------------
 
-@compiled
-def jitter(data, lengths, power, noise):
-    """Change the levels of packed posteriors, uint8 [bytes], of words with these lengths; power: float64 [words]."""
+def load_page(joined):
+    """(line, length of each word, their bytes, the places of the levels in these, the word of each) of a photo's words in an
+    index: arrays."""
+    lines, lengths, data = unpack_photo(joined)
+    places, ends = [], np.cumsum(lengths, dtype=np.int64)
     k = 0
-    for word in range(len(lengths)):
-        end = k + lengths[word]
-        while k < end:
-            pairs = data[k] if data[k] < 128 else 0
-            for p in range(k + 2, k + 2 + 2 * pairs, 2):
-                data[p] = min(255, max(0, round(data[p] * power[word] + noise[p])))
-            k += 1 + 2 * pairs
+    while k < len(data):
+        pairs = data[k] if data[k] < 128 else 0
+        places += range(k + 2, k + 2 + 2 * pairs, 2)
+        k += 1 + 2 * pairs
+    return lines, lengths, np.frombuffer(data, np.uint8), np.array(places), np.searchsorted(ends, places, side="right")
 
 
-def split(joined):
-    """(lines, lengths, posteriors), uint16 [n], uint16 [n] and uint8 [bytes], of what `index.scanning.join` gave."""
-    count = int(np.frombuffer(joined, "<u2", 1)[0])
-    lines, lengths = np.frombuffer(joined, "<u2", 2 * count, 2).reshape(2, count)
-    return lines, lengths, np.frombuffer(joined, np.uint8, offset=2 + 4 * count)
+def jittered(page, first, rng):
+    """The bytes of WORDS words of a page, from `first` on, with levels changed."""
+    lines, lengths, data, places, words = page
+    part = slice(first, first + WORDS)
+    data, (start, end) = data.copy(), np.searchsorted(words, (first, first + WORDS))
+    places, words = places[start:end], words[start:end]
+    levels = data[places] * rng.uniform(0.8, 1.2, len(lines))[words] + LEVELS * rng.normal(0, 0.5, len(places))
+    data[places] = np.clip(np.round(levels), 0, 255)
+    ends = np.append(0, np.cumsum(lengths, dtype=np.int64))
+    head = np.concatenate([[len(lines[part])], lines[part], lengths[part]]).astype("<u2")
+    return head.tobytes() + data[ends[part][0]:ends[min(first + WORDS, len(lines))]].tobytes()
 
 
 def make(real, path, photos, rng):
     """An index of so many photos."""
     source, store = open_store(real), open_store(path, create=True)
     store.learn(source.letters)
-    pages = [(source.words(number), split(joined)) for number, joined in source.posteriors()]
+    pages = [(source.words(number), load_page(joined)) for number, joined in source.posteriors()]
     pages = [page for page in pages if page[0]]
     sizes = np.array([len(words) for words, _ in pages])
     for photo in tqdm(range(photos), "photos", unit="photo"):
-        words, (lines, lengths, data) = pages[rng.choice(len(pages), p=sizes / sizes.sum())]
-        first = rng.integers(max(1, len(words) - WORDS + 1))
-        part = slice(first, first + WORDS)
-        ends = np.append(0, np.cumsum(lengths, dtype=np.int64))
-        data = data[ends[part][0]:ends[min(first + WORDS, len(words))]].copy()
-        jitter(data, lengths[part], rng.uniform(0.8, 1.2, len(lengths[part])), LEVELS * rng.normal(0, 0.5, len(data)))
-        joined = np.concatenate([[len(lengths[part])], lines[part], lengths[part]]).astype("<u2").tobytes() + data.tobytes()
+        words, page = pages[rng.choice(len(pages), p=sizes / sizes.sum())]
+        first = int(rng.integers(max(1, len(words) - WORDS + 1)))
         content = {"hash": photo.to_bytes(8, "big"), "width": 1000, "height": 1000, "orientation": 1, "error": ""}
-        number = store.add(content, words[part], joined)
+        number = store.add(content, words[first:first + WORDS], jittered(page, first, rng))
         store.put_file(b"%06d.jpg" % photo, number, 0, 0, 1, None)
+    blocks.keep(store)
     source.close()
     store.close()
 
@@ -138,7 +140,8 @@ def main(argv=None):
         path = args.keep or Path(folder, "large.index")
         if not path.exists():
             make(args.real, path, args.photos, np.random.default_rng(0))
-        print(f"index, MB: {path.stat().st_size / 1e6:.0f}")
+        arrays = sum(part.stat().st_size for part in Path(f"{path}-blocks").iterdir())
+        print(f"index, MB: {path.stat().st_size / 1e6:.0f}, and its words as arrays: {arrays / 1e6:.0f}")
         for name, script in (("cold or warm", "search.py"), ("again", "search.py")):
             start = time.perf_counter()
             subprocess.run([sys.executable, ROOT / script, "find", "budget", "--index", path], stdout=subprocess.DEVNULL,

@@ -33,9 +33,9 @@ ENTRIES = "steps", "symbols", "levels"
 class Block:
     """The words of the photos behind number `after` up to `last`, by number, each photo's in reading order.
 
-    photos: int32 [N], the number of each word's photo; lines: uint16 [N]. sparse: their posteriors. costs: uint8 [3, letters,
-    N]: letter i begins a token, ends one, and is in the word with a probability of exp(-cost / COSTS) at most, see `bounds`.
-    digest: of the last photo's bytes. mapped: whether a file has it.
+    photos: int32 [N], the number of each word's photo; lines: uint16 [N]. sparse: their posteriors. costs: uint8
+    [3, letters, N]: a letter begins a token, ends one, or is in the word with a probability of exp(-cost / COSTS) at most,
+    see `bounds`. digest: of the last photo's bytes. mapped: whether a file has it.
     """
     after: int
     last: int
@@ -130,8 +130,8 @@ def merged(blocks):
     costs = [np.pad(block.costs, ((0, 0), (0, letters - block.costs.shape[1]), (0, 0)), constant_values=RARE)
              for block in blocks]
     photos, lines = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("photos", "lines"))
-    return Block(blocks[0].after, blocks[-1].last, blocks[-1].digest, photos, lines, join([block.sparse for block in blocks]),
-                 np.concatenate(costs, axis=2))
+    sparse = join([block.sparse for block in blocks])
+    return Block(blocks[0].after, blocks[-1].last, blocks[-1].digest, photos, lines, sparse, np.concatenate(costs, axis=2))
 
 
 def with_more(blocks, photos, count):
@@ -232,7 +232,7 @@ def keep(store):
         more = with_more(blocks, some, count)
         if sum(map(len, more)) - sum(map(len, blocks)) < AT_ONCE:
             break
-        store.blocks.mkdir(exist_ok=True)
+        store.blocks.mkdir(parents=True, exist_ok=True)
         blocks = [block if block.mapped else save(block, store.blocks / f"{number:05}") for number, block in enumerate(more)]
     for number in itertools.count(len(blocks)):  # of an index that was here before
         try:

@@ -17,7 +17,8 @@ from index.query import other_forms, parse
 from index.scanning import Words
 
 LEAST = 1e-8  # a word that is less likely the query's is no match
-LIKELY, ENOUGH = (1e-2, 1e-3, 1e-4, 1e-6), 3  # where a word as likely as this is on so many times the photos asked for, these will do
+# Where a word as likely as one of these is on so many times the photos that are asked for, less likely ones do not matter
+LIKELY, ENOUGH = (1e-2, 1e-3, 1e-4, 1e-6), 3
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
 OTHER_FORM, LEAST_FORM = 0.01, 0.1  # what a plural or another form of the query's word counts, and how likely it must be
 BEST = 5  # places of a photo that count, and that a result shows of each term,

@@ -227,11 +227,11 @@ def score_sparse(sparse, query, prefix=False):
 
 
 def forward(blank, separator, letters, repeated, prefix=False):
-    """The CTC forward sum (Graves et al., ICML 2006, equations 5 to 8) of a query between two separators or ends, float64
-    [N], of N words of T steps; a path counts for each place where it has the query.
+    """The CTC forward sum (Graves et al., ICML 2006, equations 5 to 8) of a query between two separators or ends: float64
+    [N], of N words of T steps. A path counts for each place where it has the query.
 
-    blank, separator: their probabilities, float64 [T, N]; letters: those of the query's letters, [L, T, N]; repeated: whether
-    a letter is the one before it, bool [L].
+    blank, separator: their probabilities, float64 [T, N]; letters: those of the query's letters, [L, T, N]; repeated:
+    whether a letter is the one before it, bool [L].
     """
     # before[i]: the probability to stand in front of letter i of the query, after a blank or separator (in front of the
     # first: anywhere that a token may begin); inside[i]: to be writing letter i; other: to be in another token; done: to be

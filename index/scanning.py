@@ -3,9 +3,9 @@
     >>> words = Words(blocks.kept(store)).with_more(store.posteriors(words.last), symbols.count)
     >>> places, chances = words.score(symbols.encode("budget"), least=1e-5)
 
-Every word is looked at, but most for two bytes alone: bounds of the probabilities that a token begins and ends with the query's
-first and last letter, see index/blocks.py. Where these are likely enough, and those of the letters between, it is scored. So
-nothing is missed for being read wrong.
+Every word is looked at, but most for two bytes alone: bounds of the probabilities that a token begins with the query's first
+letter and ends with its last, see index/blocks.py. Where these are likely enough, and those of the letters between, it is
+scored. So nothing is missed for being read wrong.
 """
 import numpy as np
 
@@ -36,8 +36,8 @@ class Words:
         return self._blocks[-1].last if self._blocks else 0
 
     def with_more(self, photos, count):
-        """These words and those of (number, bytes) photos with rising numbers; count: of symbols, at least as many as before.
-        This object stays as it is, for the threads that search it. ValueError where the bytes are no photo's."""
+        """These words and those of (number, bytes) photos with rising numbers; count: of symbols, at least as many as
+        before. This object stays as it is, for the threads that search it. ValueError where the bytes are no photo's."""
         return Words(blocks.with_more(self._blocks, photos, count), count)
 
     # --- Words --------------------------------------------------------------------------------------------------
@@ -68,8 +68,8 @@ class Words:
     # --- Scores -------------------------------------------------------------------------------------------------
 
     def score(self, query, prefix=False, least=0.0, scored=None):
-        """(which words, int64 [n] rising, and how likely the query stands there, float64 [n]) of all that may be of at least
-        `least`, and some others; of those alone that may not be of `scored` or more, if that is given.
+        """(which words, int64 [n] rising, and how likely the query stands there, float64 [n]) of all that are of at least
+        `least`, and some others; without those that such a call with least = `scored` gave.
 
         query, prefix: as of `posteriors.score`. With least = 0, all words are scored.
         """
@@ -82,9 +82,11 @@ class Words:
         """How likely the query stands in these words, int [n] rising: float64 [n]."""
         if not len(query) or query.min() < 0 or query.max() >= self._count:
             return np.zeros(len(which))
-        chances = [score_sparse(join([block.sparse.take(mine) for block, mine in self._parted(which[k:k + TOGETHER])]), query,
-                                prefix) for k in range(0, len(which), TOGETHER)]
-        return np.concatenate([np.zeros(0), *chances])
+        result = np.zeros(len(which))
+        for k in range(0, len(which), TOGETHER):
+            some = join([block.sparse.take(mine) for block, mine in self._parted(which[k:k + TOGETHER])])
+            result[k:k + TOGETHER] = score_sparse(some, query, prefix)
+        return result
 
     def _possible(self, query, prefix, least, scored):
         """The words, int64 [n] rising, that `score` has to score."""
