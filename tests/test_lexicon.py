@@ -16,7 +16,7 @@ def test_a_lexicon_that_cannot_be_read_is_named(tmp_path):
         with pytest.raises(UserError, match="words.txt: "):
             load_lexicon(tmp_path / "words.txt", alphabet, DECODING)
     (tmp_path / "words.txt").write_text("board 3\nflipchart")
-    lexicon = load_lexicon(str(tmp_path / "words.txt"), alphabet, {"lexicon_weight": 0.25, "lexicon_margin": 4})
+    lexicon = load_lexicon(str(tmp_path / "words.txt"), alphabet, {**DECODING, "lexicon_weight": 0.25, "lexicon_margin": 4})
     assert (len(lexicon), lexicon.weight, lexicon.margin) == (2, 0.25, 4)
 
 

@@ -200,6 +200,57 @@ def prior(classes, trie):
     return _at(trie.priors, node, ended, trie)
 
 
+# --- N-gram -----------------------------------------------------------------------------------------------------
+
+# A character n-gram model in arrays. Node 0 is the empty n-gram; the nodes children[i] to children[i + 1] - 1 are node i's
+# with one symbol more. labels[i] is a node's last symbol, and log_p[i] how likely that is behind the others. What is no
+# child of a node is as likely as behind suffix[i], the node without its first symbol, plus backoff[i]. states[i] is the
+# longest end of node i that has children. symbols: by class, 0 for punctuation, which parts words. weight, bonus: see NGram.
+# A text's state is a node: at its beginning and behind punctuation WORD, that of the boundary.
+Grams = collections.namedtuple("Grams", "labels children log_p backoff suffix states symbols weight bonus")
+WORD = 1
+
+
+@compiled
+def symbol_behind(state, symbol, grams):
+    """(log-probability, next state) of a symbol behind a state."""
+    total = 0.0
+    while True:
+        for k in range(grams.children[state], grams.children[state + 1]):
+            if grams.labels[k] == symbol:
+                return total + grams.log_p[k], np.int64(grams.states[k])
+        total += grams.backoff[state]
+        state = np.int64(grams.suffix[state])
+
+
+@compiled
+def _say(state, label, grams):
+    """(gain, state) of a text one class longer: what is added to its prior."""
+    symbol = grams.symbols[label]
+    if symbol == 0:
+        return _end(state, grams), np.int64(WORD)
+    log_p, state = symbol_behind(state, symbol, grams)
+    return grams.weight * (log_p + grams.bonus), state
+
+
+@compiled
+def _end(state, grams):
+    """What the end of a word adds, where one has begun."""
+    if state == WORD:
+        return 0.0
+    log_p, _ = symbol_behind(state, np.int64(0), grams)
+    return grams.weight * log_p
+
+
+@compiled
+def ngram_prior(classes, grams):
+    total, state = 0.0, np.int64(WORD)
+    for label in classes:
+        gain, state = _say(state, label, grams)
+        total += gain
+    return total + _end(state, grams)
+
+
 # --- Beam search ------------------------------------------------------------------------------------------------
 
 def beam_search(logits: np.ndarray, beam_width: int = BEAM_WIDTH, top_paths: int = 1, lexicon=None, threads: int = 1,
@@ -212,6 +263,8 @@ def beam_search(logits: np.ndarray, beam_width: int = BEAM_WIDTH, top_paths: int
     Returns B lists of at most `top_paths` Texts, the best first. A log-probability is the sum over the paths that the
     search kept: at most that of `string_log_probability`, which a wide beam reaches.
     With a `Lexicon`, texts are the likeliest ones of any kind and of the lexicon together, ordered by `Lexicon.score`.
+    With an `NGram`, prefixes are ordered by their log-probability and what the model says of them (shallow fusion), texts
+    by `NGram.score`.
     threads: share the words among so many, 128 words each at least. prune: see PRUNE; 0 leaves nothing out.
     """
     for name, value in (("beam_width", beam_width), ("top_paths", top_paths), ("threads", threads)):
@@ -222,15 +275,17 @@ def beam_search(logits: np.ndarray, beam_width: int = BEAM_WIDTH, top_paths: int
         raise ValueError(f"prune must be 0 or more and at most half of 1 / {log_probs.shape[2]} classes, not {prune}")
     top_paths = min(top_paths, beam_width)
     limit = np.log(prune) if prune else -np.inf
-    found = _search_words(log_probs, beam_width, top_paths, limit, threads, _NO_TRIE)
-    if lexicon is None:
+    trie, grams = getattr(lexicon, "trie", _NO_TRIE), getattr(lexicon, "grams", _NO_GRAMS)
+    classes = len(trie.fold) + len(grams.symbols)
+    if lexicon is not None and log_probs.shape[2] != classes:
+        raise ValueError(f"the lexicon is for {classes} classes, the logits have {log_probs.shape[2]}")
+    found = _search_words(log_probs, beam_width, top_paths, limit, threads, _NO_TRIE, grams)
+    if not len(trie.labels):
         return found
-    if log_probs.shape[2] != len(lexicon.trie.fold):
-        raise ValueError(f"the lexicon is for {len(lexicon.trie.fold)} classes, the logits have {log_probs.shape[2]}")
     # No other text can have more than the probability that the best leaves over, and no prior is above log 1 = 0
     unsure = [k for k, texts in enumerate(found)
               if top_paths > 1 or 1 - np.exp(texts[0].log_probability) > np.exp(lexicon.score(texts[0]))]
-    for k, words in zip(unsure, _search_words(log_probs[unsure], beam_width, top_paths, limit, threads, lexicon.trie)):
+    for k, words in zip(unsure, _search_words(log_probs[unsure], beam_width, top_paths, limit, threads, trie, grams)):
         found[k] = _best_of(found[k] + words, lexicon, top_paths)
     return found
 
@@ -245,10 +300,13 @@ def _best_of(texts, lexicon, top_paths):
 
 _NO_TRIE = Trie(np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0), np.zeros(0), np.zeros(0, np.int64),
                 np.zeros(0, np.bool_))
+_NO_GRAMS = Grams(*np.zeros((2, 0), np.int32), *np.zeros((2, 0), np.float32), *np.zeros((2, 0), np.int32),
+                  np.zeros(0, np.int64), 0.0, 0.0)
 
 
-def _search_words(log_probs, beam_width, top_paths, limit, threads, trie):
-    """`beam_search` without a lexicon, or, if `trie` is one's, over its words alone, ordered with their priors."""
+def _search_words(log_probs, beam_width, top_paths, limit, threads, trie, grams):
+    """`beam_search` without a lexicon; if `trie` is one's, over its words alone, ordered with their priors; if `grams` is an
+    n-gram model's, ordered with what it says."""
     words, steps, _ = log_probs.shape
     threads = min(threads, max(1, words // SHARE))
     classes = np.zeros((words, top_paths, steps), np.int32)
@@ -256,7 +314,7 @@ def _search_words(log_probs, beam_width, top_paths, limit, threads, trie):
     totals = np.full((words, top_paths), -np.inf)
 
     def search(part):
-        _search_part(log_probs[part], beam_width, limit, trie, classes[part], lengths[part], totals[part])
+        _search_part(log_probs[part], beam_width, limit, trie, grams, classes[part], lengths[part], totals[part])
 
     parts = [slice(words * k // threads, words * (k + 1) // threads) for k in range(threads)]
     if threads == 1:
@@ -269,28 +327,29 @@ def _search_words(log_probs, beam_width, top_paths, limit, threads, trie):
 
 
 @compiled
-def _search_part(log_probs, beam_width, limit, trie, classes, lengths, totals):
+def _search_part(log_probs, beam_width, limit, trie, grams, classes, lengths, totals):
     for k in range(len(log_probs)):
-        _search(log_probs[k], beam_width, limit, trie, classes[k], lengths[k], totals[k])
+        _search(log_probs[k], beam_width, limit, trie, grams, classes[k], lengths[k], totals[k])
 
 
 # Prefixes are numbered as they come up, the empty one 0. `tree` has a row for each: the prefix one class shorter, the
 # last class, the first of the prefixes one class longer, the next with the same beginning (-1 where there is none), and
-# where the word is in the lexicon (see _follow). `mass` has the log-probabilities of its paths so far: of those that
-# end with a blank, with its last class, and of both together; -inf for a prefix that is not in the beam.
+# where the word is in the lexicon (see _follow), or the n-gram model's state. `mass` has the log-probabilities of its paths
+# so far: of those that end with a blank, with its last class, and of both together; -inf for a prefix that is not in the
+# beam. `ahead` is added to a prefix's score: by the likeliest word it may become, or by what the n-gram model says so far.
 _PARENT, _LAST, _CHILD, _SIBLING, _NODE, _ENDED = range(6)
 _BLANK, _LABEL, _BOTH = range(3)
 
 
 @compiled
-def _search(log_probs, beam_width, limit, trie, classes, lengths, totals):
+def _search(log_probs, beam_width, limit, trie, grams, classes, lengths, totals):
     """Prefix beam search over one word's log_probs [T, C], into classes [K, T], lengths [K] and totals [K]."""
     steps, all_classes = log_probs.shape
     tree = np.full((1 + steps * beam_width, 6), -1)
-    tree[0, _LAST] = tree[0, _NODE] = 0
+    tree[0, _LAST], tree[0, _NODE] = 0, WORD if len(grams.labels) else 0
     mass = np.full((len(tree), 3), -np.inf)
     mass[0, _BLANK] = mass[0, _BOTH] = 0.0
-    ahead = np.zeros(len(tree))  # what the likeliest word that a prefix may become adds to its score
+    ahead = np.zeros(len(tree))
     beam, items = np.zeros(beam_width, np.int64), np.zeros(beam_width, np.int64)
     size, used = np.int64(1), np.int64(1)
     scores, step = np.zeros(beam_width), np.zeros(all_classes)
@@ -298,7 +357,7 @@ def _search(log_probs, beam_width, limit, trie, classes, lengths, totals):
     for t in range(steps):
         for c in range(all_classes):
             step[c] = log_probs[t, c] if log_probs[t, c] >= limit else -np.inf
-        found = _rank(step, tree, mass, ahead, beam[:size], limit, trie, same, scores, items)
+        found = _rank(step, tree, mass, ahead, beam[:size], limit, trie, grams, same, scores, items)
         for k in range(found):
             prefix, label = beam[items[k] // all_classes], items[k] % all_classes
             if label == 0:
@@ -307,7 +366,7 @@ def _search(log_probs, beam_width, limit, trie, classes, lengths, totals):
             else:
                 items[k] = _find(tree, prefix, label)
                 if items[k] < 0:
-                    items[k], used = _add(tree, ahead, prefix, label, used, trie), used + 1
+                    items[k], used = _add(tree, ahead, prefix, label, used, trie, grams), used + 1
                 total = _longer(step, tree, mass, prefix, label)
                 next_mass[k, _BLANK], next_mass[k, _LABEL], next_mass[k, _BOTH] = -np.inf, total, total
         for k in range(size):
@@ -318,14 +377,18 @@ def _search(log_probs, beam_width, limit, trie, classes, lengths, totals):
             _copy(mass, beam[k], next_mass, k)
     found = np.int64(0)
     for k in range(size):
-        prior = _at(trie.priors, tree[beam[k], _NODE], tree[beam[k], _ENDED], trie) if len(trie.labels) else 0.0
+        prior = 0.0
+        if len(trie.labels):
+            prior = _at(trie.priors, tree[beam[k], _NODE], tree[beam[k], _ENDED], trie)
+        elif len(grams.labels):
+            prior = ahead[beam[k]] + _end(tree[beam[k], _NODE], grams)
         found = _insert(scores, items, found, mass[beam[k], _BOTH] + prior, beam[k])
     for k in range(min(found, len(totals))):
         totals[k], lengths[k] = mass[items[k], _BOTH], _write(tree, items[k], classes[k])
 
 
 @compiled
-def _rank(step, tree, mass, ahead, beam, limit, trie, same, scores, items):
+def _rank(step, tree, mass, ahead, beam, limit, trie, grams, same, scores, items):
     """The best texts one step on, into `scores` and `items` (place in the beam * C + added class, or + 0); how many.
 
     `same` gets the rows of `mass` of those that stay as they are.
@@ -341,18 +404,14 @@ def _rank(step, tree, mass, ahead, beam, limit, trie, same, scores, items):
         for k, prefix in enumerate(beam):
             if found == len(scores):
                 least = max(least, scores[-1])
-            if mass[prefix, _BOTH] + step[label] < least:  # with what is ahead it would only sink
-                if len(trie.labels):
-                    continue
+            if mass[prefix, _BOTH] + ahead[prefix] + step[label] + grams.weight * grams.bonus < least:  # it would only sink
                 break  # the others have even less
             total = _longer(step, tree, mass, prefix, label)
             child = _find(tree, prefix, label)
             if child >= 0 and mass[child, _BOTH] > -np.inf:
                 continue  # it is in the beam itself, and _same has counted this
-            if len(trie.labels):
-                node, ended = _follow(tree[prefix, _NODE], tree[prefix, _ENDED], label, trie)
-                total += _at(trie.best_below, node, ended, trie)
-            found = _insert(scores, items, found, total, k * all_classes + label)
+            _, _, more = _grown(tree, ahead, prefix, label, trie, grams)
+            found = _insert(scores, items, found, total + more, k * all_classes + label)
     while found > 1 and scores[found - 1] < scores[0] + limit:
         found -= 1
     return found
@@ -391,13 +450,23 @@ def _find(tree, prefix, label):
 
 
 @compiled
-def _add(tree, ahead, prefix, label, used, trie):
+def _grown(tree, ahead, prefix, label, trie, grams):
+    """(node, ended, ahead) of `prefix` + `label`."""
+    if len(trie.labels):
+        node, ended = _follow(tree[prefix, _NODE], tree[prefix, _ENDED], label, trie)
+        return node, ended, _at(trie.best_below, node, ended, trie)
+    if len(grams.labels):
+        gain, state = _say(tree[prefix, _NODE], label, grams)
+        return state, np.int64(-1), ahead[prefix] + gain
+    return np.int64(0), np.int64(-1), 0.0
+
+
+@compiled
+def _add(tree, ahead, prefix, label, used, trie, grams):
     """Number `prefix` + `label`: `used` it is."""
     tree[used, _PARENT], tree[used, _LAST] = prefix, label
     tree[used, _SIBLING], tree[prefix, _CHILD] = tree[prefix, _CHILD], used
-    if len(trie.labels):
-        tree[used, _NODE], tree[used, _ENDED] = _follow(tree[prefix, _NODE], tree[prefix, _ENDED], label, trie)
-        ahead[used] = _at(trie.best_below, tree[used, _NODE], tree[used, _ENDED], trie)
+    tree[used, _NODE], tree[used, _ENDED], ahead[used] = _grown(tree, ahead, prefix, label, trie, grams)
     return used
 
 

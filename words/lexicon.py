@@ -1,6 +1,6 @@
 """Word lists to read by: what is known of a text before one looks at the image.
 
-    >>> lexicon = load_lexicon("en", Alphabet("seed"))
+    >>> lexicon = load_lexicon("words.txt", Alphabet("seed"), reader.decoding)
     >>> ctc.beam_search(logits, lexicon=lexicon)
 """
 import collections
@@ -13,6 +13,7 @@ from command import UserError
 from words import ctc
 from words.alphabet import base_of, composed
 from words.ctc import Trie
+from words.ngram import NGram
 
 LONGEST = 100  # characters of a lexicon's word
 
@@ -43,6 +44,7 @@ class Lexicon:
     class i + 1. Characters within a word that are not among them become "-" if that is one, else they are left out; a
     word whose first or last one is not is passed over, as are those of more than 100 characters.
     """
+    TEMPERATURE = "lexicon_temperature"  # of its confidences, in a model's `decoding`
 
     def __init__(self, words, characters, counts=None, weight=0.5, margin=3.0):
         firsts = {}  # the first class of each character without case
@@ -152,15 +154,25 @@ def _build(counts):
 LEXICONS = Path(__file__).parent.parent / "lexicons"
 
 
-def load_lexicon(name: str, alphabet, decoding: dict[str, float]) -> Lexicon:
-    """The Lexicon of a word list: of a file, or of the project's own of that name, "en"."""
-    path = Path(name) if Path(name).is_file() else LEXICONS / f"{name}.txt"
+def load_lexicon(name: str, alphabet, decoding: dict[str, float]) -> Lexicon | NGram:
+    """What to read by: a file's words, or its n-gram model (.npz); or the project's own of that name, "en".
+
+    Of its own, a network whose `decoding` has a weight for it reads by the n-gram model, any other by the words.
+    """
+    path = Path(name)
     if not path.is_file():
+        kinds = (".ngram.npz", ".txt") if decoding["ngram_weight"] else (".txt",)
+        path = next((LEXICONS / f"{name}{kind}" for kind in kinds if (LEXICONS / f"{name}{kind}").is_file()), None)
+    if path is None:
         own = ", ".join(sorted(path.stem for path in LEXICONS.glob("*.txt") if "LICENSE" not in path.name))
         raise UserError(f"--lexicon {name}: no such file; give one with a word a line, or {own}")
     try:
-        return Lexicon.load(path, alphabet.characters, weight=decoding["lexicon_weight"],
+        if path.suffix != ".npz":
+            return Lexicon.load(path, alphabet.characters, weight=decoding["lexicon_weight"],
                                 margin=decoding["lexicon_margin"])
+        if not decoding["ngram_weight"]:
+            raise ValueError("the network has no weight for n-grams yet; fit it with predict.py --validate --calibrate")
+        return NGram.load(path, alphabet.characters, weight=decoding["ngram_weight"], bonus=decoding["ngram_bonus"])
     except UnicodeDecodeError:
         raise UserError(f"--lexicon {path}: not a text in UTF-8") from None
     except ValueError as error:

@@ -64,7 +64,9 @@ _TEMPERATURE = {"type": "number", "minimum": 0.01, "maximum": 100}
 
 _DECODING = {"temperature": _TEMPERATURE, "lexicon_temperature": _TEMPERATURE,
              "lexicon_weight": {"type": "number", "minimum": 0, "maximum": 100},
-             "lexicon_margin": {"type": "number", "minimum": 0, "maximum": 1000}}
+             "lexicon_margin": {"type": "number", "minimum": 0, "maximum": 1000},
+             "ngram_temperature": _TEMPERATURE, "ngram_weight": {"type": "number", "minimum": 0, "maximum": 100},
+             "ngram_bonus": {"type": "number", "minimum": 0, "maximum": 100}}
 
 SCHEMA = {  # of a word recogniser's config.json, after `migrate`
     "type": "object", "required": ["format", "kind", "alphabet", "network"],

@@ -28,7 +28,9 @@ CANDIDATES = 10  # texts that share the confidence where a lexicon is used
 
 # What a model folder's config.json holds as "decoding", fitted by `fit_decoding`; these where nothing has been fitted.
 # A temperature above 1 makes the best text surer than its bare probability, see `confidences`.
-DECODING = {"temperature": 1.0, "lexicon_temperature": 1.0, "lexicon_weight": 0.5, "lexicon_margin": 3.0}
+# A weight of 0 for the n-gram model of "en" reads by its words.
+DECODING = {"temperature": 1.0, "lexicon_temperature": 1.0, "lexicon_weight": 0.5, "lexicon_margin": 3.0,
+            "ngram_temperature": 1.0, "ngram_weight": 0.0, "ngram_bonus": 0.0}
 
 # Test-time augmentation: a word whose likeliest text has a log-probability below DOUBT is read again, with its prepared
 # image squeezed by these factors of width and height: of different readings of a word the likelier one is more often
@@ -57,7 +59,7 @@ class Reader:
 
     reader.size: (width, height) of the images that the network takes. reader.alphabet: the Alphabet it writes.
     reader.beam_width: of the search for the likeliest text; 0 reads the likeliest path (greedy).
-    reader.lexicon: a Lexicon to read by, or None. reader.threads: of network and search.
+    reader.lexicon: a Lexicon or an NGram to read by, or None. reader.threads: of network and search.
     reader.augmentations: of doubtful words, see AUGMENTATIONS; () reads each word once.
     """
 
@@ -125,7 +127,7 @@ class Reader:
 
     def alternatives(self, found: list[list[ctc.Text]], top_paths: int = 1) -> list[list[tuple[str, float]]]:
         """The `top_paths` best (text, confidence) of each list of ctc.Texts that `search` found."""
-        temperature = self.decoding["lexicon_temperature" if self.lexicon else "temperature"]
+        temperature = self.decoding[self.lexicon.TEMPERATURE if self.lexicon else "temperature"]
         return [[(self.alphabet.decode(text.classes), float(chance)) for text, chance in
                  zip(texts[:top_paths], confidences(texts, temperature, self.lexicon))] for texts in found]
 
@@ -171,8 +173,8 @@ def load_reader(path: str | os.PathLike, lexicon: str | None = None, beam_width:
                 threads: int = os.cpu_count() or 1, tta: bool = True) -> Reader:
     """The Reader of a model folder, or of a weights file in one; UserError where that is no model.
 
-    lexicon: "en", or the path of a word list. beam_width: 0 reads greedily. threads: of network and search.
-    tta: whether doubtful words are read again, squeezed (test-time augmentation).
+    lexicon: "en", or the path of a word list or of an n-gram model. beam_width: 0 reads greedily. threads: of network and
+    search. tta: whether doubtful words are read again, squeezed (test-time augmentation).
     """
     folder, weights = find_model(path)
     config = load_config(folder)
