@@ -70,6 +70,23 @@ def test_a_word_outside_the_lexicon_counts_as_three(names, kept):
     assert {texts[0][0] for texts in reader.alternatives(reader.search(logits))} == {"iqea" if kept else "idea"}
 
 
+def test_n_grams_are_read_by_where_they_read_more_than_the_word_list():
+    """The network reads "linkcdlist" or "prcorder", with an e half a nat behind; the list has neither word."""
+    alphabet, words = Alphabet("seed"), ["linkedlist", "preorder", "xqzzv"] * 50
+    logits = np.zeros((150, 20, 38))
+    logits[..., 0] = 12
+    for k, word in enumerate(words):
+        logits[k, range(0, 2 * len(word), 2), 0] = 0
+        logits[k, range(0, 2 * len(word), 2), alphabet.encode(word.replace("e", "c", 1))] = 12
+        logits[k, 2 * word.find("e") if "e" in word else 1, alphabet.encode("e")] = 11.5
+    decoding = fit_decoding(Known(alphabet), logits, words)
+    assert decoding["ngram_weight"] > 0
+    reader = Reader(Brightness(), alphabet, decoding, lexicon="en")
+    best = [texts[0] for texts in reader.alternatives(reader.search(logits))]
+    assert [text for text, _ in best] == words
+    assert min(confidence for _, confidence in best) > 0.9
+
+
 def test_an_alphabet_that_cannot_write_english_gets_its_temperature_only():
     rng = np.random.default_rng(0)
     texts = ["".join(rng.choice(list("0123456789"), 3)) for _ in range(150)]
