@@ -71,5 +71,9 @@ def open_store(path, create=False):
 
 def open(path):
     """The Index that search.py made, in a file or, by its URL, in a database, to be read. UserError as of `open_store`."""
+    from index import blocks
     from index.finding import Index
-    return Index(open_store(path))
+    store = open_store(path)
+    if is_url(path):  # the indexers of a database are elsewhere; its words are kept where they are searched
+        blocks.try_to_keep(store)
+    return Index(store)

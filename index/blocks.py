@@ -14,6 +14,7 @@ import itertools
 import mmap
 import os
 import struct
+import sys
 
 import numpy as np
 
@@ -239,3 +240,13 @@ def keep(store):
             os.unlink(store.blocks / f"{number:05}")
         except FileNotFoundError:
             break
+
+
+def try_to_keep(store):
+    """`keep`, or a line on stderr that says why not. UserError if something else is in the store than was written."""
+    try:
+        keep(store)
+    except ValueError as error:
+        raise store.damaged(error) from None
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}; searches begin more slowly without it", file=sys.stderr)

@@ -10,6 +10,7 @@ import sys
 from tqdm import tqdm
 
 from command import UserError
+from index import blocks
 
 BATCH = 200  # photos written together
 
@@ -28,4 +29,5 @@ def copy(source, target):
                      for photo, path, *facts in source.files_between(min(hashes), max(hashes)) if photo in hashes]
             target.add_copies([row[1:] for row in batch], files)
             bar.update(len(batch))
+    blocks.try_to_keep(target)
     return target.counts()

@@ -47,10 +47,7 @@ def update(store, folder, load_reader, retry=False):
     jobs = store.jobs(folder, changed, retry)
     with tqdm(jobs, "photos", len(changed), unit="photo", file=sys.stderr, disable=not changed) as bar:
         results = collections.Counter(reader.add(*job) for job in bar)
-    try:
-        blocks.keep(store)
-    except OSError as error:
-        print(f"{error.filename}: {error.strerror}; searches begin more slowly without it", file=sys.stderr)
+    blocks.try_to_keep(store)
     return Counts(results["read"], results["known"], results["failed"], len(gone))
 
 

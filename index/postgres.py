@@ -5,9 +5,9 @@
 
     >>> store = PostgreSQL("postgresql://indexer@server/photos", create=True)
 
-Words are found by the same scan in the client's memory as in SQLite's file, so that both find the same; docs/scale.md says
-how far that goes. The tables are in a schema of their own, SCHEMA. Each thread has a connection of its own, made again when
-the server went away.
+Words are found by the same scan in the client as in SQLite's file, so that both find the same: the client keeps them as
+arrays (index/blocks.py) in its user's cache, and asks for new ones alone. docs/scale.md says why, and how far that goes. The
+tables are in a schema of their own, SCHEMA. Each thread has a connection of its own, made again when the server went away.
 """
 import contextlib
 import logging
@@ -184,9 +184,14 @@ class PostgreSQL(Store):
 
     @property
     def blocks(self):
-        """In the user's cache folder, by a name that no other index has."""
+        """In the cache of the user who searches, by a name that no other index has."""
+        if self.writable:
+            return None
         identity, = self._all("SELECT value FROM meta WHERE name = 'identity'")[0]
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "crnn_ocr_lite", identity)
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "crnn_ocr_lite")
+        with contextlib.suppress(OSError):  # `keep` will say so
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is on the photos is nobody else's to read
+        return folder / identity
 
     def size(self):
         return self._all("SELECT CAST(sum(pg_total_relation_size(oid)) AS bigint) FROM pg_class "

@@ -157,12 +157,34 @@ def test_damage_is_one_line(reader, database, postgres):
     with pytest.raises(UserError, match="something else in it than was written"):
         index.open(database).find("word")
     postgres.run("UPDATE photo_index.photos SET posteriors = 'nothing'")
-    shutil.rmtree(index.open_store(database).blocks, ignore_errors=True)
     with pytest.raises(UserError, match="something else in it than was written"):
         index.open(database).find("word")
     postgres.run("DROP TABLE photo_index.photos")
     with pytest.raises(UserError, match="not an index of photos"):
         index.open(database).find("word")
+
+
+def test_words_are_kept_where_they_are_searched(reader, database, postgres, monkeypatch, tmp_path, capsys):
+    from index import blocks
+    monkeypatch.setattr(blocks, "AT_ONCE", 2)
+    save("photos/a.png", "some words of a photo")
+    search.main(["index", "photos", "--index", database])
+    cache = tmp_path / "cache" / "crnn_ocr_lite"
+    assert not cache.exists()  # an indexer need not have room for all
+    assert names(index.open(database).find("words")) == ["a.png"]
+    assert cache.stat().st_mode & 0o777 == 0o700
+    store = index.open_store(database)
+    assert [path.parent for path in store.blocks.iterdir()] == [cache / store.blocks.name]
+    save("photos/b.png", "other words")
+    search.main(["index", "photos", "--index", database])
+    assert sorted(names(index.open(database).find("words"))) == ["a.png", "b.png"]
+    identity = store.blocks
+    postgres.run("DROP SCHEMA photo_index CASCADE")
+    search.main(["index", "photos", "--index", database])
+    assert index.open_store(database).blocks != identity
+    monkeypatch.setenv("XDG_CACHE_HOME", "/proc/nowhere")
+    assert len(index.open(database).find("words")) == 2
+    assert "searches begin more slowly" in capsys.readouterr().err
 
 
 # --- Writers at the same time -----------------------------------------------------------------------------------
