@@ -262,7 +262,7 @@ def with_margin(pixels, share, paper=225):
 
 
 @pytest.mark.parametrize("share", [0.5, 1.0])
-@pytest.mark.parametrize("text", ["letter", "plug", "idea"])
+@pytest.mark.parametrize("text", ["letter", "plug", "even"])
 def test_a_loose_crop_shows_what_a_close_one_shows(share, text):
     pixels = close_crop(*samples.draw(text), air=0)
     assert difference(with_margin(pixels, share), with_margin(pixels, 0.3)) < 0.2
@@ -435,7 +435,8 @@ def test_augmentation_depends_on_its_generator_alone():
 
 
 def test_augmentation_neither_rubs_a_thin_pen_out_nor_fills_the_image():
-    pixels = cv2.putText(np.full((60, 220), 230, np.uint8), "thin", (10, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 60, 1)
+    pixels = cv2.putText(np.full((60, 220), 230, np.uint8), "thin", (10, 42), cv2.FONT_HERSHEY_SIMPLEX, 1.6, 60, 1,
+                         cv2.LINE_AA)
     plain = prepare(pixels)
     for seed in range(100):
         image = prepare(pixels, rng=np.random.default_rng(seed))
