@@ -3,7 +3,8 @@
     >>> reading_order([[[60, 10], [90, 10], [90, 30], [60, 30]], [[10, 10], [50, 10], [50, 30], [10, 30]]])
     [(1, 0, 0), (0, 0, 0)]
 
-1. A word's direction is that of the words around it, long ones first, as a short word's own is uncertain.
+1. A word's direction is that of the words around it, long ones first, as a short word's own is uncertain. A mark, as a comma
+   or a quote, goes with the word beside it and has no say in what follows.
 2. Words are chained into lines, the closest pairs first, where one goes on on the right of the other at its height.
 3. Lines are chained into columns, each with the nearest line below it; a wider gap than usual parts a column's paragraphs.
 4. Paragraphs are ordered by which is above and which is left of which (after Breuel, High performance document layout
@@ -22,9 +23,12 @@ WIDE_SPACE, UNUSUAL_SPACE = 1.3, 4  # a space of so many sizes, and so many time
 LARGEST_OVERLAP = 0.3  # of two words of a line, as a part of the narrower one's width, or of the size if it is less wide
 LARGEST_STEP = 0.7  # by which one word of a line reaches beyond the height of the next
 SHARED_WIDTH = 0.3  # of the narrower of two paragraphs, from which on one is above the other, not beside it
+MARK = 0.5, 0.35  # a mark is so high and so wide at most, in sizes of the writing
+BESIDE = 0.8  # sizes, at most, between a mark and its word
+LEVEL, OVER = 3, 0.3  # what is between them counts so often up or down; what the mark is over or under the word, so much
 BATCH = 256  # words
 ENDS = 3  # words at the end of a piece of a line that tell its height there
-LARGEST_LEADING = 2.6  # from the middle of a line to that of the next
+LARGEST_LEADING = 3.4  # from the middle of a line to that of the next
 PARAGRAPH_GAP = 1.45  # times the usual leading of a column
 LARGEST_RATIO = 2.2  # of the heights of lines in one column
 
@@ -37,7 +41,10 @@ def reading_order(polygons) -> list[tuple[int, int, int]]:
     polygons = np.asarray(polygons, float).reshape(-1, 4, 2)
     if not len(polygons):
         return []
-    words = measure(polygons)
+    every = measure(polygons)
+    groups = with_marks(every)
+    first = [group[0] for group in groups]
+    polygons, words = polygons[first], Words(*(values[first] for values in every))
     lines = find_lines(words)
     columns = find_columns(words, lines)
     paragraphs = [paragraph for column in columns for paragraph in part(words, column)]
@@ -45,7 +52,7 @@ def reading_order(polygons) -> list[tuple[int, int, int]]:
     order, line_number = [], 0
     for number, paragraph in enumerate(in_order([box_of(polygons[np.concatenate(lines)] @ turn) for lines in paragraphs])):
         for line in paragraphs[paragraph]:
-            order += [(int(word), line_number, number) for word in line]
+            order += [(index, line_number, number) for word in line for index in from_left(every, groups[word])]
             line_number += 1
     return order
 
@@ -87,6 +94,30 @@ def measure(polygons):
 def batches(count):
     """Slices of so many words: what compares each word with all others does so batch by batch, and needs little memory."""
     return [slice(start, start + BATCH) for start in range(0, count, BATCH)]
+
+
+def with_marks(words):
+    """Lists of words, int: each word with the marks beside it, itself first. A mark far from all words is a word."""
+    marks = np.flatnonzero((words.height < MARK[0] * words.size) & (words.width < MARK[1] * words.size))
+    others = np.setdiff1d(np.arange(len(words.size)), marks)
+    groups = {int(word): [int(word)] for word in others}
+    for mark in marks.tolist():
+        step, along = words.centre[others] - words.centre[mark], words.along[others]
+        places = np.stack([(step * along).sum(axis=1), step[:, 1] * along[:, 0] - step[:, 0] * along[:, 1]])
+        reach = np.stack([words.width[others] + words.width[mark], words.height[others] + words.height[mark]]) / 2
+        gaps = np.abs(places) - reach
+        apart = (np.maximum(gaps, 0).T @ (1, LEVEL) + OVER * np.maximum(-gaps[0], 0)) / words.size[mark]
+        nearest = int(np.lexsort((np.abs(places[0]), apart))[0]) if len(others) else 0
+        if len(others) and apart[nearest] <= BESIDE:
+            groups[int(others[nearest])].append(mark)
+        else:
+            groups[mark] = [mark]
+    return list(groups.values())
+
+
+def from_left(words, group):
+    """A word and its marks, ints, from left to right."""
+    return sorted(group, key=lambda k: float(words.centre[k] @ words.along[group[0]]))
 
 
 def normal(vectors):

@@ -109,6 +109,26 @@ def test_commas_and_quotes_stay_in_their_line():
     assert layout.read() == [["' one , two three four", "five six seven eight ."]]
 
 
+def box(x, y, width, height):
+    return np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]], float)
+
+
+def test_lone_marks_part_no_paragraph_and_stay_with_their_words():
+    layout = Layout().add(50, 50, "every one", "two men", "six red", leading=3)
+    for text, *place in ((",", 128, 76, 5, 14), (".", 101, 167, 4, 5), ("'", 43, 138, 4, 8), (";", 98, 252, 6, 14)):
+        layout.polygons.append(box(*place))  # the comma hangs far below its line
+        layout.texts.append(text)
+    assert layout.read() == [["every , one", "' two . men", "six ; red"]]
+
+
+def test_a_mark_far_from_all_words_is_read_by_itself():
+    layout = Layout().add(50, 50, *LEFT)
+    layout.polygons.append(box(900, 400, 5, 5))
+    layout.texts.append(".")
+    assert layout.read() == [list(LEFT), ["."]]
+    assert reading_order([box(5, 5, 3, 3), box(9, 5, 3, 3), box(0, 50, 30, 90)])
+
+
 def test_a_slightly_bent_line_stays_one():
     layout = Layout()
     for k in range(20):
