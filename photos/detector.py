@@ -25,10 +25,9 @@ MEASURED = 2_400_000  # pixels of a photo, at most, on which letters are measure
 DARK, BRIGHT = 0.8, 1.25  # of the paper: what may be ink, or chalk
 LETTER = 5, 200  # px: heights that letters may have there
 WORD_OF_LETTERS = 1.16  # a word's height, in the upper quartile of the letters' (on the boards and IAM pages of train)
-FEW, WRONG, LOOKS = 5, 1.6, 2  # a second look, where so many words or more are so much smaller or larger than expected
-TILE, OVERLAP = 1024, 96  # px; of each tile OVERLAP px on every side are only looked at, where the photo goes on
+FEW, WRONG, LOOKS = 5, 1.6, 3  # another look, of so many at most, where so many words or more are so much too small or large
+TILE, OVERLAP = 768, 64  # px; of each tile OVERLAP px on every side are only looked at, where the photo goes on
 ENLARGED, LARGEST = 3.0, 16_000_000  # a photo is enlarged so much at most, and to so many pixels
-LOOKS = 3
 KERNEL, SCORE, SAME = -1.2, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
 BY_KERNEL = 0.2  # share of the kernel's edges in a word's top and bottom
 SURE_INK = 140  # of 255: where the network is so sure, and a pixel of its maps around, the photo says what is ink
@@ -234,11 +233,12 @@ def full_ink(pixels, image, ink):
     inked = np.where(all_ink > 1e-3, inked / np.maximum(all_ink, 1e-3), paper)
     darker = inked < paper
     threshold = np.clip((inked + paper) / 2, 0, 255)
-    near = cv2.dilate((ink > SURE_INK).view(np.uint8), np.ones((3, 3), np.uint8))
-    signed = cv2.resize(threshold.astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
-    full = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    dark = cv2.compare(full, signed, cv2.CMP_LE)
+    near = cv2.dilate((ink > SURE_INK) * np.uint8(255), np.ones((3, 3), np.uint8))
+    found = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # a photo of 100 megapixels has room for one more of that size
+    other = cv2.resize(threshold.astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
+    cv2.compare(found, other, cv2.CMP_LE, found)
     if not darker.all():
-        flip = cv2.resize(np.where(darker, 0, 255).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
-        dark = cv2.bitwise_xor(dark, flip)
-    return cv2.bitwise_and(dark, cv2.resize(near * np.uint8(255), size, interpolation=cv2.INTER_NEAREST))
+        cv2.resize(np.where(darker, 0, 255).astype(np.uint8), size, other, interpolation=cv2.INTER_NEAREST)
+        cv2.bitwise_xor(found, other, found)
+    cv2.resize(near, size, other, interpolation=cv2.INTER_NEAREST)
+    return cv2.bitwise_and(found, other, found)

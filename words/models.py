@@ -197,6 +197,7 @@ def open_session(config: dict, weights: str | Path, build_graph, threads: int = 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = 4  # what goes wrong is raised
+    options.enable_mem_pattern = False  # it keeps memory for every size of image that it has seen
 
     def session(model):
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
