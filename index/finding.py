@@ -77,8 +77,9 @@ class Index:
         """
         seen = self._refresh()
         found, scores = _search(seen, parse(query), all_words, since, until, enough=ENOUGH * limit)
-        best = np.argsort(-scores, kind="stable")[:limit]
-        results = (self._result(seen, photo, float(scores[photo]), found) for photo in best[scores[best] > 0].tolist())
+        best = np.flatnonzero(scores)
+        best = best[np.argsort(-scores[best], kind="stable")[:limit]]
+        results = (self._result(seen, photo, float(scores[photo]), found) for photo in best.tolist())
         return [result for result in results if result]
 
     def scores(self, query: str, **options) -> dict[int, float]:
@@ -111,17 +112,17 @@ class Index:
         photo = self.store.photo(number)
         if photo is None:
             return None
-        page, chances = self.store.words(number), {}
+        chances = {}
         for hits in found:
             there = hits.on(place)
             for first, chance, span in there:
                 if chance >= SHOWN * there[0][1]:
                     for word in range(first, first + span):
                         chances[word] = max(chance, chances.get(word, 0))
-        matches = []
-        for word in sorted(chances, key=chances.get, reverse=True):
-            entry = page[seen.words.place(word)]
-            matches.append(Match(_polygon(photo, entry), entry["alternatives"][0][0], float(calibrated(chances[word]))))
+        best = sorted(chances, key=chances.get, reverse=True)
+        entries = self.store.words(number, [seen.words.place(word) for word in best])
+        matches = [Match(_polygon(photo, entry), entry["alternatives"][0][0], float(calibrated(chances[word])))
+                   for word, entry in zip(best, entries)]
         return Result(number, self._file(photo), score, matches)
 
     # --- Photos -----------------------------------------------------------------------------------------------
@@ -180,6 +181,7 @@ def _search(seen, terms, all_words=False, since=None, until=None, enough=None, f
     """(the Hits of each term, the score of each photo, float64 [P]): the mean of its chances to have them, the rarer ones
     weighing more; with `all_words`, their product. enough: photos with a term after which unlikely ones do not matter."""
     allowed = _taken_between(seen, since, until)
+    terms = terms if len(seen.photos) else []
     found = [_hits(seen, allowed, *_places(seen, term, allowed, enough, full_scan)) for term in terms]
     totals = np.array([hits.totals for hits in found]).reshape(len(terms), len(seen.photos))
     if all_words:
@@ -190,11 +192,12 @@ def _search(seen, terms, all_words=False, since=None, until=None, enough=None, f
 
 def _places(seen, term, allowed, enough, full_scan):
     """(words, chances, spans) of a term, see Hits; a phrase may be in one word too, as "anti-war" is, or words too close."""
-    which, chances = _word(seen, "".join(term.words), term.prefix, allowed, enough, full_scan)
     if len(term.words) > 1:
+        which, chances, _ = _word(seen, "".join(term.words), term.prefix, allowed, enough, full_scan, LEAST_IN_PHRASE)
         others, their = _phrase(seen, term)
     else:
-        forms = [] if term.prefix else other_forms(term.words[0])
+        which, chances, least = _word(seen, *term.words, term.prefix, allowed, enough, full_scan, LEAST)
+        forms = [] if term.prefix or least >= OTHER_FORM else other_forms(*term.words)
         found = [_likely(*seen.words.score(seen.symbols.encode(form), False, LEAST_FORM), LEAST_FORM) for form in forms]
         others, their = np.concatenate([np.zeros((2, 0)), *found], axis=1)
         others, their = others.astype(np.int64), OTHER_FORM * their
@@ -202,19 +205,20 @@ def _places(seen, term, allowed, enough, full_scan):
     return np.append(which, others), np.append(chances, their), spans
 
 
-def _word(seen, word, prefix, allowed, enough, full_scan):
-    """(words, chances) of a word: the likely ones, if they are on enough photos, as the others would come last; else all."""
+def _word(seen, word, prefix, allowed, enough, full_scan, least):
+    """(words, chances, how likely they are at least) of a word: the likely ones, if they are on enough photos, as the others
+    would come last; else all that are at least as likely as `least`."""
     query = seen.symbols.encode(word)
     if full_scan:
-        return _likely(*seen.words.score(query, prefix), LEAST)
+        return *_likely(*seen.words.score(query, prefix), least), least
     found, scored = [], None
-    for least in (*LIKELY, LEAST) if enough else (LEAST,):
-        found.append(seen.words.score(query, prefix, least, scored))
-        which, chances = _likely(*np.concatenate(found, axis=1), least)
-        if enough and len(np.intersect1d(seen.words.photos(which), seen.photos[allowed])) >= enough:
+    for likely in (*(likely for likely in LIKELY if enough and likely > least), least):
+        found.append(seen.words.score(query, prefix, likely, scored))
+        which, chances = _likely(*np.concatenate(found, axis=1), likely)
+        if enough and np.count_nonzero(np.diff(_photos(seen, allowed, which)[1], prepend=-1)) >= enough:
             break
-        scored = least
-    return which, chances
+        scored = likely
+    return which, chances, likely
 
 
 def _likely(which, chances, least):
@@ -231,17 +235,21 @@ def _phrase(seen, term):
     anchor = max(range(len(term.words)), key=lambda k: len(term.words[k]))
     queries = [seen.symbols.encode(word) for word in term.words]
     prefixes = [False] * (len(queries) - 1) + [term.prefix]
-    which, chances = _likely(*words.score(queries[anchor], prefixes[anchor], LEAST_IN_PHRASE), LEAST_IN_PHRASE)
+    which = words.possible(queries[anchor], prefixes[anchor], LEAST_IN_PHRASE)
     for k, (query, prefix) in enumerate(zip(queries, prefixes)):
         if k != anchor:
-            beside = which + k - anchor
-            there = np.clip(beside, 0, len(words) - 1)
-            kept = there == beside
-            kept &= (words.photos(there) == words.photos(which)) & (words.lines(there) == words.lines(which))
-            which, chances = which[kept], chances[kept]
+            there = which + k - anchor
+            which = which[(0 <= there) & (there < len(words))]
+            there = which + k - anchor
+            same = (words.photos(there) == words.photos(which)) & (words.lines(there) == words.lines(which))
+            which = which[same][words.may_be(there[same], query, prefix, LEAST)]
+    chances = words.score_at(which, queries[anchor], prefixes[anchor])
+    which, chances = _likely(which, chances, LEAST_IN_PHRASE)
+    for k, (query, prefix) in enumerate(zip(queries, prefixes)):
+        if k != anchor:
             chances = chances * words.score_at(which + k - anchor, query, prefix)
-    kept = chances >= LEAST
-    return which[kept] - anchor, chances[kept]
+    which, chances = _likely(which, chances, LEAST)
+    return which - anchor, chances
 
 
 # --- Photos -----------------------------------------------------------------------------------------------------
@@ -256,22 +264,25 @@ def _taken_between(seen, since, until):
     return allowed
 
 
-def _hits(seen, allowed, which, chances, spans):
-    """The Hits of words, each once or more, on the photos `allowed`, bool [P]."""
-    totals = np.zeros(len(seen.photos))
-    if not len(seen.photos):
-        return Hits(which, chances, spans, which, totals)
-    order = np.lexsort((-chances, which))
-    order = order[np.append(True, np.diff(which[order]) > 0)[:len(order)]]  # a word that is there twice, once
-    which, chances, spans = which[order], chances[order], spans[order]
+def _photos(seen, allowed, which):
+    """(the words on photos `allowed`, as places in `which`, and their photos, as places in `seen`) of words, int [n] rising:
+    int [m] both."""
     numbers = seen.words.photos(which)
     photos = np.minimum(np.searchsorted(seen.photos, numbers), len(seen.photos) - 1)
     kept = np.flatnonzero(allowed[photos] & (seen.photos[photos] == numbers))
-    order = kept[np.lexsort((-chances[kept], photos[kept]))]
-    which, chances, spans, photos = which[order], chances[order], spans[order], photos[order]
-    first = np.append(True, np.diff(photos) > 0)[:len(photos)]  # of its photo
-    rank = np.arange(len(photos)) - np.maximum.accumulate(np.where(first, np.arange(len(photos)), 0))
-    np.add.at(totals, photos, np.where(rank < BEST, np.log1p(-np.minimum(chances, 1 - 1e-6)), 0))
+    return kept, photos[kept]
+
+
+def _hits(seen, allowed, which, chances, spans):
+    """The Hits of words, each once or more, on the photos `allowed`, bool [P]."""
+    order = np.lexsort((-chances, which))
+    order = order[np.diff(which[order], prepend=-1) > 0]  # a word that is there twice, once
+    kept, photos = _photos(seen, allowed, which[order])
+    order, rank = order[kept], np.lexsort((-chances[order[kept]], photos))
+    which, chances, spans, photos = which[order][rank], chances[order][rank], spans[order][rank], photos[rank]
+    place = np.arange(len(photos)) - np.searchsorted(photos, photos)  # among those of its photo
+    totals = np.zeros(len(seen.photos))
+    np.add.at(totals, photos, np.where(place < BEST, np.log1p(-np.minimum(chances, 1 - 1e-6)), 0))
     totals[photos] = calibrated(1 - np.exp(totals[photos]))
     return Hits(which, chances, spans, photos, totals)
 

@@ -28,7 +28,7 @@ LEAST = 0.0005  # less likely symbols are not kept,
 MOST = 8  # nor more than so many a step
 LONGEST = 255  # steps of a word, a run of blanks being one
 FLOOR = 1e-4
-TOGETHER = 2048  # words scored at once: what that takes stays in the processor's cache
+TOGETHER = 1024  # words scored at once: what that takes stays in the processor's cache
 LIKELY = np.exp(-8 * (np.arange(256) / 255) ** 2)  # the probability of a level of a Sparse: finest near 1
 
 
@@ -221,8 +221,8 @@ def score_sparse(sparse, query, prefix=False):
     letters, places = np.unique(query, return_inverse=True)
     for first in range(0, len(order), TOGETHER):
         which = order[first:first + TOGETHER]
-        blank, separator, *chances = sparse.dense(which, counts[which], np.append([BLANK, SEPARATOR], letters))
-        result[which] = forward(blank, separator, np.array(chances)[places], np.append(False, np.diff(query) == 0), prefix)
+        chances = sparse.dense(which, counts[which], np.append([BLANK, SEPARATOR], letters))
+        result[which] = forward(*chances[:2], chances[2:][places], np.append(False, np.diff(query) == 0), prefix)
     return result
 
 

@@ -14,7 +14,7 @@ from index.blocks import COSTS
 from index.posteriors import join, score_sparse
 
 FIRST, LAST, ANYWHERE = range(3)  # rows of a block's costs
-TOGETHER = 16384  # words whose posteriors are in memory at once
+TOGETHER = 8192  # words whose posteriors are copied at once
 
 
 class Words:
@@ -73,14 +73,12 @@ class Words:
 
         query, prefix: as of `posteriors.score`. With least = 0, all words are scored.
         """
-        if not len(query) or query.min() < 0 or query.max() >= self._count:
-            return np.zeros(0, np.int64), np.zeros(0)
-        which = self._possible(query, prefix, least, scored) if least else np.arange(len(self))
+        which = self.possible(query, prefix, least, scored) if least else np.arange(len(self))
         return which, self.score_at(which, query, prefix)
 
     def score_at(self, which, query, prefix=False):
         """How likely the query stands in these words, int [n] rising: float64 [n]."""
-        if not len(query) or query.min() < 0 or query.max() >= self._count:
+        if not self._known(query):
             return np.zeros(len(which))
         result = np.zeros(len(which))
         for k in range(0, len(which), TOGETHER):
@@ -88,24 +86,41 @@ class Words:
             result[k:k + TOGETHER] = score_sparse(some, query, prefix)
         return result
 
-    def _possible(self, query, prefix, least, scored):
-        """The words, int64 [n] rising, that `score` has to score."""
+    def _known(self, query):
+        return len(query) and 0 <= query.min() and query.max() < self._count
+
+    def may_be(self, which, query, prefix, least):
+        """Which of words, int [n] rising, may be the query with a probability of `least`: their places in `which`."""
+        if not self._known(query):
+            return np.zeros(0, np.int64)
+        rows = _rows(query, prefix)
+        costs = [sum(block.cost(*row)[mine].astype(int) for row in rows) for block, mine in self._parted(which)]
+        return np.flatnonzero(np.concatenate([np.zeros(0), *costs]) <= -COSTS * np.log(least))
+
+    def possible(self, query, prefix, least, scored=None):
+        """The words, int64 [n] rising, that may be the query with a probability of `least`, but not of `scored`."""
+        if not self._known(query):
+            return np.zeros(0, np.int64)
         most, known = (int(-COSTS * np.log(chance)) if chance else -1 for chance in (least, scored))
-        between = np.unique(query[1:] if prefix else query[1:-1])
-        last = query[-1] if len(query) > 1 and not prefix else None
-        found = [first + _possible(block, query[0], between, last, most, known)
-                 for block, first in zip(self._blocks, self._firsts)]
+        rows = _rows(query, prefix)
+        found = [first + _possible(block, rows, most, known) for block, first in zip(self._blocks, self._firsts)]
         return np.concatenate([np.zeros(0, np.int64), *found])
 
 
-def _possible(block, first, between, last, most, known):
-    """The places in a block of the words whose costs sum up to `most` or less, but to more than `known`: those of a query's
-    first letter, of its last, if it needs one, and of those between."""
-    sums = block.cost(FIRST, first)
-    if last is not None:
-        sums = sums + block.cost(LAST, last)  # at most 240
+def _rows(query, prefix):
+    """(row, symbol) of the costs of a query in a block, whose sum bounds how likely it is; those first that tell most."""
+    ends = [(LAST, query[-1])] if len(query) > 1 and not prefix else []
+    between = query[1:] if prefix else query[1:-1]
+    return [(FIRST, query[0]), *ends, *((ANYWHERE, letter) for letter in sorted(set(between.tolist())))]
+
+
+def _possible(block, rows, most, known):
+    """The places in a block of the words whose costs sum up to `most` or less, but to more than `known`."""
+    sums = block.cost(*rows[0])
+    if len(rows) > 1:
+        sums = sums + block.cost(*rows[1])  # at most 240
     which = np.flatnonzero(sums <= most)
     sums = sums[which].astype(np.uint16)
-    for letter in between:
-        sums += block.cost(ANYWHERE, letter)[which]
+    for row in rows[2:]:
+        sums += block.cost(*row)[which]
     return which[(sums <= most) & (sums > known)]

@@ -16,9 +16,6 @@ import json
 import threading
 import zlib
 
-from cachetools import LRUCache, cachedmethod
-
-KEPT = 100  # photos whose words stay in memory, some 200 kB each
 BLOCK = 200  # photos asked for at once
 CONTENT = "hash, width, height, orientation, error, words, posteriors"
 
@@ -39,7 +36,6 @@ class Store:
         self.address, self.writable = address, writable
         self._local = threading.local()
         self._opened = []  # connections, to be closed together
-        self._pages, self._lock = LRUCache(KEPT), threading.Lock()
 
     # --- What each database does in its own way ---------------------------------------------------------------
 
@@ -112,15 +108,16 @@ class Store:
         """Add a photo's content; its number. One that is there already stays as it is; but with `replace`, one that
         could not be read is replaced, under a new number.
 
-        photo: dict of hash, width, height, orientation and error, see SCHEMA. words: list of what JSON can hold, in reading
-        order. posteriors: bytes.
+        photo: dict of hash, width, height, orientation and error, see SCHEMA. words: list of dicts that JSON can hold, in
+        reading order. posteriors: bytes.
         """
         known = execute("SELECT id, error FROM photos WHERE hash = ?", (photo["hash"],)).fetchone()
         if known and not (replace and known[1]):
             return known[0]
         if known:
             execute("DELETE FROM photos WHERE id = ?", known[:1])
-        page = zlib.compress(json.dumps(words, ensure_ascii=False, separators=(",", ":")).encode())
+        texts = (json.dumps(word, ensure_ascii=False, separators=(",", ":")) for word in words)
+        page = zlib.compress("[{}]".format(",\n".join(texts)).encode())  # a line a word, see `word`
         facts = [photo[name] for name in ("hash", "width", "height", "orientation", "error")]
         number, = execute(f"INSERT INTO photos ({CONTENT}) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
                           (*facts, page, posteriors)).fetchone()
@@ -211,12 +208,16 @@ class Store:
             yield from rows
             after = rows[-1][0]
 
-    @cachedmethod(lambda self: self._pages, lock=lambda self: self._lock)  # a photo's words never change
-    def words(self, photo):
-        """The words of a photo, as `add` got them; not to be changed, as the last KEPT photos' are kept."""
+    def words(self, photo, places=None):
+        """The words of a photo, as `add` got them, or those alone at `places`, int, among them, list."""
         try:
-            return json.loads(zlib.decompress(self._all("SELECT words FROM photos WHERE id = ?", (photo,))[0][0]))
-        except (zlib.error, ValueError, TypeError) as error:
+            page = zlib.decompress(self._all("SELECT words FROM photos WHERE id = ?", (photo,))[0][0])
+            lines = page.split(b"\n")  # of words; an index of November 2026 may have all in one
+            if places is None or len(lines) == 1:
+                words = json.loads(page)
+                return words if places is None else [words[place] for place in places]
+            return [json.loads(lines[place].strip(b"[],")) for place in places]
+        except (zlib.error, ValueError, TypeError, IndexError) as error:
             raise self.damaged(error) from None
 
     def counts(self):
