@@ -8,11 +8,11 @@ An index of 50 words a photo is made by benchmarks/index_scale.py, as a file in 
 a database beside the one that --url names; its owner must be allowed to make databases. What is there already is used. What
 is measured goes into a JSON file in --folder, with date and machine, and is printed.
 
-bytes: on disk, with what searching keeps beside it. index: seconds to make the file, which is mostly to jitter, or to copy it
-into the database. first: seconds from Python's start to a query's results in a process
-that finds nothing kept; start: the same again. p50, p95: milliseconds of a query in an open index, --queries of them, asked
-one after another, and by 16 threads at once, each of which asks again when it has its answer. memory: the highest of a
-process that searches, MB, mapped files with it.
+bytes: on disk, with what searching keeps beside it. index: seconds to make the file, which is mostly to jitter, or to copy
+it into the database. first: seconds from Python's start to a query's results in a process that finds nothing kept; start:
+the same again. p50, p95: milliseconds of a query in an open index, --queries of them, asked one after another, and by 16
+threads at once, each of which asks again when it has its answer. memory: the highest of a process that searches, MB, mapped
+files with it.
 """
 import concurrent.futures
 import datetime

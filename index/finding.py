@@ -79,8 +79,13 @@ class Index:
         found, scores = _search(seen, parse(query), all_words, since, until, enough=ENOUGH * limit)
         best = np.flatnonzero(scores)
         best = best[np.argsort(-scores[best], kind="stable")[:limit]]
-        results = (self._result(seen, photo, float(scores[photo]), found) for photo in best.tolist())
-        return [result for result in results if result]
+        numbers, matched = seen.photos[best].tolist(), [_matched(found, photo) for photo in best.tolist()]
+        photos = self.store.photos_of(numbers)
+        words = self.store.words_of({number: [seen.words.place(word) for word in chances]
+                                     for number, chances in zip(numbers, matched)})
+        return [self._result(photos[number], score, words[number], chances.values())
+                for number, score, chances in zip(numbers, scores[best].tolist(), matched)
+                if number in photos and number in words]  # else its file is gone now
 
     def scores(self, query: str, **options) -> dict[int, float]:
         """The score of each photo that `find` would return without a limit, by its number. options: all_words, since, until;
@@ -106,24 +111,11 @@ class Index:
                                     np.array([taken or "" for _, taken in photos], str))
             return self._latest
 
-    def _result(self, seen, place, score, found):
-        """The Result of a photo, by its place in `seen`; None if its file is gone now. found: the Hits of each term."""
-        number = int(seen.photos[place])
-        photo = self.store.photo(number)
-        if photo is None:
-            return None
-        chances = {}
-        for hits in found:
-            there = hits.on(place)
-            for first, chance, span in there:
-                if chance >= SHOWN * there[0][1]:
-                    for word in range(first, first + span):
-                        chances[word] = max(chance, chances.get(word, 0))
-        best = sorted(chances, key=chances.get, reverse=True)
-        entries = self.store.words(number, [seen.words.place(word) for word in best])
-        matches = [Match(_polygon(photo, entry), entry["alternatives"][0][0], float(calibrated(chances[word])))
-                   for word, entry in zip(best, entries)]
-        return Result(number, self._file(photo), score, matches)
+    def _result(self, photo, score, entries, chances):
+        """The Result of a photo. entries, chances: of its words that matched, the likeliest first."""
+        matches = [Match(_polygon(photo, entry), entry["alternatives"][0][0], float(calibrated(chance)))
+                   for entry, chance in zip(entries, chances)]
+        return Result(photo["id"], self._file(photo), score, matches)
 
     # --- Photos -----------------------------------------------------------------------------------------------
 
@@ -173,6 +165,19 @@ class Index:
 def _polygon(photo, word):
     """A word's corners in pixels of the photo's file, upright as its EXIF data say now."""
     return turned(word["polygon"], photo["width"], photo["height"], photo["orientation"], photo["files"][0][1])
+
+
+def _matched(found, photo):
+    """{word: chance} of the best places on a photo of each term, the likeliest first, by their places in `seen`. found: the
+    Hits of each term."""
+    chances = {}
+    for hits in found:
+        there = hits.on(photo)
+        for first, chance, span in there:
+            if chance >= SHOWN * there[0][1]:
+                for word in range(first, first + span):
+                    chances[word] = max(chance, chances.get(word, 0))
+    return dict(sorted(chances.items(), key=lambda each: -each[1]))
 
 
 # --- Terms ------------------------------------------------------------------------------------------------------

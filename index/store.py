@@ -117,7 +117,7 @@ class Store:
         if known:
             execute("DELETE FROM photos WHERE id = ?", known[:1])
         texts = (json.dumps(word, ensure_ascii=False, separators=(",", ":")) for word in words)
-        page = zlib.compress("[{}]".format(",\n".join(texts)).encode())  # a line a word, see `word`
+        page = zlib.compress("[{}]".format(",\n".join(texts)).encode())  # a line a word, see `_unpacked`
         facts = [photo[name] for name in ("hash", "width", "height", "orientation", "error")]
         number, = execute(f"INSERT INTO photos ({CONTENT}) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
                           (*facts, page, posteriors)).fetchone()
@@ -187,12 +187,23 @@ class Store:
                          "ORDER BY id")
 
     def photo(self, number):
-        """A photo as a dict of id, width, height, orientation, error and files: (path, orientation, taken) of each, by path;
-        None if there is none, or it has no file any more."""
-        rows = self._all("SELECT id, width, height, photos.orientation, error, path, files.orientation, taken "
-                         "FROM photos JOIN files ON photo = id WHERE id = ? ORDER BY path", (number,))
-        names = "id", "width", "height", "orientation", "error"
-        return {**dict(zip(names, rows[0])), "files": [row[5:] for row in rows]} if rows else None
+        """One of `photos_of`; None if there is none, or it has no file any more."""
+        return self.photos_of([number]).get(number)
+
+    def photos_of(self, numbers):
+        """{number: photo} of those that have a file: dicts of id, width, height, orientation, error and files: (path,
+        orientation, taken) of each, by path."""
+        rows = self._of("SELECT id, width, height, photos.orientation, error, path, files.orientation, taken "
+                        "FROM photos JOIN files ON photo = id WHERE id IN ({}) ORDER BY path", numbers)
+        photos = {}
+        for number, width, height, orientation, error, *file in rows:
+            facts = {"id": number, "width": width, "height": height, "orientation": orientation, "error": error, "files": []}
+            photos.setdefault(number, facts)["files"].append(tuple(file))
+        return photos
+
+    def _of(self, query, numbers):
+        """The rows of a query that has {} in place of numbers."""
+        return self._all(query.format(", ".join("?" * len(numbers))), list(numbers)) if numbers else []
 
     def posteriors(self, after=0):
         """(number, posteriors) of each photo that could be read and has a number above `after`, by number."""
@@ -208,15 +219,15 @@ class Store:
             yield from rows
             after = rows[-1][0]
 
-    def words(self, photo, places=None):
-        """The words of a photo, as `add` got them, or those alone at `places`, int, among them, list."""
+    def words(self, photo):
+        """The words of a photo, as `add` got them, list; [] if there is no such photo any more."""
+        return self.words_of({photo: None}).get(photo, [])
+
+    def words_of(self, places):
+        """{photo: words} of photos: of its words, as `add` got them, those at places[photo], list of int; None: all."""
         try:
-            page = zlib.decompress(self._all("SELECT words FROM photos WHERE id = ?", (photo,))[0][0])
-            lines = page.split(b"\n")  # of words; an index of November 2026 may have all in one
-            if places is None or len(lines) == 1:
-                words = json.loads(page)
-                return words if places is None else [words[place] for place in places]
-            return [json.loads(lines[place].strip(b"[],")) for place in places]
+            return {photo: _unpacked(words, places[photo])
+                    for photo, words in self._of("SELECT id, words FROM photos WHERE id IN ({})", places)}
         except (zlib.error, ValueError, TypeError, IndexError) as error:
             raise self.damaged(error) from None
 
@@ -225,3 +236,12 @@ class Store:
         here = "FROM photos WHERE id IN (SELECT photo FROM files)"
         queries = {"files": "FROM files", "photos": here, "failed": f"{here} AND error <> ''"}
         return {name: self._all(f"SELECT count(*) {query}")[0][0] for name, query in queries.items()}
+
+
+def _unpacked(page, places):
+    page = zlib.decompress(page)
+    lines = page.split(b"\n")  # of words; an index of November 2026 may have all in one
+    if places is None or len(lines) == 1:
+        words = json.loads(page)
+        return words if places is None else [words[place] for place in places]
+    return [json.loads(lines[place].strip(b"[],")) for place in places]

@@ -59,6 +59,19 @@ def test_copies_are_added_whole_or_not_at_all(store):
     assert len(list(store.contents())) == 2
 
 
+def test_several_photos_are_asked_for_at_once(store):
+    words = [{"text": text} for text in ("a", "[b],\n", "ä")]
+    first, second = store.add(photo(b"one"), words, b""), store.add(photo(b"two", "why"), [], b"")
+    for path, number in ((b"y", first), (b"z", second), (b"x", first)):
+        store.put_file(path, number, 1, 2, 6, None)
+    assert store.photos_of([second, first, 99]) == {number: store.photo(number) for number in (first, second)}
+    assert [path for path, *_ in store.photo(first)["files"]] == [b"x", b"y"] and store.photo(second)["error"] == "why"
+    assert store.words_of({first: [2, 1], second: []}) == {first: [words[2], words[1]], second: []}
+    assert store.words_of({first: None, 99: [0]}) == {first: words}
+    assert store.words(99) == [] and store.photo(99) is None
+    assert store.photos_of([]) == store.words_of({}) == {}
+
+
 def test_letters_are_added_behind(store):
     assert store.learn("ab") == "ab"
     assert store.learn("cba") == "abc" == store.letters
