@@ -1,11 +1,15 @@
 """Ink and words found on photos, with functions that stand for the network."""
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
 
 from photos import detector
-from photos.detector import Detector, Maps, full_ink, spans, without_doubles
+from photos.detector import Detector, Maps, full_ink, load_detector, spans, without_doubles
 from photos.network import MAPS, SHRINK, STRIDE, WORD_HEIGHT
+
+MODEL = Path(__file__).parent.parent / "models/pages"
 
 
 def dark_boxes(images):
@@ -69,6 +73,22 @@ def test_a_photo_without_words_and_a_tiny_one():
         found = Detector(dark_boxes).find(pixels)
         assert found.polygons.shape == (0, 4, 2) and found.scores.shape == (0,) and not found.ink.any()
         assert found.ink.shape == pixels.shape[:2]
+
+
+def wall():
+    bricks = np.full((420, 600), 120, np.uint8)
+    for y in range(0, 420, 40):
+        bricks[y:y + 5] = bricks[y:y + 40, y // 40 % 2 * 50::100] = 200
+    return bricks
+
+
+@pytest.mark.parametrize("pixels", [
+    np.zeros((420, 600), np.uint8), np.full((420, 600), 255, np.uint8), wall(),
+    np.random.default_rng(0).integers(0, 256, (420, 600, 3), np.uint8),
+    np.clip(np.random.default_rng(0).normal(200, 12, (420, 600)), 0, 255).astype(np.uint8)],
+    ids=["black", "white", "bricks", "noise", "grain"])
+def test_the_shipped_network_sees_next_to_no_words_where_there_are_none(pixels):
+    assert len(load_detector(MODEL).find(pixels).polygons) <= 2
 
 
 def test_of_two_boxes_of_one_word_the_larger_stays():
