@@ -12,7 +12,7 @@ import samples
 from PIL import Image
 from samples import write, write_images
 
-from words.images import pixels_of, prepare, random_placement, random_stroke, read_image, write_image
+from words.images import array_of, pixels_of, prepare, random_placement, random_stroke, read_image, write_image
 
 ROOT = Path(__file__).parent.parent
 SIZE = (100, 32)  # width, height
@@ -472,3 +472,11 @@ def test_a_written_picture_reads_back(tmp_path, pixels):
     write_image(tmp_path / "a.png", pixels)
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "a.png", formats=["PNG"])), pixels)
     assert os.listdir(tmp_path) == ["a.png"]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "LA", "I;16", "F", "1"])
+def test_an_image_of_many_rows_comes_strip_by_strip(mode):
+    pixels = np.random.default_rng(0).integers(0, 256, (1301, 7, 3), np.uint8)
+    image = Image.fromarray(pixels[..., 0].astype(np.uint16)) if mode == "I;16" else Image.fromarray(pixels).convert(mode)
+    found = array_of(image)
+    assert found.dtype == np.asarray(image).dtype and np.array_equal(found, np.asarray(image))

@@ -91,6 +91,8 @@ def jpeg_of(path: str | os.PathLike) -> tuple[bytes, int] | None:
     return (Path(path).read_bytes(), orientation) if mode in ("L", "RGB") else None
 
 
+STRIP = 512  # rows of pixels that Pillow hands over at once
+
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
          8: Image.Transpose.ROTATE_90}  # by EXIF's orientation; 1 is upright
@@ -104,7 +106,21 @@ def pixels_of(image: Image.Image) -> np.ndarray:
         turn = None
     if image.mode in ("P", "PA", "1", "CMYK", "YCbCr", "LAB", "HSV", "RGBX"):
         image = image.convert("RGBA" if "transparency" in image.info or image.mode == "PA" else "RGB")
-    return np.asarray(image if turn is None else image.transpose(turn))
+    return array_of(image if turn is None else image.transpose(turn))
+
+
+def array_of(image: Image.Image) -> np.ndarray:
+    """np.asarray(image), strip by strip: all at once, Pillow holds a large photo three times."""
+    def strip(top):
+        return np.asarray(image.crop((0, top, image.width, min(top + STRIP, image.height))))
+
+    if image.height <= STRIP:
+        return np.asarray(image)
+    first = strip(0)
+    pixels = np.empty((image.height, *first.shape[1:]), first.dtype)
+    for top in range(0, image.height, STRIP):
+        pixels[top:top + STRIP] = strip(top)
+    return pixels
 
 
 # --- What is ink ----------------------------------------------------------------------------------------------
