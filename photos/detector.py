@@ -25,7 +25,7 @@ MEASURED = 2_400_000  # pixels of a photo, at most, on which letters are measure
 DARK, BRIGHT = 0.8, 1.25  # of the paper: what may be ink, or chalk
 LETTER = 5, 200  # px: heights that letters may have there
 WORD_OF_LETTERS = 1.16  # a word's height, in the upper quartile of the letters' (on the boards and IAM pages of train)
-FEW, WRONG, LOOKS = 5, 1.6, 3  # another look, of so many at most, where so many words or more are so much too small or large
+FEW, WRONG, LOOKS = 5, 1.3, 3  # another look, of so many at most, where so many words or more are so much too small or large
 TILE, OVERLAP = 768, 64  # px; of each tile OVERLAP px on every side are only looked at, where the photo goes on
 ENLARGED, LARGEST = 3.0, 16_000_000  # a photo is enlarged so much at most, and to so many pixels
 KERNEL, SCORE, SAME = -1.2, 0.5, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
@@ -82,18 +82,26 @@ class Detector:
         if pixels.ndim == 2:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB)
         largest = max(1.0, min(ENLARGED, math.sqrt(LARGEST / (pixels.shape[0] * pixels.shape[1]))))
-        least, height = 32 / max(pixels.shape[:2]), letters_height(pixels)
+        least, height, error = min(32 / max(pixels.shape[:2]), 1.0), letters_height(pixels), math.inf
         for _ in range(LOOKS):
-            scale = float(np.clip(WORD_HEIGHT / height, min(least, 1.0), largest))
-            image = resized(pixels, scale)
-            maps = self.look(image)
-            polygons, scores = words_of(maps)
-            seen = np.linalg.norm(polygons[:, 3] - polygons[:, 0], axis=1)
-            if len(seen) < FEW or 1 / WRONG < np.median(seen) / WORD_HEIGHT < WRONG:
+            tried = float(np.clip(WORD_HEIGHT / height, least, largest))
+            look = self.look_at(pixels, tried)
+            seen = height_of(look[2])
+            wrong = abs(math.log(seen / WORD_HEIGHT))
+            if error < math.inf and (wrong >= error or len(look[2]) < FEW):  # no better than before
                 break
-            height = float(np.median(seen)) / scale
+            (image, ink, polygons, scores), scale, error = look, tried, wrong
+            if wrong < math.log(WRONG):
+                break
+            height = seen / scale
         factors = np.array([pixels.shape[1] / image.shape[1], pixels.shape[0] / image.shape[0]], np.float32)
-        return Found(polygons * factors, scores, full_ink(pixels, image, maps.ink), scale)
+        return Found(polygons * factors, scores, full_ink(pixels, image, ink), scale)
+
+    def look_at(self, pixels, scale):
+        """(the photo at a scale, its ink, the words' polygons and scores there)."""
+        image = resized(pixels, scale)
+        maps = self.look(image)
+        return image, maps.ink, *words_of(maps)
 
     def look(self, image):
         """The Maps of an image, uint8 [H, W, 3], as large as it is."""
@@ -152,6 +160,13 @@ def letters_height(pixels):
         kinds.append((area[letters].sum(), height[letters]))
     heights = max(kinds, key=lambda kind: kind[0])[1]
     return (WORD_OF_LETTERS * float(np.quantile(heights, 0.75)) if len(heights) else WORD_HEIGHT) / scale
+
+
+def height_of(polygons):
+    """How high words are, polygons float32 [N, 4, 2], in px, by the median; WORD_HEIGHT where there are FEW or none."""
+    if len(polygons) < FEW:
+        return float(WORD_HEIGHT)
+    return max(float(np.median(np.linalg.norm(polygons[:, 3] - polygons[:, 0], axis=1))), 1.0)
 
 
 # --- Words ------------------------------------------------------------------------------------------------------

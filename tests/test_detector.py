@@ -51,6 +51,22 @@ def test_words_are_looked_at_where_they_have_the_networks_height(height):
     assert found.ink.shape == ink.shape and ((found.ink > 0) != ink).mean() < 0.02
 
 
+@pytest.mark.parametrize("heights, words, best", [([14, 10, 8], [9, 9, 9], 14), ([14, 22, 30], [9, 9, 9], 22),
+                                                  ([14, 26, 30], [9, 2, 9], 14)])
+def test_the_look_whose_words_are_most_of_the_networks_height_is_taken(monkeypatch, heights, words, best):
+    scales = []
+
+    def look_at(_, pixels, scale):
+        scales.append(scale)
+        height = heights[len(scales) - 1]
+        word = [[0, 0], [9, 0], [9, height], [0, height]]
+        return pixels, np.zeros(pixels.shape[:2], np.uint8), np.float32([word] * words[len(scales) - 1]), np.ones(9)
+
+    monkeypatch.setattr(Detector, "look_at", look_at)
+    found = Detector(None).find(np.full((400, 600, 3), 200, np.uint8))
+    assert len(scales) == 2 and found.polygons[0, 2, 1] == best and found.scale == scales[heights.index(best)]
+
+
 def test_tiles_show_no_seam(monkeypatch):
     pixels, quads = board((900, 700), (52, 26), 60)
     whole = Detector(dark_boxes).look(pixels)
