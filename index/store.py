@@ -118,9 +118,10 @@ class Store:
             execute("DELETE FROM photos WHERE id = ?", known[:1])
         texts = (json.dumps(word, ensure_ascii=False, separators=(",", ":")) for word in words)
         page = zlib.compress("[{}]".format(",\n".join(texts)).encode())  # a line a word, see `_unpacked`
-        facts = [photo[name] for name in ("hash", "width", "height", "orientation", "error")]
+        facts = [photo[name] for name in ("hash", "width", "height", "orientation")]
+        error = photo["error"].replace("\0", "").encode("utf8", "backslashreplace").decode()  # a name in it may be anything
         number, = execute(f"INSERT INTO photos ({CONTENT}) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                          (*facts, page, posteriors)).fetchone()
+                          (*facts, error, page, posteriors)).fetchone()
         if known:
             execute("UPDATE files SET photo = ? WHERE photo = ?", (number, known[0]))
         self._changed(execute)

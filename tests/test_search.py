@@ -213,6 +213,14 @@ def test_a_photo_that_fails_is_kept_with_its_reason(reader, place, capsys):
     assert "failed                 0" in capsys.readouterr().out
 
 
+def test_reasons_may_be_anything(reader, place):
+    save(b"photos/\xff.png", "broken")
+    reader.read = lambda path, top_paths: (_ for _ in ()).throw(ValueError(f"{path} is broken\0"))
+    search.main(["index", "photos", "--index", place])
+    photo, = index.open(place).export()
+    assert photo["error"].endswith("photos/\\udcff.png is broken")
+
+
 def test_names_may_be_anything(reader, place, capsys, tmp_path):
     for name in (b"quote'\".png", b"new\nline.png", b"\xff\xfe.png", b"<b>.png", "ä的.PNG".encode(), b"-rf.png"):
         save(b"photos/" + name, "word")
