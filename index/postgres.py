@@ -62,7 +62,7 @@ VERSION = len(MIGRATIONS)
 SETTINGS = {  # of connections, by whether they write
     False: {"default_transaction_read_only": "on", "statement_timeout": "30s"},
     # What a crash of the server takes with it, the last second at most, is read again
-    True: {"synchronous_commit": "off", "lock_timeout": "60s", "idle_in_transaction_session_timeout": "60s"}}
+    True: {"synchronous_commit": "off", "lock_timeout": "60s", "idle_in_transaction_session_timeout": "30s"}}
 REASONS = {
     errors.DiskFull: "the server's disk is full; make room and run the same command again",
     errors.InsufficientPrivilege: "{}; docs/deploy.md says what its owner grants",
@@ -202,7 +202,7 @@ class PostgreSQL(Store):
     def jobs(self, folder, paths, retry):
         """Those that no other run has taken, until all are done: a run that is killed gives its job back at once, one that
         hangs, or whose machine is gone, when LEASE is over."""
-        paths = sorted(paths)
+        paths = sorted(paths)  # as other runs do: they wait for each other, but never both
         for k in range(0, len(paths), BLOCK):
             self._again(lambda: self._db.execute("INSERT INTO jobs SELECT unnest(%s::bytea[]), %s ON CONFLICT DO NOTHING",
                                                  (paths[k:k + BLOCK], retry)))

@@ -57,6 +57,22 @@ for line in json.loads(sys.argv[1]):
     assert "cr3t" not in done.stderr
 
 
+@pytest.mark.parametrize("url, shown", [
+    ("postgres://me:a%40b@host:5433/photos?sslmode=require", "postgresql://me@host:5433/photos?sslmode=require"),
+    ("postgresql://host/photos?password=x&sslpassword=y", "postgresql://host/photos"),
+    ("postgresql://me%40home:x@/a%2Fb?host=%2Ftmp%2Fpg", "postgresql://me%40home@/a%2Fb?host=%2Ftmp%2Fpg"),
+    ("postgresql://[::1]:5433/photos", None), ("postgresql://a:1,b:2/photos?target_session_attrs=any", None),
+    ("postgresql://", None)])
+def test_an_address_is_the_url_without_passwords(url, shown):
+    pytest.importorskip("psycopg")
+    from psycopg.conninfo import conninfo_to_dict
+
+    from index.postgres import _address
+    parts = {name: value for name, value in conninfo_to_dict(url).items() if "password" not in name}
+    assert conninfo_to_dict(_address(url)) == parts
+    assert shown is None or _address(url) == shown
+
+
 def test_the_password_of_an_index_is_not_remembered(reader, postgres, database, person, capsys, monkeypatch):
     name, url = person
     postgres.run(f"GRANT CREATE ON DATABASE postgres TO {name}")
