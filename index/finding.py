@@ -17,8 +17,8 @@ from index.query import other_forms, parse
 from index.scanning import Words
 
 LEAST = 1e-8  # a word that is less likely the query's is no match
-# Where a word as likely as one of these is on so many times the photos that are asked for, less likely ones do not matter
-LIKELY, ENOUGH = (1e-2, 1e-3, 1e-4, 1e-6), 3
+LIKELY = 0.1, 1e-2, 1e-3, 1e-4, 1e-6  # words so likely are looked for first; where there are several terms, from 1e-2 on
+ENOUGH = 3  # times the photos asked for: where so many have such words, those with less likely ones alone would come last
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
 OTHER_FORM, LEAST_FORM = 0.01, 0.1  # what a plural or another form of the query's word counts, and how likely it must be
 BEST = 5  # places of a photo that count, and that a result shows of each term,
@@ -33,6 +33,15 @@ class Seen(NamedTuple):
     symbols: Symbols
     photos: np.ndarray  # int64 [P], rising
     taken: np.ndarray  # str [P], "" where it is not known
+
+
+class Scope(NamedTuple):
+    """How far a search goes. allowed: the photos, bool [P]; likely: how likely words are looked for, one after another,
+    until `enough` photos have a term; full_scan: all words are scored."""
+    allowed: np.ndarray
+    likely: tuple[float, ...]
+    enough: int | None
+    full_scan: bool
 
 
 class Hits(NamedTuple):
@@ -185,9 +194,10 @@ def _matched(found, photo):
 def _search(seen, terms, all_words=False, since=None, until=None, enough=None, full_scan=False):
     """(the Hits of each term, the score of each photo, float64 [P]): the mean of its chances to have them, the rarer ones
     weighing more; with `all_words`, their product. enough: photos with a term after which unlikely ones do not matter."""
-    allowed = _taken_between(seen, since, until)
+    likely = LIKELY[len(terms) > 1:] if enough else ()
+    scope = Scope(_taken_between(seen, since, until), likely, enough, full_scan)
     terms = terms if len(seen.photos) else []
-    found = [_hits(seen, allowed, *_places(seen, term, allowed, enough, full_scan)) for term in terms]
+    found = [_hits(seen, scope.allowed, *_places(seen, term, scope)) for term in terms]
     totals = np.array([hits.totals for hits in found]).reshape(len(terms), len(seen.photos))
     if all_words:
         return found, totals.prod(axis=0) if terms else np.zeros(len(seen.photos))
@@ -195,13 +205,13 @@ def _search(seen, terms, all_words=False, since=None, until=None, enough=None, f
     return found, weights @ totals / max(weights.sum(), 1e-9)
 
 
-def _places(seen, term, allowed, enough, full_scan):
+def _places(seen, term, scope):
     """(words, chances, spans) of a term, see Hits; a phrase may be in one word too, as "anti-war" is, or words too close."""
     if len(term.words) > 1:
-        which, chances, _ = _word(seen, "".join(term.words), term.prefix, allowed, enough, full_scan, LEAST_IN_PHRASE)
+        which, chances, _ = _word(seen, "".join(term.words), term.prefix, scope, LEAST_IN_PHRASE)
         others, their = _phrase(seen, term)
     else:
-        which, chances, least = _word(seen, *term.words, term.prefix, allowed, enough, full_scan, LEAST)
+        which, chances, least = _word(seen, *term.words, term.prefix, scope, LEAST)
         forms = [] if term.prefix or least >= OTHER_FORM else other_forms(*term.words)
         found = [_likely(*seen.words.score(seen.symbols.encode(form), False, LEAST_FORM), LEAST_FORM) for form in forms]
         others, their = np.concatenate([np.zeros((2, 0)), *found], axis=1)
@@ -210,17 +220,18 @@ def _places(seen, term, allowed, enough, full_scan):
     return np.append(which, others), np.append(chances, their), spans
 
 
-def _word(seen, word, prefix, allowed, enough, full_scan, least):
+def _word(seen, word, prefix, scope, least):
     """(words, chances, how likely they are at least) of a word: the likely ones, if they are on enough photos, as the others
     would come last; else all that are at least as likely as `least`."""
     query = seen.symbols.encode(word)
-    if full_scan:
+    if scope.full_scan:
         return *_likely(*seen.words.score(query, prefix), least), least
     found, scored = [], None
-    for likely in (*(likely for likely in LIKELY if enough and likely > least), least):
+    for likely in (*(likely for likely in scope.likely if likely > least), least):
         found.append(seen.words.score(query, prefix, likely, scored))
         which, chances = _likely(*np.concatenate(found, axis=1), likely)
-        if enough and np.count_nonzero(np.diff(_photos(seen, allowed, which)[1], prepend=-1)) >= enough:
+        sure = which[chances >= 1 - (1 - likely) ** BEST]  # a photo of less likely words has not that chance
+        if scope.enough and np.count_nonzero(np.diff(_photos(seen, scope.allowed, sure)[1], prepend=-1)) >= scope.enough:
             break
         scored = likely
     return which, chances, likely
