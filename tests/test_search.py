@@ -2,12 +2,14 @@
 import contextlib
 import itertools
 import json
+import multiprocessing
 import os
 import random
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -243,6 +245,27 @@ def test_names_may_be_anything(reader, place, capsys, tmp_path):
         search.main(["export", "--csv", "all.csv", "--index", place])
 
 
+def test_clocks_may_be_wrong(reader):
+    for name, modified in (("past", 0), ("future", 4e9)):
+        save(f"photos/{name}.png", name)
+        os.utime(f"photos/{name}.png", (modified, modified))
+    search.main(["index", "photos"])
+    save("photos/future.png", "later")
+    os.utime("photos/future.png", (5, 5))  # changed, and older than before
+    search.main(["index", "photos"])
+    assert texts_of(index.open("photos/search.index")) == {"past.png": "past", "future.png": "later"}
+    assert len(reader.read_files) == 3
+
+
+@pytest.mark.slow
+def test_a_folder_of_many_files_is_listed(tmp_path):
+    folder = tmp_path / "many"
+    folder.mkdir()
+    for k in range(100_000):
+        os.mknod(folder / f"{k}.jpg")
+    assert len({path for path, *_ in files.walk(folder, pytest.fail)}) == 100_000
+
+
 def test_an_index_moves_with_its_photos(reader):
     save("photos/a.png", "word")
     search.main(["index", "photos"])
@@ -331,18 +354,52 @@ def test_a_damaged_index_is_one_line(reader):
         index.open("damaged.index").find("some word")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_folder(reader):
-    save("photos/a.png", "word")
-    search.main(["index", "photos"])
-    os.chmod("photos/search.index", 0o444)
-    os.chmod("photos", 0o555)
-    try:
-        assert names(index.open("photos/search.index").find("word")) == ["a.png"]
-        with pytest.raises(UserError, match="cannot be written"):
-            search.main(["index", "photos"])
-    finally:
-        os.chmod("photos", 0o755)
+def as_somebody(check):
+    """check() in a process of a user who may not write everywhere, as root may."""
+    def run():
+        if os.geteuid() == 0:
+            os.setgroups([])
+            os.setgid(65534)
+            os.setuid(65534)
+        check()
+
+    process = multiprocessing.get_context("fork").Process(target=run)
+    process.start()
+    process.join()
+    assert process.exitcode == 0  # else what went wrong is on stderr
+
+
+def test_a_read_only_folder_is_searched_and_served(reader, monkeypatch):
+    from index import web
+
+    def search_it():
+        assert names(index.open("search.index").find("word")) == ["a.png"]
+        page = web.create_app(index.open("search.index")).test_client()
+        answer = page.get("/?q=word", base_url="http://localhost")
+        assert answer.status_code == 200 and "a.png" in answer.text
+        for path in ("/photo/1", "/photo/1/small.jpg"):
+            assert page.get(path, base_url="http://localhost").status_code == 200
+
+    def check():
+        search_it()
+        for arguments in (["index", "."], ["index", ".", "--index", "other.index"]):
+            with pytest.raises(UserError, match=r"\.index: cannot be (written to|opened)") as caught:
+                search.main(arguments)
+            assert "\n" not in str(caught.value)
+
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are for its user alone
+        monkeypatch.chdir(folder)
+        save("a.png", "word")
+        search.main(["index", "."])
+        search_it()  # loads all modules, which may be root's alone
+        save("b.png", "new")
+        there = sorted(os.listdir())
+        os.chmod("search.index", 0o444)
+        os.chmod(folder, 0o555)
+        as_somebody(check)
+        os.chmod(folder, 0o755)
+        assert sorted(os.listdir()) == there
+        monkeypatch.undo()
 
 
 def test_a_full_disk_is_one_line_and_the_index_stays_whole(reader, monkeypatch):
