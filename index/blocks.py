@@ -26,7 +26,7 @@ AT_ONCE = 4096  # words unpacked at once, and how many may be missing in the fil
 COSTS, MOST = 8, 120  # parts of a nat in which bounds of probabilities are kept, and the highest number of them
 RARE = int(-COSTS * np.log(FLOOR * LONGEST))  # the cost of a letter that was unknown when the block was made
 HEADER = struct.Struct("<8s5q16s")  # FORMAT, after, last, words, letters, entries, digest
-FORMAT = b"CRNNBLK1"  # another one with every change of what is in a block
+FORMAT = b"CRNNBLK2"  # another one with every change of what is in a block
 ENTRIES = "steps", "symbols", "levels"
 
 
@@ -36,7 +36,7 @@ class Block:
 
     photos: int32 [N], the number of each word's photo; lines: uint16 [N]. sparse: their posteriors. costs: uint8
     [3, letters, N]: a letter begins a token, ends one, or is in the word with a probability of exp(-cost / COSTS) at most,
-    see `bounds`. digest: of the last photo's bytes. mapped: whether a file has it.
+    see `bounds`. digest: of the last photo's bytes. mapped: the file that has it, if one has.
     """
     after: int
     last: int
@@ -45,10 +45,17 @@ class Block:
     lines: np.ndarray
     sparse: Sparse
     costs: np.ndarray
-    mapped: bool = False
+    mapped: mmap.mmap | None = None
 
     def __len__(self):
         return len(self.photos)
+
+    def forget(self):
+        """Let go of the costs that were looked at, where the file has them: the system keeps them while there is room."""
+        if self.mapped and hasattr(mmap, "MADV_DONTNEED"):
+            first = -(-(len(self.mapped) - self.costs.nbytes) // mmap.PAGESIZE) * mmap.PAGESIZE  # they are the last
+            if first < len(self.mapped):
+                self.mapped.madvise(mmap.MADV_DONTNEED, first, len(self.mapped) - first)
 
     def cost(self, place, symbol):
         """Row `place` of the costs of a symbol, uint8 [N]."""
@@ -168,7 +175,7 @@ def batches(photos, words):
 def layout(words, letters, entries):
     """(name, type, shape) of the arrays in a block's file, behind its header."""
     return [("starts", "<u4", (words + 1,)), ("photos", "<i4", (words,)), ("lines", "<u2", (words,)),
-            ("costs", "u1", (3, letters, words)), *((name, "u1", (entries,)) for name in ENTRIES)]
+            *((name, "u1", (entries,)) for name in ENTRIES), ("costs", "u1", (3, letters, words))]
 
 
 def save(block, path):
@@ -201,7 +208,7 @@ def load(path):
     arrays = {name: np.frombuffer(data, kind, int(np.prod(shape)), first).reshape(shape)
               for (name, kind, shape), first in zip(parts, ends)}
     sparse = Sparse(arrays.pop("starts"), *(arrays.pop(name) for name in ENTRIES))
-    return Block(after, last, digest, **arrays, sparse=sparse, mapped=True)
+    return Block(after, last, digest, **arrays, sparse=sparse, mapped=data)
 
 
 def kept(store):

@@ -68,7 +68,7 @@ class Index:
 
     def __init__(self, store):
         self.store = store
-        self._lock = threading.Lock()
+        self._lock, self._turns = threading.Lock(), threading.Semaphore(os.cpu_count() or 1)
         self._latest = None  # a Seen, once something was asked
 
     def close(self):
@@ -85,7 +85,9 @@ class Index:
         2026-11-25, both included; photos whose EXIF date is unknown are left out then.
         """
         seen = self._refresh()
-        found, scores = _search(seen, parse(query), all_words, since, until, enough=ENOUGH * limit)
+        with self._turns:  # more searches than processors would only hold up each other
+            found, scores = _search(seen, parse(query), all_words, since, until, enough=ENOUGH * limit)
+        seen.words.forget()
         best = np.flatnonzero(scores)
         best = best[np.argsort(-scores[best], kind="stable")[:limit]]
         numbers, matched = seen.photos[best].tolist(), [_matched(found, photo) for photo in best.tolist()]

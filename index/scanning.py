@@ -106,6 +106,11 @@ class Words:
         found = [first + _possible(block, rows, most, known) for block, first in zip(self._blocks, self._firsts)]
         return np.concatenate([np.zeros(0, np.int64), *found])
 
+    def forget(self):
+        """Let go of memory that the next query may not need; see `Block.forget`."""
+        for block in self._blocks:
+            block.forget()
+
 
 def _rows(query, prefix):
     """(row, symbol) of the costs of a query in a block, whose sum bounds how likely it is; those first that tell most."""
