@@ -10,8 +10,9 @@
     python search.py copy my_photos postgresql://indexer@server/photos    # all that is in one index, into another
 
 The index is one file, search.index in the folder of the photos, or where --index says, which may also be a database in
-PostgreSQL, as postgresql://user@host/database (see docs/deploy.md). Without --index, the other commands take the one of the
-current folder, else the one that was made last. Photos are never changed.
+PostgreSQL, as postgresql://user@host/database (see docs/deploy.md). A folder beside it, search.index-blocks, makes searches
+begin faster and may be deleted. Without --index, the other commands take the one of the current folder, else the one that
+was made last. Photos are never changed.
 """
 import dataclasses
 import datetime

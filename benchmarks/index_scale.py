@@ -3,6 +3,7 @@
     python benchmarks/search.py --iam_pages iam_pages --boards boards --keep read.index    # real words
     python benchmarks/index_scale.py read.index                                            # 20,000 photos of 50 words
     python benchmarks/index_scale.py read.index --photos 200000 --keep large.index         # ten million
+    python benchmarks/index_scale.py read.index --keep many/search.index --links           # for benchmarks/serving.py
 
 Photos are made of stretches of real ones, their posteriors jittered: each probability p of a step becomes p ** f * exp(g),
 f from 0.8 to 1.2, g normal with a standard deviation of 0.5, so that no two words are the same.
@@ -12,6 +13,7 @@ takes in an index that is open, over --queries of one to three words that were r
 eight a phrase; the process's memory at its highest; how many of the 20 best photos of a full scan are found.
 """
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -41,6 +43,7 @@ def parse_args(argv=None):
     parser.add_argument("--queries", type=command.whole(1), default=200, help="(default 200)")
     parser.add_argument("--scans", type=command.whole(0), default=20, help="queries compared with full scans (default 20)")
     parser.add_argument("--keep", type=Path, metavar="FILE", help="keep the large index; use it if it is there")
+    parser.add_argument("--links", action="store_true", help="link the real photos beside it, for benchmarks/serving.py")
     parser.add_argument("--measure", action="store_true", help="REAL is the large index: measure queries, print JSON")
     return parser.parse_args(argv)
 
@@ -73,19 +76,23 @@ def jittered(page, first, rng):
     return head.tobytes() + data[ends[part][0]:ends[min(first + WORDS, len(lines))]].tobytes()
 
 
-def make(real, path, photos, rng):
-    """An index of so many photos."""
+def make(real, path, photos, rng, links=False):
+    """An index of so many photos; with `links`, beside it a link for each to the real photo that it was made of."""
     source, store = open_store(real), open_store(path, create=True)
     store.learn(source.letters)
-    pages = [(source.words(number), load_page(joined)) for number, joined in source.posteriors()]
-    pages = [page for page in pages if page[0]]
-    sizes = np.array([len(words) for words, _ in pages])
+    pages = [(source.photo(number), source.words(number), load_page(joined)) for number, joined in source.posteriors()]
+    pages = [page for page in pages if page[0] and page[1]]
+    sizes = np.array([len(words) for _, words, _ in pages])
     for photo in tqdm(range(photos), "photos", unit="photo"):
-        words, page = pages[rng.choice(len(pages), p=sizes / sizes.sum())]
+        known, words, page = pages[rng.choice(len(pages), p=sizes / sizes.sum())]
         first = int(rng.integers(max(1, len(words) - WORDS + 1)))
-        content = {"hash": photo.to_bytes(8, "big"), "width": 1000, "height": 1000, "orientation": 1, "error": ""}
-        number = store.add(content, words[first:first + WORDS], jittered(page, first, rng))
-        store.put_file(b"%06d.jpg" % photo, number, 0, 0, 1, None)
+        content = {name: known[name] for name in ("width", "height", "orientation", "error")}
+        number = store.add({"hash": photo.to_bytes(8, "big"), **content}, words[first:first + WORDS],
+                           jittered(page, first, rng))
+        name, orientation, _ = known["files"][0]
+        store.put_file(b"%06d.jpg" % photo, number, 0, 0, orientation, None)
+        if links:
+            os.symlink(source.file(name), os.path.join(os.fsencode(path.absolute().parent), b"%06d.jpg" % photo))
     blocks.keep(store)
     source.close()
     store.close()
@@ -138,8 +145,9 @@ def main(argv=None):
         return print(json.dumps(measure(args.real, args.queries, args.scans)))
     with tempfile.TemporaryDirectory() as folder:
         path = args.keep or Path(folder, "large.index")
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            make(args.real, path, args.photos, np.random.default_rng(0))
+            make(args.real, path, args.photos, np.random.default_rng(0), args.links)
         arrays = sum(part.stat().st_size for part in Path(f"{path}-blocks").iterdir())
         print(f"index, MB: {path.stat().st_size / 1e6:.0f}, and its words as arrays: {arrays / 1e6:.0f}")
         for name, script in (("cold or warm", "search.py"), ("again", "search.py")):

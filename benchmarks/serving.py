@@ -2,6 +2,7 @@
 
     python search.py index photos
     python benchmarks/serving.py --index photos/search.index
+    python benchmarks/serving.py --index many/search.index    # 20,000 photos: see index_scale.py --links
 
 Starts `search.py serve` on the index, and --clients threads ask it for one page after another on connections that stay open,
 as browsers do: for each kind of page --requests in all, by queries of one or two words that were read on the photos, drawn
