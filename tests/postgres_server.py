@@ -31,7 +31,8 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="pg", dir="/tmp"))  # a socket's path is 107 bytes at most
         self._as = {}
         if os.geteuid() == 0:  # which the server refuses to run as
-            user = next(user for user in pwd.getpwall() if user.pw_name in ("postgres", "nobody"))
+            users = {user.pw_name: user for user in pwd.getpwall()}
+            user = users.get("postgres") or users["nobody"]
             os.chown(self.folder, user.pw_uid, user.pw_gid)
             self._as = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
 
