@@ -50,8 +50,9 @@ class PostgresServer:
 
     def start(self):
         """Start it, and wait until it answers."""
+        with_us = ["setpriv", "--pdeathsig", "INT"] if shutil.which("setpriv") else []  # it ends with this process
         self._process = subprocess.Popen(
-            [self._programs / "postgres", "-D", self.folder / "data", "-c", "listen_addresses=", "-c", "fsync=off",
+            [*with_us, self._programs / "postgres", "-D", self.folder / "data", "-c", "listen_addresses=", "-c", "fsync=off",
              "-c", f"unix_socket_directories={self.folder}", "-c", "shared_buffers=16MB", "-c", "max_connections=40"],
             stdout=subprocess.DEVNULL, stderr=open(self.folder / "log", "ab"), cwd="/", **self._as)
         while subprocess.run([self._programs / "pg_isready", "-q", "-h", self.folder, "-d", "postgres"]).returncode:
