@@ -24,6 +24,7 @@ from command import UserError
 from fitting.backend import hardware
 from photos.cutting import cut
 from words.images import read_image
+from words.lexicon import LEXICONS
 from words.metrics import letters_and_digits
 from words.reader import load_reader
 
@@ -93,7 +94,8 @@ def main(argv=None):
         print(f"| {name} | " + " | ".join(f"{right[part].mean():.3f}" for part in parts) + " |", flush=True)
 
     for path in args.model_path:
-        for name, options in (("greedy", {"beam_width": 0}), ("--lexicon en", {"lexicon": "en"})):
+        for name, options in (("greedy", {"beam_width": 0}), ("--lexicon lexicons/en.txt", {"lexicon": LEXICONS / "en.txt"}),
+                              ("--lexicon en", {"lexicon": "en"})):
             row(f"{Path(path).name}, {name}", [reading.text for reading in load_reader(path, **options).read(images)])
     for model in [None] * args.peers + args.peer_model:
         row(Path(model).stem if model else "PP-OCRv6 small", read_by_peer(images, model))

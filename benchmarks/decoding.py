@@ -4,9 +4,9 @@
     python benchmarks/decoding.py --image_path iam_words
 
 Prints, of one run on one processor core, each word looked at once: ms a word and words read rightly for each decoder on the
-same outputs; what the lexicon does to words that are in it and to words that are not, with its weight and margin fitted on
-the other half of the writers; calibration; time of the first call with and without numba's cache; and memory, over a
-million words.
+same outputs; what the word list and the n-gram model do to words that are in the list and to words that are not, with their
+weights fitted on the other half of the writers; calibration; time of the first call with and without numba's cache; and
+memory, over a million words.
 """
 import datetime
 import importlib.metadata
@@ -32,9 +32,11 @@ from words.images import prepare, read_image
 from words.lexicon import LEXICONS, load_lexicon
 from words.lists import read_folder
 from words.metrics import calibration, letters_and_digits
+from words.ngram import NGram
 from words.reader import Reader, load_reader
 
 BEAM = 10
+LIST = str(LEXICONS / "en.txt")
 
 
 def parse_args(argv=None):
@@ -128,6 +130,10 @@ def version(package):
         return None
 
 
+def load_ngram(reader):
+    return NGram.load(LEXICONS / "en.ngram.npz", reader.alphabet.characters)
+
+
 # --- Tables -------------------------------------------------------------------------------------------------------
 
 def read_rightly(alphabet, texts, truths):
@@ -136,11 +142,13 @@ def read_rightly(alphabet, texts, truths):
 
 
 def time_decoders(args, reader, logits, truths):
-    lexicon = load_lexicon("en", reader.alphabet, reader.decoding)
+    lexicon, ngram = load_lexicon(LIST, reader.alphabet, reader.decoding), load_ngram(reader)
     rows = [("ctc.greedy", lambda x: [text.classes for text in ctc.greedy(x)], args.words),
             (f"ctc.beam_search, beam {BEAM}", ours(beam_width=BEAM), args.words),
             (f"ctc.beam_search, beam {BEAM}, nothing pruned", ours(beam_width=BEAM, prune=0), args.words),
             (f"ctc.beam_search, beam {BEAM}, lexicon of {len(lexicon):,}", ours(beam_width=BEAM, lexicon=lexicon),
+             args.words),
+            (f"ctc.beam_search, beam {BEAM}, n-gram model of {len(ngram):,}", ours(beam_width=BEAM, lexicon=ngram),
              args.words),
             (f"tf.nn.ctc_beam_search_decoder, one call, beam {BEAM}", with_tensorflow, args.words),
             (f"keras.ops.ctc_decode, a call a word, beam {BEAM}", with_keras, args.slow_words)]
@@ -169,30 +177,32 @@ def time_decoders(args, reader, logits, truths):
 
 
 def score_widths(reader, logits, truths):
-    print("\n| beam width | read rightly | with the lexicon |\n| ---: | ---: | ---: |")
-    lexicon = load_lexicon("en", reader.alphabet, reader.decoding)
+    print("\n| beam width | read rightly | with the word list | with the n-gram model |\n| ---: | ---: | ---: | ---: |")
+    lexicon = load_lexicon(LIST, reader.alphabet, reader.decoding)
     for width in (1, 3, 5, 10, 20, 50):
-        scores = [read_rightly(reader.alphabet, ours(beam_width=width, **options)(logits), truths).mean()
-                  for options in ({}, {"lexicon": lexicon})]
-        print(f"| {width} | {scores[0]:.4f} | {scores[1]:.4f} |")
+        scores = [read_rightly(reader.alphabet, ours(beam_width=width, lexicon=known)(logits), truths).mean()
+                  for known in (None, lexicon, load_ngram(reader))]
+        print(f"| {width} | " + " | ".join(f"{score:.4f}" for score in scores) + " |")
 
 
 def score_lexicon(reader, images, logits, truths, writers):
     """Each half of the writers is read with what the other half's words say is best."""
     half = np.isin(writers, np.unique(writers)[::2])
-    texts = {name: np.zeros(len(truths), bool) for name in ("greedy", "beam search", "lexicon")}
+    texts = {name: np.zeros(len(truths), bool) for name in ("greedy", "beam search", "word list", "n-gram model")}
     confidences, inside = {name: np.zeros(len(truths)) for name in texts}, np.zeros(len(truths), bool)
+    words = load_lexicon(LIST, reader.alphabet, reader.decoding)
     for part in (half, ~half):
         fitted = fit_decoding(reader, images[~part], [t for t, other in zip(truths, ~part) if other])
         own = [truth for truth, mine in zip(truths, part) if mine]
         print(f"\nfitted on {(~part).sum():,} words of {len(np.unique(writers[~part]))} writers: {fitted}")
-        for name, options in (("greedy", dict(beam_width=0)), ("beam search", {}), ("lexicon", dict(lexicon="en"))):
+        for name, options in (("greedy", dict(beam_width=0)), ("beam search", {}), ("word list", dict(lexicon=LIST)),
+                              ("n-gram model", dict(lexicon="en"))):
             other = Reader(reader.session, reader.alphabet, fitted, **options)
             best = [texts[0] for texts in other.alternatives(other.search(logits[part]))]
             texts[name][part] = [letters_and_digits(text) == letters_and_digits(truth)
                                  for (text, _), truth in zip(best, own)]
             confidences[name][part] = [confidence for _, confidence in best]
-        inside[part] = [reader.alphabet.encode(reader.alphabet.spell(truth)[0]) in other.lexicon for truth in own]
+        inside[part] = [reader.alphabet.encode(reader.alphabet.spell(truth)[0]) in words for truth in own]
     print(f"\n| on writers it was not fitted to | {inside.sum():,} words in the lexicon | {(~inside).sum():,} not in it"
           " | all | expected calibration error |\n| --- | ---: | ---: | ---: | ---: |")
     for name, right in texts.items():
@@ -202,8 +212,8 @@ def score_lexicon(reader, images, logits, truths, writers):
 
 def first_calls():
     """Seconds of the first beam search in a new process, with an empty cache and with a filled one."""
-    program = ("import time, numpy as np, ctc; began = time.perf_counter(); ctc.beam_search(np.zeros((1, 5, 4))); "
-               "print(time.perf_counter() - began)")
+    program = ("import time, numpy as np; from words import ctc; began = time.perf_counter(); "
+               "ctc.beam_search(np.zeros((1, 5, 4))); print(time.perf_counter() - began)")
     with tempfile.TemporaryDirectory() as cache:
         return [float(subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True,
                                      env={**os.environ, "NUMBA_CACHE_DIR": cache}).stdout) for _ in range(2)]
@@ -229,9 +239,11 @@ def main(argv=None):
     score_widths(reader, logits, truths)
     score_lexicon(reader, images, logits, truths, writers)
     began = time.perf_counter()
-    lexicon = load_lexicon("en", reader.alphabet, reader.decoding)
-    print(f"\nlexicon of {len(lexicon):,} words: loaded in {time.perf_counter() - began:.2f} s, "
-          f"{lexicon.nbytes / 1e6:.1f} MB")
+    lexicon = load_lexicon(LIST, reader.alphabet, reader.decoding)
+    print(f"\nlist of {len(lexicon):,} words: loaded in {time.perf_counter() - began:.2f} s, {lexicon.nbytes / 1e6:.1f} MB")
+    began = time.perf_counter()
+    ngram = load_ngram(reader)
+    print(f"{len(ngram):,} n-grams: loaded in {time.perf_counter() - began:.2f} s, {ngram.nbytes / 1e6:.1f} MB")
     cold, warm = first_calls()
     print(f"first call of a process: {cold:.1f} s without numba's cache, {warm:.2f} s with it")
     before = megabytes()

@@ -17,7 +17,7 @@ OUTSIDE_COUNTS = 3  # words
 
 # What is tried: of a Lexicon (weight, margin), of an NGram (weight, bonus)
 LEXICON_GRID = list(itertools.product((0.2, 0.5, 0.8), (0, 1, 2, 3, 4, 6, 8)))
-NGRAM_GRID = list(itertools.product((0.5, 0.6, 0.7, 0.8, 0.9, 1.0), (1.6, 2.0, 2.4, 2.8, 3.2)))
+NGRAM_GRID = list(itertools.product((0.5, 0.6, 0.7, 0.8, 0.9), (1.6, 2.4, 3.2, 4.0)))
 
 
 def fit_decoding(reader, images: np.ndarray, truths: list[str]) -> dict[str, float] | None:
