@@ -236,7 +236,7 @@ def start_network(config, starts, dropout=0.0, devices=1):
         return network, False
     folder, _ = find_model(starts[0])
     pretrained = utils.network_of(load_config(folder))
-    utils.load_mean(pretrained, [find_model(path)[1] for path in starts])
+    folders.load_mean(pretrained, [find_model(path)[1] for path in starts])
     old_alphabet = load_config(folder)["alphabet"]
     classes = utils.inherited_classes(config["alphabet"], old_alphabet)
     utils.copy_weights(pretrained, network, classes)

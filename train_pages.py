@@ -50,7 +50,8 @@ def parse_args(argv=None):
     add("--strokes", type=Path, metavar="NPZ", help="pen movements to draw from too; render.Strokes says how they are kept")
     add("--crops", type=whole(1), default=20000, metavar="N", help="crops an epoch (default 20000)")
     add("--size", type=whole(64, 2048), default=320, help="sides of a crop in px, a multiple of 32 (default 320)")
-    add("--pretrained_path", metavar="MODEL", help="model folder, or weights in one, to start from")
+    add("--pretrained_path", action="append", default=[], metavar="MODEL",
+        help="model folder, or weights in one, to start from; given again: the mean of several models' weights")
     recipe.add_options(parser, nbepochs=10, batch_size=8, lr=2e-3)
     args = parser.parse_args(argv)
     if not args.path and not args.synth:
@@ -62,9 +63,9 @@ def parse_args(argv=None):
     for path in args.path:
         if not os.path.isdir(path):
             raise UserError(f"--path {path}: no such folder")
-    start = args.pretrained_path
-    if start and find_model(start)[0].resolve() == (args.save_path / args.model_name).resolve():
-        raise UserError(f"--pretrained_path {start}: is the new model's own folder; give it another --model_name")
+    for start in args.pretrained_path:
+        if find_model(start)[0].resolve() == (args.save_path / args.model_name).resolve():
+            raise UserError(f"--pretrained_path {start}: is the new model's own folder; give it another --model_name")
     command.new_picture(args.show_batch, args.overwrite)
     return args
 
@@ -114,15 +115,16 @@ def show_batch(path, sources, size, plan):
 
 # --- Training ---------------------------------------------------------------------------------------------------
 
-def start_network(start):
-    """(network, config) with fresh weights, or those of the model `start`."""
+def start_network(starts):
+    """(network, config) with fresh weights, or the mean of those of the models `starts`."""
     config = {"format": FORMAT, "kind": "pages", "network": NETWORK}
-    if not start:
+    if not starts:
         return page_network.build_network(**NETWORK), config
-    folder, weights = find_model(start)
-    config["network"] = load_config(folder, SCHEMA)["network"]
+    config["network"], *others = (load_config(find_model(path)[0], SCHEMA)["network"] for path in starts)
+    if any(other != config["network"] for other in others):
+        raise UserError(f"--pretrained_path {', '.join(starts)}: a mean takes models of the same network")
     network = page_network.build_network(**config["network"])
-    folders.load_weights(network, weights)
+    folders.load_mean(network, [find_model(path)[1] for path in starts])
     return network, config
 
 
@@ -142,11 +144,11 @@ def score_pages(folder, pages):
     return {"pages": len(pages), **scores, "ink_f1": float(measures.f1(*ink)["f1"])}
 
 
-def settings_of(plan, config, start, data):
+def settings_of(plan, config, starts, data):
     """What a resumed training must share with the interrupted one."""
     same = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "augment")
     return {"network": config["network"], "backend": backend.keras.backend.backend(),
-            "--pretrained_path": str(find_model(start)[1].resolve()) if start else "",
+            "--pretrained_path": [str(find_model(path)[1].resolve()) for path in starts],
             **{f"--{name}": str(getattr(plan, name)) for name in same}, **{name: str(value) for name, value in data.items()}}
 
 
@@ -166,33 +168,33 @@ def finish(folder, config, network, run, valid):
 
 def main(argv=None):
     args = parse_args(argv)
-    plan, folder, start = recipe.Recipe.of(args), args.save_path / args.model_name, args.pretrained_path
+    plan, folder, starts = recipe.Recipe.of(args), args.save_path / args.model_name, args.pretrained_path
     drawing = {name: getattr(args, name) for name in ("fonts", "lexicon", "strokes")}
     with contextlib.ExitStack() as stack:
         if not args.show_batch:
             stack.enter_context(recipe.opened(folder, args.resume, args.overwrite))
         backend.choose_gpus(args.G)
         backend.keras.utils.set_random_seed(plan.random_state)
-        network, config = start_network(start)
+        network, config = start_network(starts)
         sources, valid = load_pages(args.path, args.synth, drawing, plan.random_state)
         if args.show_batch:
             return show_batch(args.show_batch, sources, args.size, plan)
         print(f"on {backend.hardware()}")
-        before = [load_config(find_model(start)[0], SCHEMA).get("trained")] if start else []
+        before = [load_config(find_model(path)[0], SCHEMA).get("trained") for path in starts]
         config["trained"] = folders.training_record(
             [*dict.fromkeys(Path(path).resolve().name for path in args.path), *["drawn pages"] * bool(args.synth)], "pages",
             sum(map(len, sources)) if plan.nbepochs else 0, len(valid),
             "python train_pages.py " + shlex.join(sys.argv[1:] if argv is None else argv), before)
+        data = {"path": args.path, "synth": args.synth, "crops": args.crops, "size": args.size, **drawing}
         run = training.Training(
             folder, page_network.Validation(valid, args.size), plan, args.crops, "word_f1",
-            settings_of(plan, config, start, {"path": args.path, "synth": args.synth, "crops": args.crops, "size": args.size,
-                                              **drawing}),
-            history.read_history(find_model(start)[0]) if start else (), args.tensorboard)
+            settings_of(plan, config, starts, data),
+            history.read_history(find_model(starts[0])[0]) if starts else (), args.tensorboard)
         training.start(network, page_network.page_loss, run, args.resume)
         command.write_json(folder / "config.json", config)
         batches = page_network.PageBatches(sources, args.crops, args.size, plan.batch_size, run.batches, run.batch,
                                            plan.random_state, plan.augment, args.workers or 1)
-        training.fit(network, run, batches, bool(start))
+        training.fit(network, run, batches, bool(starts))
         finish(folder, config, network, run, valid)
 
 

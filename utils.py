@@ -6,14 +6,12 @@
 A network gives logits; `words.ctc` turns them into text. Reading with a trained one is words.reader's, without Keras.
 """
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 
 from command import UserError
 from fitting.backend import gpus, keras
 from fitting.batches import Batches
-from fitting.folder import load_weights
 from words import ctc
 from words.alphabet import Alphabet
 from words.images import prepare, read_image
@@ -159,19 +157,6 @@ def network_of(config: dict, **changes) -> keras.Model:
 
 
 # --- Weights --------------------------------------------------------------------------------------------------
-
-def load_mean(network: keras.Model, files: list[Path]):
-    """Give the network the mean of the weights in `files`, of models that were fine-tuned from the same one.
-
-    Wortsman et al.: Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
-    inference time, ICML 2022.
-    """
-    models = []
-    for file in files:
-        load_weights(network, file)
-        models.append(network.get_weights())
-    network.set_weights([np.mean(weights, axis=0) for weights in zip(*models)])
-
 
 def copy_weights(pretrained: keras.Model, network: keras.Model, classes: list[int | None]):
     """Give `network` the weights of `pretrained`.

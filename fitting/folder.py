@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+
 from command import UserError, write_json, written_whole
 from fitting import backend
 from fitting.backend import keras
@@ -37,6 +39,19 @@ def load_weights(network: keras.Model, path: Path):
 
 
 # --- What was trained on what -----------------------------------------------------------------------------------
+
+def load_mean(network: keras.Model, files: list[Path]):
+    """Give the network the mean of the weights in `files`, of models that were fine-tuned from the same one.
+
+    Wortsman et al.: Model soups: averaging weights of multiple fine-tuned models improves accuracy without increasing
+    inference time, ICML 2022.
+    """
+    models = []
+    for file in files:
+        load_weights(network, file)
+        models.append(network.get_weights())
+    network.set_weights([np.mean(weights, axis=0) for weights in zip(*models)])
+
 
 def training_record(data: Iterable[str], unit: str, items: int, validated: int, command: str, starts=()) -> dict:
     """config.json's "trained": on what, how many of `unit` ("words"), by which command, with which versions, after what.
