@@ -20,7 +20,7 @@ from pathlib import Path
 import command
 import photos
 from command import UserError
-from photos.page import Page
+from photos.page import MIN_CONFIDENCE, Page
 
 boxes = command.later("photos.boxes")
 cleaning = command.later("photos.cleaning")
@@ -45,7 +45,8 @@ def parse_args(argv=None):
     add("--words", default="models/notes", help="word recogniser, a model folder (default models/notes)")
     add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
     add("--top_paths", type=command.whole(1, 1000), default=1, metavar="N", help="keep the N likeliest texts of each word")
-    add("--min_confidence", type=command.number(0, 1), default=0, help="leave out words that are read less surely")
+    add("--min_confidence", type=command.number(0, 1), default=MIN_CONFIDENCE,
+        help=f"leave out words that are read less surely (default {MIN_CONFIDENCE}: arrows and parts of drawings mostly)")
     add("--hocr", action="store_true", help="also write hOCR")
     add("--alto", action="store_true", help="also write ALTO XML")
     add("--page_xml", action="store_true", help="also write PAGE XML")

@@ -97,7 +97,7 @@ class _Reader:
             self._reader = self._load()
             self._entries = Entries(self.store, self._reader.words.alphabet.characters)
         try:
-            page = self._reader.read(os.fsdecode(path), top_paths=TEXTS)
+            page = self._reader.read(os.fsdecode(path), top_paths=TEXTS, min_confidence=0)
             words, posteriors = self._entries.of([] if page.error else page.words)
         except UserError:
             raise

@@ -12,6 +12,8 @@ import json
 
 import numpy as np
 
+MIN_CONFIDENCE = 0.01  # of words read by themselves; what is read less surely is mostly an arrow or a part of a drawing
+
 
 @dataclasses.dataclass
 class Word:

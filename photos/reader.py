@@ -16,7 +16,7 @@ from photos.cutting import cut_alone
 from photos.detector import load_detector
 from photos.files import load_photo
 from photos.lines import reading_order
-from photos.page import Page, Word
+from photos.page import MIN_CONFIDENCE, Page, Word
 from words.images import grey_of, prepare
 from words.models import find_model
 from words.reader import Reader
@@ -33,7 +33,8 @@ class PageReader:
     def __init__(self, detector, words: Reader | None, models: dict):
         self.detector, self.words, self.models = detector, words, models
 
-    def read(self, photo: str | os.PathLike | np.ndarray, top_paths: int = 1, min_confidence: float = 0.0) -> Page:
+    def read(self, photo: str | os.PathLike | np.ndarray, top_paths: int = 1,
+             min_confidence: float = MIN_CONFIDENCE) -> Page:
         """The Page of a photo: a path, also of a page of a PDF, as "scan.pdf#3", or pixels, uint8 [H, W] or [H, W, 3].
 
         top_paths: so many likeliest texts of each word are kept as alternatives. min_confidence: of words to keep.
@@ -45,7 +46,7 @@ class PageReader:
         return self.look(load_photo(path.parent, Page(path.name)), path.name, top_paths, min_confidence)[0]
 
     def look(self, pixels: np.ndarray, file: str, top_paths: int = 1,
-             min_confidence: float = 0.0) -> tuple[Page, np.ndarray]:
+             min_confidence: float = MIN_CONFIDENCE) -> tuple[Page, np.ndarray]:
         """As `read`, of the pixels of the photo `file`: (Page, its ink, uint8 [H, W], 255 ink)."""
         found = self.detector.find(pixels)
         polygons = np.asarray(found.polygons, float).round(1)

@@ -48,7 +48,7 @@ class FakeReader:
     def __init__(self, pause=0.0):
         self.pause, self.read_files = pause, []
 
-    def read(self, path, top_paths):
+    def read(self, path, top_paths, min_confidence):
         time.sleep(self.pause)
         self.read_files.append(path)
         with Image.open(path, formats=["PNG", "JPEG"]) as image:

@@ -206,8 +206,8 @@ def test_a_photo_that_fails_is_kept_with_its_reason(reader, place, capsys):
     reader.read_files.clear()
     search.main(["index", "photos", "--index", place])
     assert not reader.read_files
-    reader.read = lambda path, top_paths: Page(path, 10, 10, [Word([[0, 0]] * 4, "fine", 1.0, [("fine", 1.0)], 0, 0,
-                                                        log_probabilities("fine"))])
+    word = Word([[0, 0]] * 4, "fine", 1.0, [("fine", 1.0)], 0, 0, log_probabilities("fine"))
+    reader.read = lambda path, top_paths, min_confidence: Page(path, 10, 10, [word])
     search.main(["index", "photos", "--index", place, "--retry"])
     assert sorted(names(index.open(place).find("fine"))) == ["b.png", "c.png", "d.png"]
     assert "4 photos; now 3 read, 0 known" in capsys.readouterr().out
@@ -217,7 +217,7 @@ def test_a_photo_that_fails_is_kept_with_its_reason(reader, place, capsys):
 
 def test_reasons_may_be_anything(reader, place):
     save(b"photos/\xff.png", "broken")
-    reader.read = lambda path, top_paths: (_ for _ in ()).throw(ValueError(f"{path} is broken\0"))
+    reader.read = lambda path, top_paths, min_confidence: (_ for _ in ()).throw(ValueError(f"{path} is broken\0"))
     search.main(["index", "photos", "--index", place])
     photo, = index.open(place).export()
     assert photo["error"].endswith("photos/\\udcff.png is broken")
