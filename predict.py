@@ -40,8 +40,7 @@ plots = command.later("words.plots")
 reader = command.later("words.reader")
 sheets = command.later("words.sheets")
 
-SHOWN = 60  # words on the sheet of --show
-SURE = 0.5  # a reading of less confidence counts as doubtful
+SHOWN, SURE = 60, 0.5  # words on the sheet of --show; a reading of less confidence counts as doubtful
 
 
 def parse_args(argv=None):
@@ -237,6 +236,8 @@ def result_file(path, name, overwrite, resume=False):
     path = path or Path(name)
     if path.suffix != ".csv":
         path = path / name
+    if resume and path.exists():
+        raise UserError(f"{path}: is there already: that run has finished, there is nothing to --resume")
     command.new_file(path, overwrite)
     part = part_of(path)
     if part.exists() and not (overwrite or resume):
@@ -280,12 +281,12 @@ def rows_of(path, header, settings, kept=()):
     except BaseException as error:
         if part.stat().st_size == begun and not kept:
             part.unlink()  # no row yet
-            settings_of(path).unlink()
+            settings_of(path).unlink(missing_ok=True)
         elif isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"stopped; the rows up to here are in {part}, and --resume goes on with them") from None
         raise
     os.replace(part, path)
-    settings_of(path).unlink()
+    settings_of(path).unlink(missing_ok=True)
 
 
 FILE = dict(newline="", encoding="utf8", errors="surrogateescape")  # names of files may be any bytes
@@ -441,8 +442,8 @@ def progress(reads, number, on_screen):
 
 def settings_that_count(options):
     """The options, as JSON can hold them, that a run which goes on with the rows of another must share with it."""
-    names = "model_path", "image_path", "boxes", "greedy", "beam_width", "no_tta", "lexicon", "top_paths", "max_len"
-    return {name: str(Path(value).resolve()) if name.endswith("path") else value if value is None else str(value)
+    names = "model_path image_path boxes mjsynth val_fname greedy beam_width no_tta lexicon top_paths max_len".split()
+    return {name: str(Path(value).resolve()) if isinstance(value, (str, Path)) and os.path.exists(value) else str(value)
             for name, value in options.items() if name in names}
 
 

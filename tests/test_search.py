@@ -373,8 +373,9 @@ def test_a_read_only_folder_is_searched_and_served(reader, monkeypatch):
     from index import web
 
     def search_it():
-        assert names(index.open("search.index").find("word")) == ["a.png"]
-        page = web.create_app(index.open("search.index")).test_client()
+        app.config["INDEX"] = index.open("search.index")
+        assert names(app.config["INDEX"].find("word")) == ["a.png"]
+        page = app.test_client()
         answer = page.get("/?q=word", base_url="http://localhost")
         assert answer.status_code == 200 and "a.png" in answer.text
         for path in ("/photo/1", "/photo/1/small.jpg"):
@@ -391,7 +392,8 @@ def test_a_read_only_folder_is_searched_and_served(reader, monkeypatch):
         monkeypatch.chdir(folder)
         save("a.png", "word")
         search.main(["index", "."])
-        search_it()  # loads all modules, which may be root's alone
+        app = web.create_app(index.open("search.index"))
+        search_it()  # loads all modules and templates, which may be root's alone
         save("b.png", "new")
         there = sorted(os.listdir())
         os.chmod("search.index", 0o444)
