@@ -54,10 +54,21 @@ def test_listings_are_read_in_mjsynths_format(tmp_path):
 
 
 def test_labels_csv_is_read_with_its_quotes_writers_and_splits(tmp_path):
+    write_images(tmp_path, "a.png")
     write(tmp_path / "labels.csv", 'text,file,form,split\n"say ""hi"", é",a.png,f1,train\nb,sub/b.png,f2,valid\n')
     words = read_folder(tmp_path)
     assert rows(words) == [("a.png", 'say "hi", é'), ("sub/b.png", "b")]
     assert words.groups.tolist() == [0, 1] and words.splits == ["train", "valid"]
+
+
+@pytest.mark.parametrize("named", ["sub\\0.png", "sub/0.png", "/0.png", "0.jpg"])
+def test_names_of_which_none_is_there_are_told(tmp_path, named):
+    write_images(tmp_path, "0.png")
+    write(tmp_path / "labels.csv", f"file,text\n{named},x\n{named},y\n")
+    with pytest.raises(UserError) as refusal:
+        read_folder(tmp_path)
+    assert str(refusal.value).endswith(f"labels.csv: none of its 2 files is there, as {named}; it must name files below "
+                                       f"{tmp_path}, with / between folders, not \\")
 
 
 def test_labels_tsv_is_read_with_bare_quotes_and_names_without_suffix(tmp_path):
@@ -234,6 +245,7 @@ def test_links_to_folders_are_followed_once_and_a_closed_folder_is_named(tmp_pat
 @pytest.mark.slow
 def test_no_mutation_of_a_table_ends_in_a_traceback(tmp_path):
     rng = np.random.default_rng(0)
+    write_images(tmp_path, *(f"{k}.png" for k in range(24)))
     content = lines(",", ["garden", "window", '"say ""hi"", é"', "1,000", "née", "a;b"] * 4).encode()
     insertions = [b'"', b'""', b",", b";", b"\t", b"\n", b"\r", b"\0", b"\xff", b"\xe2\x80\xa8", b"\xef\xbb\xbf",
                   b"e\xcc\x81", b"\\", b"../"]

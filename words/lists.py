@@ -173,7 +173,11 @@ def read_folder(root: str | os.PathLike) -> WordList:
         raise UserError(f"{root}: no such folder")
     for name in TABLES:
         if os.path.lexists(root / name):
-            return WordList(root, read_table(root / name))
+            words = WordList(root, read_table(root / name))
+            if words.missing().all():
+                raise UserError(f"{root / name}: none of its {len(words):,} files is there, as {words.name(0)}; it must "
+                                f"name files below {root}, with / between folders, not \\")
+            return words
     words = WordList(root, ((name, text_of_name(name), form_of_name(name), "") for name in image_names(root)))
     if not len(words):
         raise UserError(f"{root}: neither {', '.join(TABLES)} nor an image in it")
@@ -268,4 +272,4 @@ class _Names:
             return name.removeprefix("./")
         if self.column == "file" and os.path.exists(self.folder / name):
             return name
-        return self.there.get(composed(name).replace("\\", "/").removeprefix("./"), name.replace("\\", "/"))
+        return self.there.get(composed(name).replace("\\", "/").removeprefix("./"), name)
