@@ -30,9 +30,9 @@ try:                                                # badly while it loads (tens
     with no_stderr():
         import keras
 except ImportError as error:
-    named = os.environ.get("KERAS_BACKEND")
-    mend = f"KERAS_BACKEND names {named}: install that, or name tensorflow, jax or torch" if named else (
-        "pip install -r requirements.txt brings it, with TensorFlow")
+    named = os.environ.get("KERAS_BACKEND") or (error.name if error.name in ("jax", "torch", "openvino") else None)
+    mend = "pip install -r requirements.txt brings it, with TensorFlow" if not named else (
+        f"KERAS_BACKEND or ~/.keras/keras.json names {named}: install that, or name tensorflow, jax or torch")
     raise UserError(f"Keras does not load ({error}); {mend}") from None
 except (ValueError, AttributeError) as error:  # a backend or a keras.json that Keras cannot make sense of
     raise UserError(f"Keras does not load ({error}); see KERAS_BACKEND and ~/.keras/keras.json") from None
