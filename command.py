@@ -99,6 +99,13 @@ def _number(kind, name, least, most):
     return parse
 
 
+def gpu_ids(text: str) -> str:
+    """An argparse type: GPU ids such as 0 or 0,1; or -1."""
+    if text != "-1" and not all(part.isdecimal() for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text}: must be numbers of GPUs, such as 0 or 0,1, or -1 for the CPU")
+    return text
+
+
 # --- Files ------------------------------------------------------------------------------------------------------
 
 PICTURES = ".png", ".jpg", ".jpeg", ".webp"
@@ -167,7 +174,7 @@ def same_settings(path: Path, settings: dict):
     except (OSError, ValueError, AttributeError):
         raise UserError(f"{path}: not readable; add --overwrite instead of --resume to start afresh") from None
     if different:
-        raise UserError(f"{path}: was begun with another --{different}; --resume needs the same options")
+        raise UserError(f"{path}: was begun with another --{different}; --resume needs the same")
 
 
 @contextlib.contextmanager

@@ -14,10 +14,8 @@ predictions go to stdout. A run ends with a count; one that was broken off goes 
 """
 import collections
 import contextlib
-import csv
 import dataclasses
 import importlib.util
-import io
 import itertools
 import os
 import sys
@@ -25,7 +23,7 @@ from pathlib import Path
 
 import command
 from command import UserError, whole
-from words.models import find_model, load_config
+from words.models import find_model, load_config, metadata
 
 np = command.later("numpy")
 boxes = command.later("photos.boxes")
@@ -38,9 +36,12 @@ lists = command.later("words.lists")
 metrics = command.later("words.metrics")
 plots = command.later("words.plots")
 reader = command.later("words.reader")
+results = command.later("words.results")
 sheets = command.later("words.sheets")
 
 SHOWN, SURE = 60, 0.5  # words on the sheet of --show; a reading of less confidence counts as doubtful
+LOOKED = 20  # of so many images all whole photos: the folder is one of photos
+SINGLE = "predict.py reads images of single words, `python pages.py` finds and reads the words on photos"
 
 
 def parse_args(argv=None):
@@ -50,7 +51,28 @@ def parse_args(argv=None):
     add_result_options(parser.add_argument_group("what is written").add_argument)
     add_old_options(parser.add_argument_group("for the commands of 2018").add_argument)
     args = parser.parse_args(argv)
-    check(args)
+    for flag in ("split", "plots", "calibrate"):
+        if getattr(args, flag) and not args.validate:
+            raise UserError(f"--{flag} goes with --validate")
+    if args.validate and not importlib.util.find_spec("rapidfuzz"):
+        raise UserError("--validate scores with rapidfuzz: pip install rapidfuzz, or leave that option out")
+    if args.plots and not importlib.util.find_spec("matplotlib"):
+        raise UserError("--plots draws with matplotlib: pip install matplotlib, or leave that option out")
+    if args.greedy and (args.lexicon or args.top_paths > 1):
+        raise UserError("--greedy knows one text a word and no lexicon; leave it, --lexicon or --top_paths out")
+    if args.calibrate and args.no_tta:
+        raise UserError("--calibrate fits how the model reads by itself, which is not with --no_tta; leave that out")
+    if args.calibrate and not args.overwrite:
+        raise UserError(f"--calibrate changes {args.model_path}, the decoding in its config.json; add --overwrite if it may")
+    if args.draw and not args.boxes:
+        raise UserError("--draw goes with --boxes")
+    if args.boxes and args.mjsynth:
+        raise UserError("--boxes reads photos, --mjsynth a listing of words; leave one out")
+    if args.resume and (args.validate or args.overwrite or not args.result_path):
+        raise UserError("--resume goes on with predictions in a --result_path, neither with --validate nor with --overwrite")
+    command.new_picture(args.show, args.overwrite)
+    if not args.image_path.exists():
+        raise UserError(f"--image_path {args.image_path}: no such file or folder")
     return args
 
 
@@ -95,43 +117,10 @@ def add_result_options(add):
 
 
 def add_old_options(add):
-    add("--G", "--gpus", type=gpus, help="words are read on the CPU, whatever GPU is named")
+    add("--G", "--gpus", type=command.gpu_ids, help="words are read on the CPU, whatever GPU is named")
     add("--imgh", type=whole(1), help="the model knows its height; another is an error")
     add("--imgW", type=whole(1), help="the model knows its width; another is an error")
     add("--norm", action="store_true", help="images are always normalised")
-
-
-def gpus(text):
-    """An argparse type: GPU ids, "0" or "0,1", or -1."""
-    if text != "-1" and not all(part.isdecimal() for part in text.split(",")):
-        raise UserError(f"--G {text}: must be GPU ids such as 0 or 0,1, or -1")
-    return text
-
-
-def check(args):
-    """UserError for options that do not go together, or that name what is there already."""
-    for flag in ("split", "plots", "calibrate"):
-        if getattr(args, flag) and not args.validate:
-            raise UserError(f"--{flag} goes with --validate")
-    if args.validate and not importlib.util.find_spec("rapidfuzz"):
-        raise UserError("--validate scores with rapidfuzz: pip install rapidfuzz, or leave that option out")
-    if args.plots and not importlib.util.find_spec("matplotlib"):
-        raise UserError("--plots draws with matplotlib: pip install matplotlib, or leave that option out")
-    if args.greedy and (args.lexicon or args.top_paths > 1):
-        raise UserError("--greedy knows one text a word and no lexicon; leave it, --lexicon or --top_paths out")
-    if args.calibrate and args.no_tta:
-        raise UserError("--calibrate fits how the model reads by itself, which is not with --no_tta; leave that out")
-    if args.calibrate and not args.overwrite:
-        raise UserError(f"--calibrate changes {args.model_path}, the decoding in its config.json; add --overwrite if it may")
-    if args.draw and not args.boxes:
-        raise UserError("--draw goes with --boxes")
-    if args.boxes and args.mjsynth:
-        raise UserError("--boxes reads photos, --mjsynth a listing of words; leave one out")
-    if args.resume and (args.validate or args.overwrite or not args.result_path):
-        raise UserError("--resume goes on with predictions in a --result_path, neither with --validate nor with --overwrite")
-    command.new_picture(args.show, args.overwrite)
-    if not args.image_path.is_dir() and not args.image_path.is_file():
-        raise UserError(f"--image_path {args.image_path}: no such file or folder")
 
 
 # --- Which words ------------------------------------------------------------------------------------------------
@@ -169,6 +158,21 @@ def choose_split(words, name=None):
         raise UserError(f"--split {name}: the words have {', '.join(words.splits) or 'no parts'}")
     print(f"scored on the part {name}")
     return np.flatnonzero(words.split_ids == words.splits.index(name))
+
+
+def check_images(words, chosen):
+    """UserError where none of the words `chosen`, int [n], of a WordList is on an image of its own, told before a model is
+    loaded. They are looked at in a random order, until a word is found or LOOKED whole photos are."""
+    photos = 0
+    for i in np.random.default_rng(0).permutation(chosen):
+        path, fault = words.path(i), batches.fault_of(words.path(i))
+        photos += fault == batches.WHOLE_PHOTO
+        if not fault:
+            return
+        if photos == LOOKED:
+            break
+    others = f"; so it is with the others in {words.root}" if len(chosen) > 1 else ""
+    raise UserError(f"{path}: {fault}{others}" + f"; {SINGLE}" * (photos > 0))
 
 
 # --- Reading ----------------------------------------------------------------------------------------------------
@@ -218,96 +222,10 @@ def show_counts(counts, before=0):
     print(f"{there}{counts['words']:,} words: {counts['sure']:,} read, {counts['doubtful']:,} doubtful (confidence below "
           f"{SURE}), {counts['empty']:,} without text, {counts['unreadable']:,} unreadable", file=sys.stderr)
     if counts["photos"]:
-        print(f"{counts['photos']:,} of them seem to be whole photos; predict.py reads images of single words, and "
-              "`python pages.py` finds and reads the words on photos", file=sys.stderr)
+        print(f"{counts['photos']:,} of them seem to be whole photos; {SINGLE}", file=sys.stderr)
 
 
 # --- Results ----------------------------------------------------------------------------------------------------
-
-def result_file(path, name, overwrite, resume=False):
-    """The path of the result file `name` in `path`, or `path` itself where that ends in .csv; UserError where one is.
-
-    Without a path errors.csv goes into the current folder, as errors_2.csv and so on if others are there.
-    """
-    if path is None and not overwrite:
-        first = Path(name)
-        names = itertools.chain([first], (first.with_stem(f"{first.stem}_{k}") for k in itertools.count(2)))
-        return next(path for path in names if not path.exists())
-    path = path or Path(name)
-    if path.suffix != ".csv":
-        path = path / name
-    if resume and path.exists():
-        raise UserError(f"{path}: is there already: that run has finished, there is nothing to --resume")
-    command.new_file(path, overwrite)
-    part = part_of(path)
-    if part.exists() and not (overwrite or resume):
-        raise UserError(f"{part}: rows of a run that was broken off; --resume goes on with it, --overwrite begins anew")
-    if resume and not part.exists():
-        raise UserError(f"{part}: not there, so that there is nothing to --resume; leave that option out")
-    return path
-
-
-def part_of(path):
-    """Where the rows of `path` are until it is finished."""
-    return path.with_name(path.name + ".part")
-
-
-def settings_of(path):
-    """Where the options of the run that writes `path` are until it is finished."""
-    return path.with_name(path.name + ".part.json")
-
-
-@contextlib.contextmanager
-def rows_of(path, header, settings, kept=()):
-    """A CSV writer onto stdout, or into PATH.part, which becomes PATH at the end, and stays if the work breaks off.
-
-    The header and the rows `kept` are written first, so that a file that cannot be written is noticed before the work;
-    beside them the `settings`, a dict that JSON can hold, to which a run that goes on must keep.
-    """
-    if path is None:
-        rows = csv.writer(sys.stdout, lineterminator="\n")
-        rows.writerow(header)
-        yield rows
-        return
-    part = part_of(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    command.write_json(settings_of(path), settings)
-    with command.written_whole(part) as beside, open(beside, "w", **FILE) as file:
-        csv.writer(file, lineterminator="\n").writerows([header, *kept])
-    try:
-        with open(part, "a", buffering=1, **FILE) as file:
-            begun = file.tell()
-            yield csv.writer(file, lineterminator="\n")
-    except BaseException as error:
-        if part.stat().st_size == begun and not kept:
-            part.unlink()  # no row yet
-            settings_of(path).unlink(missing_ok=True)
-        elif isinstance(error, KeyboardInterrupt):
-            raise KeyboardInterrupt(f"stopped; the rows up to here are in {part}, and --resume goes on with them") from None
-        raise
-    os.replace(part, path)
-    settings_of(path).unlink(missing_ok=True)
-
-
-FILE = dict(newline="", encoding="utf8", errors="surrogateescape")  # names of files may be any bytes
-
-
-def rows_before(path, header, settings):
-    """The whole rows that a run left in PATH.part; UserError where they are not such as this run would write."""
-    command.same_settings(settings_of(path), settings)
-    with open(part_of(path), **FILE) as file:
-        content = file.read()
-    rows = list(csv.reader(io.StringIO(content[:content.rfind("\n") + 1], newline="")))
-    if not rows or rows[0] != header:
-        raise UserError(f"{part_of(path)}: has not the columns {', '.join(header)}; give the options of that run")
-    return [row for row in rows[1:] if len(row) == len(header)]
-
-
-def left_over(words, chosen, rows):
-    """Those of the words `chosen`, int [n], that have no row yet."""
-    done = {tuple(row[:len(words.columns)]) for row in rows}
-    return np.array([i for i in chosen if tuple(map(str, words.cells(i))) not in done], int)
-
 
 def prediction_columns(words, top_paths):
     return [*words.columns, "prediction", "confidence",
@@ -440,16 +358,18 @@ def progress(reads, number, on_screen):
                                    disable=on_screen and sys.stdout.isatty()))
 
 
-def settings_that_count(options):
-    """The options, as JSON can hold them, that a run which goes on with the rows of another must share with it."""
-    names = "model_path image_path boxes mjsynth val_fname greedy beam_width no_tta lexicon top_paths max_len".split()
-    return {name: str(Path(value).resolve()) if isinstance(value, (str, Path)) and os.path.exists(value) else str(value)
-            for name, value in options.items() if name in names}
+def settings_that_count(config, weights, options):
+    """What a run which goes on with the rows of another must share with it, as JSON can hold it: the model, known by its
+    config and a hash of its weights file, not by its name, and the options that change what is read."""
+    names = "image_path boxes mjsynth val_fname greedy beam_width no_tta lexicon top_paths max_len".split()
+    return {"model_path": metadata(config, weights), **{
+        name: str(Path(value).resolve()) if isinstance(value, (str, Path)) and os.path.exists(value) else str(value)
+        for name, value in options.items() if name in names}}
 
 
 def main(argv=None):
     args = parse_args(argv)
-    folder, _ = find_model(args.model_path)
+    folder, weights = find_model(args.model_path)
     config = load_config(folder)
     known_size(config, args.model_path, imgW=args.imgW, imgh=args.imgh)
     words = list_words(args.image_path, args.boxes, args.val_fname if args.mjsynth else None, args.validate)
@@ -457,22 +377,24 @@ def main(argv=None):
     chosen = choose(words, chosen, args.num_instances, args.random_state)
     if args.validate:
         columns = [*words.columns, "text", "prediction", "confidence", "edit_distance", "error"]
-        path = result_file(args.result_path, "errors.csv", args.overwrite)
+        path = results.result_file(args.result_path, "errors.csv", args.overwrite)
     else:
         columns = prediction_columns(words, args.top_paths)
-        path = args.result_path and result_file(args.result_path, "prediction.csv", args.overwrite, args.resume)
+        path = args.result_path and results.result_file(args.result_path, "prediction.csv", args.overwrite, args.resume)
     decoding = dict(beam_width=0 if args.greedy else args.beam_width, lexicon=args.lexicon, threads=args.threads,
                     tta=not args.no_tta)
-    settings = settings_that_count(vars(args))
-    kept = rows_before(path, columns, settings) if args.resume else []
-    chosen = left_over(words, chosen, kept)
+    settings = settings_that_count(config, weights, vars(args))
+    kept = results.rows_before(path, columns, settings) if args.resume else []
+    chosen = results.left_over(words, chosen, kept)
+    if not (args.boxes or args.resume):
+        check_images(words, chosen)
     plotted = [args.plots / name for name in ("reliability.png", "edit_distances.png")] if args.plots else []
     for picture in plotted:
         command.new_file(picture, args.overwrite)
     if args.draw:
         drawing.new_drawings(args.draw, words.root, [photo.file for photo in words.pages], args.overwrite)
     counts = collections.Counter()
-    with rows_of(path, columns, settings, kept) as rows:
+    with results.rows_of(path, columns, settings, kept) as rows:
         model = reader.load_reader(args.model_path, **decoding)
         if args.calibrate:
             calibrate(folder, config, model, words, chosen, args.workers)

@@ -68,7 +68,8 @@ def add_options(parser: command.Parser, **defaults):
     add("--keep_last", action="store_true", help="final weights: the last ones, not the best")
     add("--random_state", type=whole(0), default=default.random_state, help="seed of weights, split, order and augmentation")
     add = parser.add_argument_group("job").add_argument
-    add("--G", "--gpus", type=gpu_ids, help="GPU ids, 0 (the default) or 0,1; -1: the CPU, as is a machine without GPU")
+    add("--G", "--gpus", type=command.gpu_ids,
+        help="GPU ids, 0 (the default) or 0,1; -1: the CPU, as is a machine without GPU")
     add("--workers", type=whole(1, 1024),
         help="processes that read images (default: one a core for a GPU; for the CPU 1, which is the training's own)")
     add("--save_path", type=Path, default=Path("models"), help="where model folders are (default models)")
@@ -77,13 +78,6 @@ def add_options(parser: command.Parser, **defaults):
     add("--overwrite", action="store_true", help="replace a model of this name")
     add("--tensorboard", type=board, metavar="DIR", help="also log there for TensorBoard")
     add("--show_batch", metavar="PNG", type=Path, help="draw a batch as the network sees it, and stop")
-
-
-def gpu_ids(text: str) -> str:
-    """An argparse type: GPU ids such as 0 or 0,1; or -1."""
-    if text != "-1" and not all(part.isdecimal() for part in text.split(",")):
-        raise argparse.ArgumentTypeError(f"{text}: must be numbers of GPUs, such as 0 or 0,1, or -1 for the CPU")
-    return text
 
 
 def board(text: str) -> str:

@@ -20,7 +20,7 @@ import fastjsonschema
 import command
 from command import UserError
 from photos.cutting import cut
-from photos.files import load_photo
+from photos.files import find_photos, load_photo
 from photos.page import Page, Word
 from words.images import grey_of, prepare
 
@@ -210,10 +210,9 @@ class BoxList:
 def load_list(root: str | Path, path: str | Path) -> BoxList:
     """The BoxList of the photos in the folder `root`, or of the one photo `root`, as the boxes.json `path` has them."""
     pages, root = read(path), Path(root)
-    if not root.exists():
-        raise UserError(f"{root}: no such file or folder")
     if not root.is_dir():
-        pages, root = [page for page in pages if page.file == root.name], root.parent
+        root, names = find_photos(root)
+        pages = [page for page in pages if page.file in names]
     words = BoxList(root, pages)
     if not len(words):
         raise UserError(f"{path}: no word of a photo of {root} in it; boxes are there from azure_ocr.py, or by hand")

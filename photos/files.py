@@ -13,7 +13,7 @@ import numpy as np
 
 from command import UserError
 from photos.page import Page
-from words.images import grey_of, read_image
+from words.images import check_image, grey_of, read_image
 from words.lists import IMAGE_SUFFIXES, image_names
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".pdf")
@@ -25,12 +25,17 @@ PDF_PAGE = re.compile(r"(?P<file>.+\.pdf)#(?P<page>[1-9]\d*)", re.IGNORECASE | r
 def find_photos(path: Path) -> tuple[Path, list[str]]:
     """(folder, names below it, sorted) of the photos in a folder and below, or of the one photo or PDF `path`.
 
-    A PDF that cannot be opened stands in the list by its own name: `load_photo` says why.
+    A PDF in a folder that cannot be opened stands in the list by its own name: `load_photo` says why. UserError where there
+    is nothing to read, or where the one photo or PDF cannot be opened.
     """
     if path.is_dir():
         root, files = path, image_names(path, SUFFIXES)
     elif path.exists():
         root, files = path.parent, [path.name]
+        try:
+            open_pdf(path).close() if path.name.lower().endswith(".pdf") else check_image(path)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
     else:
         raise UserError(f"{path}: no such file or folder")
     if not files:

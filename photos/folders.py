@@ -71,8 +71,16 @@ def _rows(path):
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
+def _image(path):
+    """`read_image`, whose errors end the script: there is no training without all pages."""
+    try:
+        return read_image(path)
+    except ValueError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
 def _pixels(path):
-    pixels = read_image(path)
+    pixels = _image(path)
     return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., :3])
 
 
@@ -114,7 +122,7 @@ def _read_inks(folder, only):
         split = "valid" if row["group"] == KEPT_APART else "train"
         if only not in (None, split):
             continue
-        ink = 255 - grey_of(read_image(folder / row["ink"]))
+        ink = 255 - grey_of(_image(folder / row["ink"]))
         heights = cv2.connectedComponentsWithStats(ink)[2][1:]
         tall = heights[heights[:, cv2.CC_STAT_AREA] > 30, cv2.CC_STAT_HEIGHT]
         yield Page(row["file"], split, _pixels(folder / row["file"]),

@@ -8,6 +8,9 @@ import numpy as np
 from PIL import Image
 
 from command import write_json
+from words.images import IMAGE_FORMATS
+
+NO_IMAGE = f"not a readable image: of none of the formats {', '.join(IMAGE_FORMATS)}"  # why text or an EPS is not read
 
 # As an iPhone's photo: `sheet(200)` of test_files.py, to be turned a quarter to the right; written once with pillow-heif
 HEIC = Path(__file__).with_name("data") / "turned.heic"

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from samples import NO_IMAGE
 
 import azure_ocr
 from command import UserError
@@ -222,7 +223,7 @@ def test_what_cannot_be_sent_is_kept_with_its_reason_and_costs_no_call(server, p
     run("--yes")
     entries = found()
     assert entries["a.png"].error == "200 x 49 pixels are too few: the service reads 50 x 50 and more"
-    assert entries["b.png"].error == "not a readable image (UnidentifiedImageError)"
+    assert entries["b.png"].error == NO_IMAGE
     assert entries["c.png"].words and len(server.asked) == 1
     assert "2 failed, --retry sends them again" in capsys.readouterr().out
     run("--yes")

@@ -190,7 +190,7 @@ class InkReader:
 @pytest.fixture
 def photos(tmp_path, monkeypatch):
     """Two photos, one of 12 megapixels, and one that is missing, with good and bad boxes."""
-    monkeypatch.setattr(predict, "find_model", lambda path: (path, None))
+    monkeypatch.setattr(predict, "find_model", lambda path: (path, Path(__file__)))
     monkeypatch.setattr(predict, "load_config", lambda folder: {"network": {"width": 100, "height": 32}})
     monkeypatch.setattr(words.reader, "load_reader", lambda path, **decoding: InkReader())
     monkeypatch.setattr(InkReader, "batches", [])

@@ -8,8 +8,9 @@ from PIL import Image
 from samples import HEIC
 
 from command import UserError
-from photos.files import DPI, find_photos, load_photo
+from photos.files import DPI, find_photos, load_photo, pages_of
 from photos.page import Page
+from words.images import write_image
 
 
 def write_pdf(path, *sheets, **options):
@@ -31,6 +32,7 @@ def test_photos_and_pages_of_pdfs_below_a_folder(tmp_path):
     for name in ("b.JPG", "a/c.png", "a/.hidden.png", ".hidden/d.png", "a/text.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
+    write_image(tmp_path / "b.JPG", sheet(10))
     write_pdf(tmp_path / "a" / "scan.PDF", sheet(10), sheet(200))
     (tmp_path / "bad.pdf").write_text("no PDF")
     (tmp_path / "c").mkdir()
@@ -42,6 +44,10 @@ def test_photos_and_pages_of_pdfs_below_a_folder(tmp_path):
     (tmp_path / "c" / "back").unlink()
     with pytest.raises(UserError, match="no such file or folder"):
         find_photos(tmp_path / "none")
+    with pytest.raises(UserError, match="bad.pdf: not a readable PDF"):
+        find_photos(tmp_path / "bad.pdf")
+    with pytest.raises(UserError, match="text.txt: the file is empty"):
+        find_photos(tmp_path / "a" / "text.txt")
     with pytest.raises(UserError, match="no photo in it; .png, .*.pdf are read"):
         find_photos(tmp_path / "c")
 
@@ -87,7 +93,7 @@ def test_a_damaged_pdf_is_never_more_than_an_error(tmp_path):
         damaged = np.frombuffer(content, np.uint8).copy()
         damaged[rng.integers(0, len(damaged), 30)] = rng.integers(0, 256, 30)
         (tmp_path / "bad.pdf").write_bytes(damaged[:rng.integers(1, len(damaged))].tobytes())
-        for name in find_photos(tmp_path / "bad.pdf")[1]:
+        for name in pages_of(tmp_path, "bad.pdf"):
             try:
                 assert load_photo(tmp_path, Page(name)).ndim in (2, 3)
             except ValueError as error:

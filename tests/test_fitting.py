@@ -5,6 +5,7 @@ import math
 import cv2
 import numpy as np
 import pytest
+from samples import NO_IMAGE
 
 import train
 import utils
@@ -107,7 +108,7 @@ def test_a_validation_is_of_the_words_to_validate_on_that_can_be_read(tmp_path):
     (tmp_path / "labels.csv").write_text("\n".join(rows))
     data = train.load_data([str(tmp_path)], None, 0.9, 0, Alphabet("seed"), 25)
     validation, unreadable = train.make_validation(data, (100, 32), Alphabet("seed"), 100, 0)
-    assert unreadable == {5: "not a readable image (UnidentifiedImageError)"}
+    assert unreadable == {5: NO_IMAGE}
     assert validation.truths == [WORDS[4], WORDS[6], WORDS[7]]
     assert [Alphabet("seed").decode(label[label > 0]) for label in validation.labels] == validation.truths
     for image, k in zip(validation.images, (4, 6, 7), strict=True):

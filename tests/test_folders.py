@@ -7,7 +7,7 @@ from PIL import Image
 
 from command import UserError
 from photos.folders import read_pages
-from tests.samples import write
+from tests.samples import NO_IMAGE, write
 
 
 def picture(path, shape=(90, 120), value=200):
@@ -51,6 +51,18 @@ def test_ink_masks_and_pages_shrunk_to_spare_memory(tmp_path):
     assert small.height == pytest.approx(40) and small.levels[0].shape[:2] == small.ink.shape == (50, 75)
     image, ink = small.level(1)
     assert image.shape[:2] == ink.shape == (25, 38) and ink[12, 4] > 200
+
+
+def test_a_page_that_cannot_be_read_is_said_in_one_line(tmp_path):
+    picture(tmp_path / "board.png")
+    write(tmp_path / "mask.png", "no picture")
+    write(tmp_path / "pairs.tsv", "file\tink\tkind\tgroup\nboard.png\tmask.png\twhiteboard\tlecture_10\n")
+    with pytest.raises(UserError, match=f"mask.png: {NO_IMAGE}"):
+        read_pages(tmp_path)
+    (tmp_path / "board.png").unlink()
+    picture(tmp_path / "mask.png")
+    with pytest.raises(UserError, match="board.png: no such file"):
+        read_pages(tmp_path)
 
 
 def test_a_folder_without_pages_is_said_in_one_line(tmp_path):

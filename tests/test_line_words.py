@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from samples import NO_IMAGE
 
 import line_words
 from command import UserError
@@ -178,3 +179,12 @@ def test_another_file_is_refused(tmp_path, content, reason):
         line_words.read_lines(path)
     with pytest.raises(UserError, match="no such file"):
         line_words.read_lines(tmp_path / "none.json")
+
+
+def test_photos_of_which_none_is_there_are_told_before_a_model_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(line_words.word_reader, "load_reader", lambda path: pytest.fail("the work has begun"))
+    (tmp_path / "text.png").write_text("no picture")
+    for names, reason in ((("none.png",), "none.png: no such file; --image_path must be the folder"),
+                          (("none.png", "text.png"), f"text.png: {NO_IMAGE}"), ((), "--lines names no photo")):
+        with pytest.raises(UserError, match=reason):
+            run(tmp_path, [{"file": name, "lines": []} for name in names])

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from samples import write
+from samples import NO_IMAGE, write
 
 import predict
 import words.calibration
@@ -34,11 +34,14 @@ class KnownReader:
 
 
 @pytest.fixture(autouse=True)
-def known_reader(monkeypatch):
-    monkeypatch.setattr(predict, "find_model", lambda path: (Path(path), None))
+def known_reader(monkeypatch, tmp_path_factory):
+    weights = tmp_path_factory.mktemp("known") / "final.weights.h5"
+    weights.write_bytes(b"weights")
+    monkeypatch.setattr(predict, "find_model", lambda path: (Path(path), weights))
     monkeypatch.setattr(predict, "load_config", lambda folder: {"network": {"width": 100, "height": 32}})
     monkeypatch.setattr(words.reader, "load_reader",
                         lambda path, **decoding: LOADED_WITH.update(decoding) or KnownReader())
+    return weights
 
 
 LOADED_WITH = {}  # what load_reader was asked for
@@ -71,7 +74,7 @@ def test_rows_stand_in_the_order_of_the_names_and_bad_images_have_their_reason(t
     assert [row["file"] for row in rows] == [f"{k:03}.png" for k in range(150)]
     bad = {row["file"]: row for row in rows if row["error"]}
     assert {name: row["error"] for name, row in bad.items()} == {
-        "007.png": "not a readable image (UnidentifiedImageError)", "100.png": "the file is empty"}
+        "007.png": NO_IMAGE, "100.png": "the file is empty"}
     assert all(row["prediction"] == "" and float(row["confidence"]) == 0 for row in bad.values())
     assert all(row["prediction"] == "ab" and 0 < float(row["confidence"]) < 1 for row in rows if not row["error"])
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["prediction.csv"]
@@ -222,7 +225,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
     (("--image_path", ".", "--validate", "--calibrate"), "--calibrate changes known, .* add --overwrite"),
     (("--image_path", ".", "--resume"), "--resume goes on with predictions in a --result_path"),
     (("--image_path", ".", "--resume", "--result_path", "r", "--overwrite"), "neither with --validate nor with --overwrite"),
-    (("--image_path", ".", "--G", "abc"), "--G abc: must be GPU ids"),
+    (("--image_path", ".", "--G", "abc"), "--G/--gpus: abc: must be numbers of GPUs"),
     (("--image_path", ".", "--imgW", "100000"), "--imgW 100000: known reads images of 100"),
     (("--image_path", ".", "--validate", "--calibrate", "--one_look"), "--calibrate fits how the model reads by itself"),
 ])
@@ -281,7 +284,7 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path, monkeypatch, capsys):
     with pytest.raises(UserError, match="rows of a run that was broken off; --resume goes on with it"):
         read("--image_path", tmp_path / "in", "--result_path", part)
     for option in (("--top_paths", "2"), ("--greedy",), ("--lexicon", "en")):  # its rows would not be as the others
-        with pytest.raises(UserError, match=f"was begun with another {option[0]}; --resume needs the same options"):
+        with pytest.raises(UserError, match=f"was begun with another {option[0]}; --resume needs the same"):
             read("--image_path", tmp_path / "in", "--result_path", part, "--resume", *option)
     seen = []
     monkeypatch.setattr(KnownReader, "read_prepared", lambda self, images, top_paths, known=KnownReader.read_prepared:
@@ -294,6 +297,40 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path, monkeypatch, capsys):
         read("--image_path", tmp_path / "in", "--result_path", part, "--resume")
     with pytest.raises(UserError, match="nothing to --resume"):
         read("--image_path", tmp_path / "in", "--result_path", tmp_path / "new", "--resume")
+
+
+def test_a_run_goes_on_with_the_same_weights_only(tmp_path, monkeypatch, known_reader):
+    for k in range(2):
+        draw(tmp_path / "in" / f"{k}.png")
+    options = "--image_path", tmp_path / "in", "--result_path", tmp_path / "out"
+    break_off(monkeypatch, *options)
+    part = (tmp_path / "out" / "prediction.csv.part").read_bytes()
+    known_reader.write_bytes(b"other weights")
+    with pytest.raises(UserError, match="was begun with another --model_path"):
+        read(*options, "--resume")
+    known_reader.write_bytes(b"weights")
+    monkeypatch.setattr(predict, "load_config", lambda folder: {"network": {"width": 100, "height": 32}, "decoding": {}})
+    with pytest.raises(UserError, match="was begun with another --model_path"):
+        read(*options, "--resume")
+    assert (tmp_path / "out" / "prediction.csv.part").read_bytes() == part
+    monkeypatch.setattr(predict, "load_config", lambda folder: {"network": {"width": 100, "height": 32}})
+    read(*options, "--resume")
+
+
+def test_rows_whose_settings_are_lost_are_kept(tmp_path, monkeypatch):
+    for k in range(2):
+        draw(tmp_path / "in" / f"{k}.png")
+    options = "--image_path", tmp_path / "in", "--result_path", tmp_path / "out"
+    break_off(monkeypatch, *options)
+    (tmp_path / "out" / "prediction.csv.part.json").unlink()
+    part = (tmp_path / "out" / "prediction.csv.part").read_bytes()
+    for option in ((), ("--resume",)):
+        with pytest.raises(UserError, match="csv.part: .* not prediction.csv.part.json, .* keep them under another name, or "
+                                            "--overwrite begins anew"):
+            read(*options, *option)
+        assert (tmp_path / "out" / "prediction.csv.part").read_bytes() == part
+    read(*options, "--overwrite")
+    assert len(rows_of(tmp_path / "out" / "prediction.csv")) == 2
 
 
 def test_a_row_that_was_not_finished_is_written_anew(tmp_path, monkeypatch):
@@ -319,17 +356,14 @@ def test_a_run_ends_with_a_count(tmp_path, monkeypatch, capsys):
 
 
 def test_whole_photos_are_noticed_and_large_pictures_of_a_word_are_not(tmp_path, capsys):
-    page = np.full((900, 1200), 235, np.uint8)
-    for k in range(40):
-        cv2.putText(page, "many words", (20 + 230 * (k % 5), 60 + 105 * (k // 5)), cv2.FONT_HERSHEY_SIMPLEX, 1, 40, 2)
+    draw_page(tmp_path / "page.jpg")
     word = np.full((900, 2400), 235, np.uint8)
     cv2.putText(word, "illicit", (60, 640), cv2.FONT_HERSHEY_SIMPLEX, 20, 40, 60)
-    write_image(tmp_path / "page.jpg", page)
     write_image(tmp_path / "word.jpg", word)
     read("--image_path", tmp_path)
     shown = capsys.readouterr()
     header, page, word = csv.reader(shown.out.splitlines())
-    assert page[1] == "ab" and page[3] == "seems to be a photo of many words, which pages.py reads" and word[3] == ""
+    assert page[1] == "ab" and page[3] == "seems to be a photo of many words" and word[3] == ""
     assert "1 of them seem to be whole photos" in shown.err and "pages.py" in shown.err
 
 
@@ -356,8 +390,46 @@ def test_nothing_is_left_where_a_run_fails_before_its_first_row(tmp_path, monkey
 
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "x.png")
-    with pytest.raises(UserError, match="x.png: no such file or folder"):
+    with pytest.raises(UserError, match="x.png: not a file"):
         read("--image_path", tmp_path / "x.png")
+
+
+EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n"
+
+
+@pytest.mark.parametrize("content, reason", [(EPS, NO_IMAGE), (b"", "the file is empty")])
+def test_what_is_no_word_is_told_before_a_model_is_loaded(tmp_path, monkeypatch, content, reason):
+    monkeypatch.setattr(words.reader, "load_reader", lambda *args, **decoding: pytest.fail("the work has begun"))
+    for k in range(2):
+        (tmp_path / f"{k}.png").write_bytes(content)
+    with pytest.raises(UserError, match=f"1.png: {reason}$"):
+        read("--image_path", tmp_path / "1.png", "--result_path", tmp_path / "out")
+    with pytest.raises(UserError, match=rf"[01].png: {reason}; so it is with the others in {tmp_path}$"):
+        read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def draw_page(path):
+    page = np.full((900, 1200), 235, np.uint8)
+    for k in range(40):
+        cv2.putText(page, "many words", (20 + 230 * (k % 5), 60 + 105 * (k // 5)), cv2.FONT_HERSHEY_SIMPLEX, 1, 40, 2)
+    write_image(path, page)
+
+
+def test_a_folder_of_photos_is_told_before_a_model_is_loaded(tmp_path, monkeypatch):
+    monkeypatch.setattr(words.reader, "load_reader", lambda *args, **decoding: pytest.fail("the work has begun"))
+    for k in range(3):
+        draw_page(tmp_path / f"{k}.jpg")
+    for path, others in ((tmp_path / "0.jpg", ""), (tmp_path, "; so it is with the others in .*")):
+        with pytest.raises(UserError, match=f".jpg: seems to be a photo of many words{others}; predict.py reads images of "
+                                            "single words, `python pages.py` finds and reads the words on photos"):
+            read("--image_path", path)
+    looked = []
+    monkeypatch.setattr(words.batches, "fault_of", lambda path: looked.append(path) or words.batches.WHOLE_PHOTO)
+    monkeypatch.setattr(predict, "LOOKED", 2)
+    with pytest.raises(UserError):
+        read("--image_path", tmp_path)
+    assert len(looked) == 2
 
 
 def test_calibrating_writes_into_the_model_folder_when_asked(tmp_path, monkeypatch, capsys):

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from samples import NO_IMAGE
 
 import command
 import render
@@ -343,7 +344,7 @@ def test_an_unreadable_image_is_skipped_and_named(words_folder, tmp_path):
     (folder / "5.png").write_text("no picture")
     model = train_on(folder, tmp_path, "--nbepochs", "1")
     with open(model / "skipped.csv", newline="") as file:
-        assert list(csv.reader(file))[1:] == [[str(folder / "5.png"), "not a readable image (UnidentifiedImageError)"]]
+        assert list(csv.reader(file))[1:] == [[str(folder / "5.png"), NO_IMAGE]]
 
 
 def test_words_none_of_which_can_be_read_are_the_users_to_mend(words_folder, tmp_path):

@@ -22,7 +22,7 @@ Loaded = collections.namedtuple("Loaded", "index image error")
 # A word of a list as it was read: its index; its Reading, None where it could not be loaded; what is wrong with it, or "".
 Read = collections.namedtuple("Read", "index reading error")
 
-WHOLE_PHOTO = "seems to be a photo of many words, which pages.py reads"
+WHOLE_PHOTO = "seems to be a photo of many words"
 
 
 def load(words, chosen: Iterable[int], size: tuple[int, int], workers: int) -> Iterator[list[Loaded]]:
@@ -41,6 +41,14 @@ def load(words, chosen: Iterable[int], size: tuple[int, int], workers: int) -> I
                 loading.append([pool.submit(prepared, i) for i in part])
             if loading and (len(loading) > 2 or part is None):
                 yield [future.result() for future in loading.popleft()]
+
+
+def fault_of(path: str) -> str:
+    """Why an image file is not of a single word; "" if it may be."""
+    try:
+        return WHOLE_PHOTO if is_whole_photo(read_image(path)) else ""
+    except ValueError as error:
+        return str(error)
 
 
 def in_chunks(items: Iterable) -> Iterator[list]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, PngImagePlugin
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 from command import written_whole
 
@@ -39,10 +39,20 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
 
     Turned upright as its EXIF data say. Raises ValueError with a short reason for whatever cannot be read.
     """
+    return _explained(path, decode)
+
+
+def check_image(path: str | os.PathLike):
+    """The ValueError of `read_image`, where the first bytes of a file tell that it cannot be read."""
+    _explained(path, lambda path: opened(path).close())
+
+
+def _explained(path, read):
+    """read(path); ValueError with a short reason where that fails."""
     if not os.path.isfile(path):  # a pipe would be waited for
         raise ValueError("not a file" if os.path.exists(path) else "no such file")
     try:
-        return decode(path)
+        return read(path)
     except Image.DecompressionBombError:
         raise ValueError(f"more than {MAX_PIXELS / 1e6:.0f} megapixels") from None
     except Exception as error:  # Pillow raises almost anything on damaged files
@@ -53,14 +63,23 @@ def read_image(path: str | os.PathLike) -> np.ndarray:
             raise ValueError("the file is empty") from None
         if not pi_heif and os.fspath(path).lower().endswith((".heic", ".heif")):
             raise ValueError("HEIC is read with pi-heif: pip install pi-heif") from None
-        raise ValueError(f"not a readable image ({type(error).__name__})") from None
+        raise ValueError("not a readable image: " + (
+            f"of none of the formats {', '.join(IMAGE_FORMATS)}" if isinstance(error, UnidentifiedImageError) else
+            "damaged, or a part of it is missing")) from None
+
+
+def opened(file):
+    """The PIL image, not yet decoded, of a path or an open file; raises what Pillow raises."""
+    image = Image.open(file, formats=IMAGE_FORMATS)
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise Image.DecompressionBombError
+    return image
 
 
 def decode(file):
     """The pixels of an image, a path or an open file, as `read_image` gives them; raises what Pillow raises."""
-    with Image.open(file, formats=IMAGE_FORMATS) as image:
-        if image.width * image.height > MAX_PIXELS:
-            raise Image.DecompressionBombError
+    with opened(file) as image:
         return pixels_of(image)
 
 
