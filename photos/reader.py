@@ -16,6 +16,7 @@ from photos.cutting import cut_alone
 from photos.detector import load_detector
 from photos.files import load_photo
 from photos.lines import reading_order
+from photos.parting import part
 from photos.page import MIN_CONFIDENCE, Page, Word
 from words.images import grey_of, prepare
 from words.models import find_model
@@ -58,15 +59,26 @@ class PageReader:
         return Page(file, pixels.shape[1], pixels.shape[0], words, dict(self.models)), found.ink
 
     def read_words(self, pixels, ink, words, top_paths):
-        """The words with their texts, confidences, alternatives and log-probabilities."""
-        grey = grey_of(pixels)
+        """The words with their texts, confidences, alternatives and log-probabilities; boxes of several words are parted."""
+        grey, alphabet = grey_of(pixels), self.words.alphabet
+        words = self.read_boxes(grey, ink, words, top_paths)
+        quads = [part(word.polygon, ink, word.text, word.log_probabilities, alphabet) if " " in word.text else []
+                 for word in words]
+        parts = [dataclasses.replace(word, polygon=quad.round(1).tolist())
+                 for word, quads in zip(words, quads) for quad in quads]
+        parts = iter(self.read_boxes(grey, ink, parts, top_paths))
+        return [found for word, quads in zip(words, quads) for found in ([next(parts) for _ in quads] or [word])]
+
+    def read_boxes(self, grey, ink, words, top_paths):
+        """The words with what is read in their boxes; as they are, without a text, where the photo shows nothing there."""
         cuts = [cut_alone(grey, ink, word.polygon)[0] for word in words]
         seen = [k for k, image in enumerate(cuts) if image is not None]
         images = np.stack([prepare(cuts[k], self.words.size) for k in seen]) if seen else []
         readings = dict(zip(seen, self.words.read_prepared(images, top_paths) if seen else []))
-        return [dataclasses.replace(words[k], text=reading.text, confidence=round(reading.confidence, 4),
+        return [dataclasses.replace(word, text=reading.text, confidence=round(reading.confidence, 4),
                                     alternatives=[(text, round(sure, 4)) for text, sure in reading.alternatives],
-                                    log_probabilities=reading.log_probabilities) for k, reading in readings.items()]
+                                    log_probabilities=reading.log_probabilities) if (reading := readings.get(k)) else word
+                for k, word in enumerate(words)]
 
 
 def load_reader(model_path: str | os.PathLike, words: str | os.PathLike | None = None, lexicon: str | None = None,
