@@ -267,12 +267,14 @@ class Validation:
         logits = network.predict(self.images, self.batch_size, verbose=0)
         if not np.isfinite(logits).all():
             raise UserError("the network writes no finite numbers any more; lower --lr")
-        losses = keras.losses.CTC(reduction="none")(self.labels, logits)  # a mean would be a device's share of it
+        loss = keras.losses.CTC(reduction="none")  # a mean would be a device's share of it
+        parts = [slice(k, k + self.batch_size) for k in range(0, len(logits), self.batch_size)]  # at once: gigabytes
+        losses = np.concatenate([ops.convert_to_numpy(loss(self.labels[part], logits[part])) for part in parts])
         texts = [self.alphabet.decode(classes) for classes, _ in ctc.greedy(logits)]
         pairs = [(letters_and_digits(text), letters_and_digits(truth)) for text, truth in zip(texts, self.truths)]
         which = worth_scoring(pairs)
         scored = [pair for pair, worth in zip(pairs, which) if worth]
-        metrics = {"val_loss": float(np.mean(ops.convert_to_numpy(losses))), **score(*columns(scored))}
+        metrics = {"val_loss": float(np.mean(losses)), **score(*columns(scored))}
         if self.alphabet.has_case:
             cased = [(text, self.alphabet.spell(truth)[0]) for text, truth, worth in zip(texts, self.truths, which) if worth]
             metrics.update({f"cased_{name}": value for name, value in score(*columns(cased)).items()})

@@ -26,10 +26,12 @@ DARK, BRIGHT = 0.8, 1.25  # of the paper: what may be ink, or chalk
 LETTER = 5, 200  # px: heights that letters may have there
 WORD_OF_LETTERS = 1.16  # a word's height, in the upper quartile of the letters' (on the boards and IAM pages of train)
 FEW, WRONG, LOOKS = 5, 1.3, 3  # another look, of so many at most, where so many words or more are so much too small or large
+SMALLER = 2.5  # times the scale: a last look where there are not even FEW words
 TILE, OVERLAP = 768, 64  # px; of each tile OVERLAP px on every side are only looked at, where the photo goes on
 ENLARGED, LARGEST = 3.0, 16_000_000  # a photo is enlarged so much at most, and to so many pixels
 KERNEL, SCORE, SAME = -1.2, 0.56, 0.4  # logit of a kernel's pixel, least score of a word, overlap of two boxes of one word
 BY_KERNEL = 0.2  # share of the kernel's edges in a word's top and bottom
+LEAST_INK = 0.06  # of a word's box: a box with less is one around nothing (of 3,640 words on photos of train none has less)
 SURE_INK = 140  # of 255: where the network is so sure, and a pixel of its maps around, the photo says what is ink
 ROUND = 10.0  # square pixels by which the variances of a kernel differ whose axis counts as much as what the network says
 
@@ -94,8 +96,14 @@ class Detector:
             if wrong < math.log(WRONG):
                 break
             height = seen / scale
+        if len(polygons) < FEW:  # small writing, and larger things around it
+            further = self.look_at(pixels, float(np.clip(SMALLER * scale, least, largest)))
+            if len(further[2]) >= FEW:
+                (image, ink, polygons, scores), scale = further, further[0].shape[1] / pixels.shape[1]
         factors = np.array([pixels.shape[1] / image.shape[1], pixels.shape[0] / image.shape[0]], np.float32)
-        return Found(polygons * factors, scores, full_ink(pixels, image, ink), scale)
+        polygons, ink = polygons * factors, full_ink(pixels, image, ink)
+        kept = [ink_share(polygon, ink) >= LEAST_INK for polygon in polygons]
+        return Found(polygons[kept], scores[kept], ink, scale)
 
     def look_at(self, pixels, scale):
         """(the photo at a scale, its ink, the words' polygons and scores there)."""
@@ -229,6 +237,17 @@ def without_doubles(polygons, scores):
             shared = intersections(polygons[i:i + 1], polygons[near])[0]
             kept[i] = not np.any(shared / (size[i] + size[near] - shared) >= SAME)
     return polygons[kept], scores[kept]
+
+
+def ink_share(polygon, ink):
+    """The part of a box, float32 [4, 2], that is ink, 0 to 1; ink: uint8 [H, W], not 0 where there is some."""
+    left, top = np.maximum(np.floor(polygon.min(axis=0)).astype(int), 0)
+    right, bottom = np.ceil(polygon.max(axis=0)).astype(int) + 1
+    window = ink[top:bottom, left:right]
+    if not window.size:
+        return 0.0
+    inside = cv2.fillConvexPoly(np.zeros(window.shape, np.uint8), np.int32(np.rint(polygon - (left, top))), 1) > 0
+    return float((window[inside] > 0).mean())
 
 
 # --- Ink --------------------------------------------------------------------------------------------------------

@@ -16,8 +16,8 @@ from photos.cutting import cut_alone
 from photos.detector import load_detector
 from photos.files import load_photo
 from photos.lines import reading_order
-from photos.parting import part
 from photos.page import MIN_CONFIDENCE, Page, Word
+from photos.parting import part
 from words.images import grey_of, prepare
 from words.models import find_model
 from words.reader import Reader

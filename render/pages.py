@@ -26,6 +26,7 @@ CHALKS = ((235, 235, 230), (235, 235, 230), (240, 225, 120), (240, 170, 180), (1
 NOTES = ((250, 240, 120), (250, 220, 80), (250, 170, 190), (160, 220, 250), (180, 240, 160), (250, 180, 110))
 BLOCKS = "paragraph", "list", "code", "table", "diagram", "tree", "scattered"
 BLOCK_CHANCES = cumulative([38, 14, 18, 9, 11, 4, 6])
+BARE = 0.08  # chance of a page without any ink
 
 
 @dataclasses.dataclass
@@ -129,6 +130,11 @@ class Sheet:
         self.cover(moved, part, colour)
         return True
 
+    def done(self):
+        """The DrawnPage that it has become."""
+        return DrawnPage(np.clip(self.image, 0, 255).astype(np.uint8), self.ink,
+                         np.array(self.quads, np.float32).reshape(-1, 4, 2), self.texts)
+
     def cover(self, ink, part, colour):
         self.image[part] += (ink * np.float32(1 / 255))[..., None] * (np.float32(colour) - self.image[part])
         self.ink[part] = np.maximum(self.ink[part], ink)
@@ -165,6 +171,8 @@ def draw_page(renderer, rng, split="train", size=(1056, 800)):
     sheet = Sheet(background((size[1], size[0]), kind, rng))
     style = "paper" if kind == 2 else "board"
     distract(sheet, kind, rng)
+    if rng.random() < BARE:
+        return bare(sheet, rng)
     pens = [colour_of(CHALKS if kind == 1 else PENS, rng) for _ in range(rng.integers(1, 4))]
     main = math.exp(rng.uniform(math.log(10), math.log(20)))  # px, the x-height
     hand = Hand(renderer, rng, split, style, main)
@@ -177,15 +185,24 @@ def draw_page(renderer, rng, split="train", size=(1056, 800)):
             pen = colour_of(PENS[:3], rng)
         block = BLOCKS[pick(rng, BLOCK_CHANCES)]
         FILL[block](*base, hand, pen, rng)
-    texture = cut_to(sheet.ink.shape, rng)
-    sheet.image += texture[..., None] * np.float32(rng.uniform(0, 4))
-    return DrawnPage(np.clip(sheet.image, 0, 255).astype(np.uint8), sheet.ink,
-                     np.array(sheet.quads, np.float32).reshape(-1, 4, 2), sheet.texts)
-
-
-def cut_to(shape, rng):
     _, rough, _ = tiles()
-    return np.tile(rough, (shape[0] // rough.shape[0] + 1, shape[1] // rough.shape[1] + 1))[:shape[0], :shape[1]]
+    sheet.image += spread(rough, sheet.ink.shape)[..., None] * np.float32(rng.uniform(0, 4))
+    return sheet.done()
+
+
+def bare(sheet, rng):
+    """A DrawnPage without writing: a wall, a ceiling, cloth, or the noise of a dark photo."""
+    grain, rough, textures = tiles()
+    tile = (grain, rough, textures[rng.integers(len(textures))])[rng.integers(3)]
+    wide, tall = (np.exp(rng.uniform(0, 1.2, 2))).tolist()
+    tile = cv2.resize(tile, None, fx=wide, fy=tall, interpolation=cv2.INTER_LINEAR)
+    sheet.image += spread(tile, sheet.ink.shape)[..., None] * np.float32(math.exp(rng.uniform(1, 4.2)))
+    return sheet.done()
+
+
+def spread(tile, shape):
+    """A tile laid again and again over `shape`."""
+    return np.tile(tile, [-(-whole // part) for whole, part in zip(shape, tile.shape)])[:shape[0], :shape[1]]
 
 
 def colour_of(colours, rng):
@@ -233,20 +250,21 @@ def background(shape, kind, rng):
 
 
 def rule(page, rng):
-    """Printed lines, in place: ruled paper, or squared, dots or a margin."""
+    """Printed lines, in place: ruled paper, squared, or with a grid of dots, and a margin."""
     height, width = page.shape[:2]
     colour = np.float32(((150, 180, 220), (170, 170, 170), (220, 150, 150), (120, 120, 130))[rng.integers(4)])
-    strength, thick = np.float32(rng.uniform(0.3, 0.9)), int(rng.integers(1, 3))
-    space = rng.uniform(34, 70)
-    if squared := rng.random() < 0.5:
-        space = rng.uniform(12, 40)
-        for x in np.arange(rng.uniform(0, space), width - 2, space).astype(int):
-            page[:, x:x + thick] += strength * (colour - page[:, x:x + thick])
-    for y in np.arange(rng.uniform(0, space), height - 2, space).astype(int):
-        page[y:y + thick] += strength * (colour - page[y:y + thick])
-    if not squared and rng.random() < 0.4:
+    mask, thick, kind = np.zeros((height, width), bool), int(rng.integers(1, 3)), pick(rng, cumulative([45, 35, 20]))
+    space = rng.uniform(34, 70) if kind == 0 else rng.uniform(12, 40)
+    across, down = ((np.arange(length) - rng.uniform(0, space)) % space < thick for length in (width, height))
+    mask[down] = True
+    if kind == 1:
+        mask[:, across] = True
+    elif kind == 2:
+        mask[:, ~across] = False
+    elif rng.random() < 0.4:
         x = int(rng.uniform(40, 160))
-        page[:, x:x + 2] += strength * (np.float32((220, 120, 120)) - page[:, x:x + 2])
+        page[:, x:x + 2] += np.float32(rng.uniform(0.3, 0.9)) * (np.float32((220, 120, 120)) - page[:, x:x + 2])
+    page[mask] += np.float32(rng.uniform(0.3, 0.9)) * (colour - page[mask])
 
 
 def stick(sheet, box, rng):
@@ -289,6 +307,13 @@ def distract(sheet, kind, rng):
                    cv2.LINE_AA)
         cv2.circle(sheet.image, (centre[0] - radius // 4, centre[1] - radius // 4), max(radius // 4, 1), (240, 240, 240), -1,
                    cv2.LINE_AA)
+    if kind == 2 and rng.random() < 0.2:  # holes along an edge, with or without the wire of a binding
+        near, radius, space, wire = rng.uniform(8, 50), rng.uniform(4, 11), rng.uniform(24, 90), rng.random() < 0.6
+        hole = rng.uniform(10, 130) + rng.normal(0, 8, 3)
+        for place in np.arange(rng.uniform(0, space), height, space):
+            cv2.circle(sheet.image, (int(near), int(place)), int(radius), hole.tolist(), -1, cv2.LINE_AA)
+            if wire:
+                sheet.line([(0, place - radius), (near, place)], grey(), rng.uniform(2, 6), ink=False)
     for _ in range(rng.poisson(0.6)):  # pens, rulers, cables
         start, angle, long = rng.uniform(0, 1, 2) * (width, height), rng.uniform(0, math.pi), rng.uniform(60, 400)
         end = start + long * np.array([math.cos(angle), math.sin(angle)])

@@ -60,11 +60,40 @@ def test_the_look_whose_words_are_most_of_the_networks_height_is_taken(monkeypat
         scales.append(scale)
         height = heights[len(scales) - 1]
         word = [[0, 0], [9, 0], [9, height], [0, height]]
-        return pixels, np.zeros(pixels.shape[:2], np.uint8), np.float32([word] * words[len(scales) - 1]), np.ones(9)
+        return pixels, np.full(pixels.shape[:2], 255, np.uint8), np.float32([word] * words[len(scales) - 1]), np.ones(9)
 
     monkeypatch.setattr(Detector, "look_at", look_at)
+    monkeypatch.setattr(detector, "full_ink", lambda pixels, image, ink: ink)
     found = Detector(None).find(np.full((400, 600, 3), 200, np.uint8))
     assert len(scales) == 2 and found.polygons[0, 2, 1] == best and found.scale == scales[heights.index(best)]
+
+
+def test_small_writing_is_found_beside_larger_things():
+    def only_of_its_height(images):
+        maps = dark_boxes(images)
+        for image, said in zip(images, maps):
+            _, labels, places, _ = cv2.connectedComponentsWithStats((image.mean(axis=2) < 100).astype(np.uint8))
+            unlike = np.isin(labels, np.flatnonzero(abs(np.log(places[:, 3] / WORD_HEIGHT)) > np.log(1.7)))
+            said[unlike[::STRIDE, ::STRIDE], 1] = -9.0
+        return maps
+
+    pixels, quads = board((500, 600), (30, 12), 40)
+    pixels[300:] = 230
+    quads = quads[quads[:, 2, 1] < 300]
+    for x in range(10, 490, 40):  # plants, whose leaves are what most of the ink is
+        pixels[400:450, x:x + 25] = 60
+    found = Detector(only_of_its_height).find(pixels)
+    assert len(found.polygons) == len(quads) > 20 and found.scale * 12 > 0.6 * WORD_HEIGHT
+
+
+def test_boxes_around_nothing_are_left_out(monkeypatch):
+    pixels = np.full((400, 600, 3), 230, np.uint8)
+    pixels[100:130, 100:200] = 60
+    boxes = [[[x, 100], [x + 100, 100], [x + 100, 130], [x, 130]] for x in (100, 300)]
+    ink = np.uint8(255) * (pixels[..., 0] < 100)
+    monkeypatch.setattr(Detector, "look_at", lambda *_: (pixels, ink, np.float32(boxes), np.ones(2)))
+    monkeypatch.setattr(detector, "full_ink", lambda pixels, image, ink: ink)
+    assert Detector(None).find(pixels).polygons.tolist() == boxes[:1]
 
 
 def test_tiles_show_no_seam(monkeypatch):

@@ -12,6 +12,7 @@ from samples import WordFinder, written_page
 import photos
 from photos import reader as page_reader
 from photos.reader import PageReader
+from words.alphabet import Alphabet
 from words.images import write_image
 from words.reader import Reading
 
@@ -22,8 +23,8 @@ class WidthReader:
     """Reads an image as the width of its ink, in tenths of the image's."""
     size = 100, 32
 
-    def __init__(self):
-        self.batches = []
+    def __init__(self, alphabet="0123456789w"):
+        self.alphabet, self.batches = Alphabet(alphabet), []
 
     def read_prepared(self, images, top_paths=1):
         self.batches.append(len(images))
@@ -71,6 +72,30 @@ def test_words_are_read_together_and_more_texts_where_asked():
     page = both.read(pixels, top_paths=3)
     assert both.words.batches == [6] and [len(word.alternatives) for word in page.words] == [3] * 6
     assert reader().read(pixels, min_confidence=0.9).words == []
+
+
+def test_a_box_in_which_a_space_is_read_is_parted_and_read_again():
+    class Whole(WordFinder):
+        def find(self, pixels):
+            found = super().find(pixels)
+            low, high = found.polygons.min(axis=(0, 1)), found.polygons.max(axis=(0, 1))
+            found.polygons = np.float32([[low, [high[0], low[1]], high, [low[0], high[1]]]])
+            return found
+
+    class TwoWords(WidthReader):
+        def read_prepared(self, images, top_paths=1):
+            readings = super().read_prepared(images, top_paths)
+            if len(self.batches) == 1:  # "w w": a letter, a space and a letter in the middles of three thirds
+                steps = np.full((7, 13), -9.0)
+                steps[np.arange(7), [0, 2, 0, 1, 0, 2, 0]] = 0
+                readings[0].text, readings[0].log_probabilities = "w w", steps
+            return readings
+
+    pixels, written = written_page("some letters")
+    page = PageReader(Whole(), TwoWords(" w"), {}).read(pixels)
+    assert len(page.words) == 2 and {(word.line, word.paragraph) for word in page.words} == {(0, 0)}
+    for word, (_, (left, _, right, _)) in zip(page.words, written, strict=True):
+        np.testing.assert_allclose([word.polygon[0][0], word.polygon[2][0]], [left, right], atol=14)
 
 
 def test_ink_of_others_is_erased_before_a_word_is_read():
