@@ -303,7 +303,7 @@ def finish(folder, config, network, run, validation):
 
 def main(argv=None):
     args = parse_args(argv)
-    plan, folder, starts = recipe.Recipe.of(args), args.save_path / args.model_name, args.pretrained_path
+    plan, folder, starts = recipe.Recipe.of(vars(args)), args.save_path / args.model_name, args.pretrained_path
     with contextlib.ExitStack() as stack:
         if not args.show_batch:
             stack.enter_context(recipe.opened(folder, args.resume, args.overwrite))

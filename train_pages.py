@@ -168,7 +168,7 @@ def finish(folder, config, network, run, valid):
 
 def main(argv=None):
     args = parse_args(argv)
-    plan, folder, starts = recipe.Recipe.of(args), args.save_path / args.model_name, args.pretrained_path
+    plan, folder, starts = recipe.Recipe.of(vars(args)), args.save_path / args.model_name, args.pretrained_path
     drawing = {name: getattr(args, name) for name in ("fonts", "lexicon", "strokes")}
     with contextlib.ExitStack() as stack:
         if not args.show_batch:

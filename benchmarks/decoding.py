@@ -141,30 +141,30 @@ def read_rightly(alphabet, texts, truths):
                      for text, truth in zip(texts, truths)])
 
 
-def time_decoders(args, reader, logits, truths):
+def time_decoders(reader, logits, truths, slow, rounds):
     lexicon, ngram = load_lexicon(LIST, reader.alphabet, reader.decoding), load_ngram(reader)
-    rows = [("ctc.greedy", lambda x: [text.classes for text in ctc.greedy(x)], args.words),
-            (f"ctc.beam_search, beam {BEAM}", ours(beam_width=BEAM), args.words),
-            (f"ctc.beam_search, beam {BEAM}, nothing pruned", ours(beam_width=BEAM, prune=0), args.words),
+    rows = [("ctc.greedy", lambda x: [text.classes for text in ctc.greedy(x)], len(logits)),
+            (f"ctc.beam_search, beam {BEAM}", ours(beam_width=BEAM), len(logits)),
+            (f"ctc.beam_search, beam {BEAM}, nothing pruned", ours(beam_width=BEAM, prune=0), len(logits)),
             (f"ctc.beam_search, beam {BEAM}, lexicon of {len(lexicon):,}", ours(beam_width=BEAM, lexicon=lexicon),
-             args.words),
+             len(logits)),
             (f"ctc.beam_search, beam {BEAM}, n-gram model of {len(ngram):,}", ours(beam_width=BEAM, lexicon=ngram),
-             args.words),
-            (f"tf.nn.ctc_beam_search_decoder, one call, beam {BEAM}", with_tensorflow, args.words),
-            (f"keras.ops.ctc_decode, a call a word, beam {BEAM}", with_keras, args.slow_words)]
+             len(logits)),
+            (f"tf.nn.ctc_beam_search_decoder, one call, beam {BEAM}", with_tensorflow, len(logits)),
+            (f"keras.ops.ctc_decode, a call a word, beam {BEAM}", with_keras, slow)]
     if version("fast-ctc-decode"):
-        rows.append((f"fast-ctc-decode {version('fast-ctc-decode')}, beam {BEAM}", with_fast_ctc_decode, args.words))
+        rows.append((f"fast-ctc-decode {version('fast-ctc-decode')}, beam {BEAM}", with_fast_ctc_decode, len(logits)))
     if version("flashlight-text"):
         words = Path(LEXICONS / "en.txt").read_text(encoding="utf8").splitlines()
         spelled = {tuple(reader.alphabet.encode(reader.alphabet.spell(line.split()[0])[0])): 0.0
                    for line in words if not line.startswith("#")}
-        rows += [(f"flashlight-text {version('flashlight-text')}, beam {BEAM}", with_flashlight, args.words),
+        rows += [(f"flashlight-text {version('flashlight-text')}, beam {BEAM}", with_flashlight, len(logits)),
                  (f"flashlight-text, beam {BEAM}, lexicon of {len(spelled):,}, no way out",
-                  lambda x: with_flashlight(x, spelled), args.words)]
+                  lambda x: with_flashlight(x, spelled), len(logits))]
     times, right = {name: [] for name, *_ in rows}, {}
     for name, decode, count in rows:
         right[name] = read_rightly(reader.alphabet, decode(logits[:count]), truths)  # and compiles
-    for _ in range(args.rounds):  # in turns, so that a disturbance hits all
+    for _ in range(rounds):  # in turns, so that a disturbance hits all
         for name, decode, count in rows:
             began = time.perf_counter()
             decode(logits[:count])
@@ -235,7 +235,7 @@ def main(argv=None):
     print(f"{datetime.date.today()}, one core of {backend.hardware()}; Python {platform.python_version()}, "
           f"numba {version('numba')}, Keras {keras.__version__} on {keras.backend.backend()} {version('tensorflow-cpu')}; "
           f"{logits.shape[1]} steps, {logits.shape[2]} classes; median of {args.rounds} rounds\n")
-    time_decoders(args, reader, logits[:args.words], truths[:args.words])
+    time_decoders(reader, logits[:args.words], truths[:args.words], args.slow_words, args.rounds)
     score_widths(reader, logits, truths)
     score_lexicon(reader, images, logits, truths, writers)
     began = time.perf_counter()

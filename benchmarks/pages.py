@@ -46,11 +46,11 @@ TUNED = 3  # every third frame of the other lectures is what the classical ones 
 
 # --- Words' boxes -----------------------------------------------------------------------------------------------
 
-def boxes(args):
-    finders = {"ours": load_detector(args.model_path, args.threads).find, **({"Tesseract": tesseract} if args.peers else {})}
+def boxes(folders, model_path, threads, peers):
+    finders = {"ours": load_detector(model_path, threads).find, **({"Tesseract": tesseract} if peers else {})}
     print("| data | pages | words | finder | F1 at IoU 0.5 | precision | recall | F1 at IoU 0.7 | s a page |")
     print("| --- " * 9 + "|")
-    for folder in filter(None, (args.iam_pages, args.boards)):
+    for folder in folders:
         pages = read_pages(folder, split="valid")
         for name, find in finders.items():
             counts, seconds = {0.5: np.zeros(3, int), 0.7: np.zeros(3, int)}, 0.0
@@ -79,11 +79,11 @@ def tesseract(pixels):
 
 # --- Ink --------------------------------------------------------------------------------------------------------
 
-def ink(args):
-    pages = [page for page in read_pages(args.ink) if page.name.startswith("board_")]
+def ink(folder, model_path, threads):
+    pages = [page for page in read_pages(folder) if page.name.startswith("board_")]
     apart = [page for page in pages if KEPT_APART in page.name]
     others = [page for page in pages if KEPT_APART not in page.name][::TUNED]
-    find = load_detector(args.model_path, args.threads).find
+    find = load_detector(model_path, threads).find
     print(f"F1 on {len(apart)} frames, tuned on {len(others)} others\n")
     print("| binarisation | tuned | F1 | precision | recall | s a frame |\n" + "| --- " * 6 + "|")
     show_ink("the page network", "", apart, lambda pixels: find(pixels).ink)
@@ -144,14 +144,13 @@ def true_texts(folder):
     return texts
 
 
-def words(args):
-    readers = {"ours": (args.words, None), "ours, --lexicon en": (args.words, "en")}
-    read = {name: page_texts(load_reader(args.model_path, words=model, lexicon=lexicon, threads=args.threads))
-            for name, (model, lexicon) in readers.items()}
-    if args.peers:
-        read["PP-OCRv6 small"] = rapidocr_texts(args.threads)
+def words(folders, model_path, recogniser, threads, peers):
+    read = {name: page_texts(load_reader(model_path, words=recogniser, lexicon=lexicon, threads=threads))
+            for name, lexicon in (("ours", None), ("ours, --lexicon en", "en"))}
+    if peers:
+        read["PP-OCRv6 small"] = rapidocr_texts(threads)
     print("| data | photos | words | reader | recall | precision | s a photo |\n" + "| --- " * 7 + "|")
-    for folder in filter(None, (args.iam_pages, args.boards)):
+    for folder in folders:
         truth = true_texts(folder)
         for name, texts_of in read.items():
             hits = there = found = 0
@@ -192,44 +191,42 @@ def large_photo(boards, folder):
     return path
 
 
-def times(args):
-    programs = ["ours", "ours, finding only", "PP-OCRv6 small"] if args.peers else ["ours", "ours, finding only"]
+def times(boards, model_path, recogniser, threads, rounds, peers):
+    programs = ["ours", "ours, finding only", "PP-OCRv6 small"] if peers else ["ours", "ours, finding only"]
     with tempfile.TemporaryDirectory() as folder:
-        path = large_photo(args.boards, Path(folder))
+        path = large_photo(boards, Path(folder))
         print("| program | ms a photo | words |\n" + "| --- " * 3 + "|")
         for name in programs:
             command = [sys.executable, __file__, "one", "--program", name, "--photo", str(path), "--model_path",
-                       str(args.model_path), "--words", str(args.words), "--threads", str(args.threads), "--rounds",
-                       str(args.rounds)]
+                       str(model_path), "--words", str(recogniser), "--threads", str(threads), "--rounds", str(rounds)]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             print(done.stdout.strip().splitlines()[-1], flush=True)
 
 
-def one(args):
+def one(program, photo, model_path, recogniser, threads, rounds):
     """The row of one program, timed in this process."""
-    if args.program == "PP-OCRv6 small":
-        read = rapidocr_texts(args.threads)
+    if program == "PP-OCRv6 small":
+        read = rapidocr_texts(threads)
     else:
-        model = None if "finding" in args.program else args.words
-        reader = load_reader(args.model_path, words=model, threads=args.threads)
+        reader = load_reader(model_path, words=None if "finding" in program else recogniser, threads=threads)
 
         def read(path):
             return reader.read(path).words
-    count, seconds = len(read(args.photo)), []
-    for _ in range(args.rounds):
+    count, seconds = len(read(photo)), []
+    for _ in range(rounds):
         started = time.perf_counter()
-        read(args.photo)
+        read(photo)
         seconds.append(time.perf_counter() - started)
-    print(f"| {args.program} | {1000 * statistics.median(seconds):.0f} | {count} |")
+    print(f"| {program} | {1000 * statistics.median(seconds):.0f} | {count} |")
 
 
-def memory(args):
-    reader = load_reader(args.model_path, words=args.words, threads=args.threads)
-    paths = sorted((args.boards / "photos").iterdir())
+def memory(boards, count, model_path, recogniser, threads):
+    reader = load_reader(model_path, words=recogniser, threads=threads)
+    paths = sorted((boards / "photos").iterdir())
     print("| photos read | MB in use | MB at most so far |\n" + "| --- " * 3 + "|")
-    for k in range(args.photos):
+    for k in range(count):
         reader.read(paths[k % len(paths)])
-        if (k + 1) % max(args.photos // 10, 1) == 0:
+        if (k + 1) % max(count // 10, 1) == 0:
             now = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() / 2 ** 20
             print(f"| {k + 1} | {now:.0f} | {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} |", flush=True)
 
@@ -251,7 +248,19 @@ def main():
     args = parser.parse_args()
     if args.what != "one":
         print(f"{datetime.date.today()}, {os.cpu_count()} cores, {platform.machine()}, {args.threads} threads\n")
-    {"boxes": boxes, "ink": ink, "words": words, "time": times, "memory": memory, "one": one}[args.what](args)
+    folders = list(filter(None, (args.iam_pages, args.boards)))
+    if args.what == "boxes":
+        boxes(folders, args.model_path, args.threads, args.peers)
+    elif args.what == "ink":
+        ink(args.ink, args.model_path, args.threads)
+    elif args.what == "words":
+        words(folders, args.model_path, args.words, args.threads, args.peers)
+    elif args.what == "time":
+        times(args.boards, args.model_path, args.words, args.threads, args.rounds, args.peers)
+    elif args.what == "memory":
+        memory(args.boards, args.photos, args.model_path, args.words, args.threads)
+    else:
+        one(args.program, args.photo, args.model_path, args.words, args.threads, args.rounds)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ CHANGES = {"as they are": lambda grey: grey, "patches gone": without_patches, "b
 def main(argv=None):
     args = parse_args(argv)
     words = read_folder(args.image_path)
-    chosen = predict.choose_split(words, args)
+    chosen = predict.choose_split(words)
     reader = load_reader(args.model_path, beam_width=0, tta=False)
     images = {i: grey_of(read_image(words.path(i))) for i in chosen.tolist()}
     changed = np.mean([(without_patches(grey) != grey).mean() for grey in images.values()])
@@ -67,9 +67,9 @@ def main(argv=None):
           "their paper\n\n| | words | word accuracy | mean edit distance | normalised |\n"
           "| --- | ---: | ---: | ---: | ---: |")
     for name, change in CHANGES.items():
-        texts = reader.read([change(grey) for grey in images.values()])
-        pairs = [(letters_and_digits(text), letters_and_digits(words.text(i)))
-                 for (text, _), i in zip(texts, images)]
+        readings = reader.read([change(grey) for grey in images.values()])
+        pairs = [(letters_and_digits(reading.text), letters_and_digits(words.text(i)))
+                 for reading, i in zip(readings, images)]
         scores = score(*zip(*(pair for pair, worth in zip(pairs, worth_scoring(pairs)) if worth)))
         print(f"| {name} | {scores['words']:,} | {scores['word_accuracy']:.3f} | {scores['mean_edit_distance']:.3f} | "
               f"{scores['normalised_edit_distance']:.3f} |")

@@ -113,16 +113,16 @@ def read_boxes(store, photos, reader):
 
 
 @contextlib.contextmanager
-def open_index(args, photos):
-    """The Index to measure."""
+def open_index(path, keep, words, photos):
+    """The Index to measure: the one at `path`, or without one a new index of boxes, read by the model `words`, at `keep`."""
     with tempfile.TemporaryDirectory() as folder:
-        path = args.index or args.keep or Path(folder, "read.index")
-        if not path.exists() and not args.index:
-            reader = load_reader(args.words)
-            store = open_store(path, create=True)
+        made = path or keep or Path(folder, "read.index")
+        if not made.exists() and not path:
+            reader = load_reader(words)
+            store = open_store(made, create=True)
             read_boxes(store, photos, reader)
             store.close()
-        yield Index(open_store(path))
+        yield Index(open_store(made))
 
 
 # --- The systems ------------------------------------------------------------------------------------------------
@@ -273,7 +273,7 @@ def main(argv=None):
     english = [word for word in read_counts("lexicons/en.txt")[0]
                if len(word) >= 3 and fold(word) == word and word not in there]
     nowhere = np.random.default_rng(0).choice(english, NOWHERE, replace=False).tolist()
-    with open_index(args, photos) as index:
+    with open_index(args.index, args.keep, args.words, photos) as index:
         print(f"{len(photos):,} photos, {index.stats()['words']:,} words, {len(queries):,} queries")
         systems = systems_of(index, photos)
         print(f"{len(systems['index'].paths):,} of the photos are in the index")

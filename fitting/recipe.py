@@ -1,10 +1,9 @@
 """What there is to choose about a training, as options of every training script, and the folder for it; needs no Keras.
 
     >>> recipe.add_options(parser)
-    >>> recipe.Recipe.of(parser.parse_args(argv)).lr
+    >>> recipe.Recipe.of(vars(parser.parse_args(argv))).lr
     0.001
 """
-import argparse
 import contextlib
 import dataclasses
 import importlib.util
@@ -36,9 +35,9 @@ class Recipe:
     random_state: int = 0
 
     @classmethod
-    def of(cls, options: argparse.Namespace) -> "Recipe":
-        """The Recipe of parsed options."""
-        return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(cls)})
+    def of(cls, options: dict) -> "Recipe":
+        """The Recipe among parsed options, {name: value}."""
+        return cls(**{field.name: options[field.name] for field in dataclasses.fields(cls)})
 
     def batches(self, items: int) -> int:
         """Batches of a whole training on `items` images an epoch."""

@@ -133,11 +133,18 @@ def test_the_decoder_needs_numpy_and_numba_alone():
     assert not {"cv2", "PIL", "keras", "tensorflow", "onnxruntime", "command"} & set(found)
 
 
-@pytest.mark.parametrize("name", sorted(SCRIPTS))
-def test_only_a_scripts_main_and_what_checks_options_take_args(name):
-    for node in ast.walk(ast.parse(SOURCES[name].read_text(encoding="utf8"))):
-        if isinstance(node, ast.FunctionDef) and node.name not in ("main", "check"):
-            assert "args" not in [argument.arg for argument in node.args.args], f"{name}.{node.name} takes args"
+@pytest.mark.parametrize("path", [*SOURCES.values(), *sorted((ROOT / "benchmarks").glob("*.py"))],
+                         ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_function_below_main_takes_args(path):
+    """Parsed options stay in parse_args and main, which hand on what a function needs. `*args` is another thing."""
+    tree = ast.parse(path.read_text(encoding="utf8"))
+    below = [node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))]
+    takes = [node.lineno for node in below
+             if "args" in [each.arg for each in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]]
+    handed = [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Call)
+              and ast.unparse(node.func) not in ("getattr", "vars")
+              and "args" in map(ast.unparse, (*node.args, *(keyword.value for keyword in node.keywords)))]
+    assert not takes and not handed, f"{path.name}: args in lines {takes + handed}"
 
 
 @pytest.mark.parametrize("name", sorted(SOURCES))

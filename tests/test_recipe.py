@@ -24,7 +24,7 @@ def options(*argv):
 
 
 def test_a_recipe_is_what_the_options_say():
-    plan = recipe.Recipe.of(options("--nbepochs", "3", "--no_augment", "--opt", "muon"))
+    plan = recipe.Recipe.of(vars(options("--nbepochs", "3", "--no_augment", "--opt", "muon")))
     assert (plan.nbepochs, plan.batch_size, plan.augment, plan.opt) == (3, 8, 0, "muon")
     assert [plan.batches(items) for items in (8, 9, 16)] == [3, 4, 6]  # no batch is half full but the last of all
 
