@@ -249,7 +249,8 @@ def main(argv=None):
     writers = {form: writer_of(args.path, form) for form in {word.form for word in words}}
     with command.written_whole(args.output) as beside:
         np.savez_compressed(beside, **arrays_of(words, writers, held_out))
-    print(f"{args.output}: {len(words):,} words by {len(set(writers.values())):,} writers; {len(skipped):,} lines left out"
+    print(f"{args.output}: {command.count(len(words), 'word')} by {command.count(len(set(writers.values())), 'writer')}; "
+          f"{command.count(len(skipped), 'line')} left out"
           + "".join(f"\n  {file}: {reason}" for file, reason in skipped[:5]))
 
 

@@ -247,7 +247,7 @@ def label(service, root, names, journal):
             journal.add(page)
     done = [journal.pages[name] for name in names]
     failed, words = sum(bool(page.error) for page in done), sum(len(page.words) for page in done)
-    print(f"{journal.path}: {len(names) - failed:,} more photos with {words:,} words"
+    print(f"{journal.path}: {command.count(len(names) - failed, 'more photo')} with {command.count(words, 'word')}"
           + f"; {failed:,} failed, --retry sends them again" * bool(failed))
 
 
@@ -255,7 +255,7 @@ def ask_first(endpoint, calls):
     """UserError unless the person at the terminal allows the calls."""
     if not sys.stdin or not sys.stdin.isatty():
         raise UserError("nothing sent: nobody to ask; --yes sends without asking")
-    print(f"send {calls:,} photos to {endpoint}? [y/N] ", end="", flush=True)
+    print(f"send {command.count(calls, 'photo')} to {endpoint}? [y/N] ", end="", flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UserError("nothing sent, as you said")
 
@@ -265,9 +265,9 @@ def choose(names, journal, retry, most, per_minute):
     failed = [name for name in names if name in journal.pages and journal.pages[name].error]
     missing = [name for name in names if name not in journal.pages or (retry and name in failed)]
     chosen = missing[:most]
-    print(f"{len(names):,} photos, {len(names) - len(missing):,} in {journal.path} already"
+    print(f"{command.count(len(names), 'photo')}, {len(names) - len(missing):,} in {journal.path} already"
           + (f" ({len(failed):,} of them failed: --retry)" if failed and not retry else "")
-          + f"; to send now: {len(chosen):,} photos, {len(chosen):,} calls" + (
+          + f"; to send now: {command.count(len(chosen), 'photo')}, {command.count(len(chosen), 'call')}" + (
               f" (more only where one has to be made again), {math.ceil(len(chosen) / per_minute):,} min or more at "
               f"{per_minute:g} a minute" if chosen else ""), flush=True)
     return chosen
@@ -326,7 +326,7 @@ def write_tables(folder, labels, skipped):
         labels = [[*row, ""] for *row, _ in labels]
     command.write_csv(folder / "labels.csv", [["file", "text", "photo", "box", "confidence", "writer"], *labels])
     command.write_csv(folder / "skipped.csv", [["photo", "box", "text", "reason"], *skipped])
-    print(f"{folder}: {len(labels):,} words; {len(skipped):,} left out, see skipped.csv")
+    print(f"{folder}: {command.count(len(labels), 'word')}; {len(skipped):,} left out, see skipped.csv")
 
 
 def find_photos(path):

@@ -65,6 +65,13 @@ def later(name: str) -> ModuleType:
     return module
 
 
+# --- What a script says -----------------------------------------------------------------------------------------
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """"1 word", "2,000 words"; with a `plural` that is more than an s behind, "2 batches"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
 # --- Options ----------------------------------------------------------------------------------------------------
 
 class Parser(argparse.ArgumentParser):

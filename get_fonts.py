@@ -154,8 +154,9 @@ def main(argv=None):
         write_manifest(args.output, columns, rows)
         shutil.copytree(FONTS, args.output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("manifest.csv"))
         asked, found = fetch(args.output, rows, columns, args.families)
-    print(f"{args.output}: {len(rows):,} faces of {len({row['family'] for row in rows}):,} families; of {asked:,} that were "
-          f"asked for now, {asked - found:,} were not to be had")
+    families = command.count(len({row["family"] for row in rows}), "family", "families")
+    print(f"{args.output}: {command.count(len(rows), 'face')} of {families}; of {asked:,} that were asked "
+          f"for now, {asked - found:,} were not to be had")
 
 
 if __name__ == "__main__":

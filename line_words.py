@@ -328,8 +328,8 @@ def main(argv=None):
     command.write_csv(args.result_path / "labels.csv", [("file", "text", "writer", "split", "log_probability"), *labels])
     command.write_csv(args.result_path / "doubtful.csv", [("photo", "line", "word", "text", "reason"), *doubtful])
     boxes.write(args.result_path / "boxes.json", pages)
-    print(f"{args.result_path}: {len(labels):,} word images of {len(pages):,} photos; {len(doubtful):,} words, lines and "
-          "photos were left out, see doubtful.csv")
+    print(f"{args.result_path}: {command.count(len(labels), 'word image')} of {command.count(len(pages), 'photo')}; words, "
+          f"lines and photos left out: {len(doubtful):,}, see doubtful.csv")
 
 
 if __name__ == "__main__":

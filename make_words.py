@@ -89,8 +89,8 @@ def write_words(folder, drawer, workers):
     except OSError as error:
         with contextlib.suppress(OSError):  # the first error is the one to tell
             folder.write_listings()
-        raise UserError(f"{folder.root}: {error.strerror or error}; {folder.done:,} words are there, listed and ready for "
-                        "use; --resume goes on when that is mended") from None
+        raise UserError(f"{folder.root}: {error.strerror or error}; {command.count(folder.done, 'word')} so far, listed and "
+                        "ready for use; --resume goes on when that is mended") from None
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; the same command with --resume goes on") from None
 
@@ -108,13 +108,14 @@ def main(argv=None):
                  "random_state": args.random_state, "valid": str(args.valid)}
     with folders.opened(args.output, settings, args.resume, args.overwrite) as folder:
         if folder.finished:
-            print(f"{args.output}: all {args.number:,} words are there already")
+            print(f"{args.output}: all words are there already, {args.number:,}")
             return
         renderer = render.Renderer(**drawing, usable=usable)
         for split in render.SPLITS:
             renderer.texts_of(split)  # a lexicon that cannot be drawn is told before the work
         counts = write_words(folder, word_set.Drawer(renderer, args.random_state, args.valid), args.workers)
-        print(f"{args.output}: {args.number:,} words ({', '.join(f'{n:,} {split}' for split, n in counts.items())})")
+        parts = ", ".join(f"{number:,} {split}" for split, number in counts.items())
+        print(f"{args.output}: {command.count(args.number, 'word')} ({parts})")
 
 
 if __name__ == "__main__":

@@ -174,7 +174,7 @@ class Run:
                 for name in group:
                     if name not in done:
                         self.read_photo(name)
-                        progress.set_postfix_str(f"{self.words:,} words", refresh=False)
+                        progress.set_postfix_str(command.count(self.words, "word"), refresh=False)
                         progress.update()
                 if "pdf" in self.results.formats and group != [file] and not self.results.scan_done(file, group):
                     self.write_scan(file, group)
@@ -228,8 +228,8 @@ def main(argv=None):
             raise KeyboardInterrupt(f"stopped; what is done is in {args.result_path}: --resume goes on") from None
         finally:
             command.write_csv(errors_file, [["file", "error"], *run.errors])
-    print(f"{len(names) - len(done):,} photos, {run.words:,} words, {len(run.errors):,} unreadable"
-          + f": see {errors_file}" * bool(run.errors))
+    print(f"{command.count(len(names) - len(done), 'photo')}, {command.count(run.words, 'word')}, "
+          f"{len(run.errors):,} unreadable" + f": see {errors_file}" * bool(run.errors))
 
 
 if __name__ == "__main__":

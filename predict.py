@@ -218,11 +218,12 @@ def counted(reads, counts):
 
 def show_counts(counts, before=0):
     """Say on stderr how a run went."""
-    there = f"{before:,} words were there; " if before else ""
-    print(f"{there}{counts['words']:,} words: {counts['sure']:,} read, {counts['doubtful']:,} doubtful (confidence below "
-          f"{SURE}), {counts['empty']:,} without text, {counts['unreadable']:,} unreadable", file=sys.stderr)
+    there = f"{command.count(before, 'word')} from before; " if before else ""
+    print(f"{there}{command.count(counts['words'], 'word')}: {counts['sure']:,} read, {counts['doubtful']:,} doubtful "
+          f"(confidence below {SURE}), {counts['empty']:,} without text, {counts['unreadable']:,} unreadable",
+          file=sys.stderr)
     if counts["photos"]:
-        print(f"{counts['photos']:,} of them seem to be whole photos; {SINGLE}", file=sys.stderr)
+        print(f"whole photos among them, as it seems: {counts['photos']:,}; {SINGLE}", file=sys.stderr)
 
 
 # --- Results ----------------------------------------------------------------------------------------------------
@@ -256,10 +257,10 @@ def validate(rows, words, reads, alphabet):
     worth = metrics.worth_scoring(pairs) if any(truth for _, truth in pairs) else [False] * len(pairs)
     scored = [Scored(*row, pair, metrics.distance(*pair)) for row, pair, which in zip(read, pairs, worth) if which]
     if not scored:
-        raise UserError(f"none of {len(reads):,} words has a label to score against; --image_path must hold labels.csv, "
-                        "labels.tsv or _text_id.png files that can be read, or --boxes texts")
-    print(f"{len(scored):,} words scored; left out: {len(read) - len(scored):,} of fewer than two letters or digits, "
-          f"{len(unread):,} unreadable")
+        raise UserError(f"none of {command.count(len(reads), 'word')} has a label to score against; --image_path must "
+                        "hold labels.csv, labels.tsv or _text_id.png files that can be read, or --boxes texts")
+    print(f"{command.count(len(scored), 'word')} scored; left out: {len(read) - len(scored):,} of fewer than two "
+          f"letters or digits, {len(unread):,} unreadable")
     show_scores("lower case, letters and digits only", [word.pair for word in scored])
     show_best_of(scored)
     if alphabet.has_case:
@@ -335,7 +336,7 @@ def calibrate(folder, config, model, words, chosen, workers):
     if not decoding:
         raise UserError(f"--calibrate: {len(truths)} labelled words are too few; give {least} or more")
     command.write_json(folder / "config.json", {**config, "decoding": decoding})
-    print(f"{folder / 'config.json'}: fitted on {len(truths):,} words: "
+    print(f"{folder / 'config.json'}: fitted on {command.count(len(truths), 'word')}: "
           + ", ".join(f"{name} {value:g}" for name, value in decoding.items()))
     print("these words are among those that are scored below: their confidences, and readings by a lexicon, look better "
           "than on other words")

@@ -125,10 +125,10 @@ def index_photos(folder, path, models, retry):
     remember(store.address)
     total = store.counts()
     store.close()
-    print(f"{store.address}: {total['photos']:,} photos; now {counts.read:,} read, {counts.known:,} known "
-          f"under another name or date, {counts.gone:,} files gone, {counts.failed:,} failed")
+    print(f"{store.address}: {command.count(total['photos'], 'photo')}; now {counts.read:,} read, {counts.known:,} known "
+          f"under another name or date, {command.count(counts.gone, 'file')} gone, {counts.failed:,} failed")
     if total["failed"]:
-        print(f"{total['failed']:,} photos could not be read; --retry reads them again, export says why")
+        print(f"{command.count(total['failed'], 'photo')} could not be read; --retry reads again, export says why")
 
 
 def load_reader(pages, words, lexicon):
@@ -212,7 +212,7 @@ def copy(source, target):
     source = index.open_store(choose_index(source))
     target = index.open_store(choose_index(target), create=True)
     counts = copy(source, target)
-    print(f"{target.address}: {counts['photos']:,} photos in {counts['files']:,} files")
+    print(f"{target.address}: {command.count(counts['photos'], 'photo')} in {command.count(counts['files'], 'file')}")
 
 
 def rows(found):

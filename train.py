@@ -162,7 +162,7 @@ def describe_words(words, usable, train, valid, show):
     writers = len(np.unique(words.groups[words.groups >= 0]))
     how = "by their own split" if words.splits else "by writer or form" if writers else "at random"
     unused = usable.sum() - len(train) - len(valid)
-    show(f"{len(words):,} words, {len(words.texts):,} different"
+    show(f"{command.count(len(words), 'word')}, {len(words.texts):,} different"
          + (f", of {writers:,} writers or forms" if writers else "")
          + f"; split {how}: {len(train):,} to train on, {len(valid):,} to validate on"
          + (f"; {unused:,} of other splits unused" if unused else ""))
@@ -181,7 +181,7 @@ def with_drawn(data, count, renderer, seed, alphabet, steps):
         classes = alphabet.encode(alphabet.spell(word.text)[0])
         return word.image, np.array(classes + [0] * (length - len(classes)), np.int32)
 
-    print(f"{count:,} words an epoch to train on are drawn as they are read")
+    print(f"{command.count(count, 'word')} an epoch to train on, drawn on the way")
     return data._replace(labels=np.pad(data.labels, ((0, 0), (0, length - data.labels.shape[1]))), draw=draw,
                          train=np.concatenate([data.train, len(data.words) + np.arange(count)]))
 
@@ -190,7 +190,7 @@ def make_validation(data, size, alphabet, most, seed):
     """The utils.Validation of at most `most` of the words to validate on, and {index: reason} of the unreadable ones."""
     if not len(data.valid):
         count = min(most, DRAWN_VALID)
-        print(f"{count:,} words to validate on are drawn once, with other fonts")
+        print(f"{command.count(count, 'word')} to validate on, drawn once, with other fonts")
         return utils.Validation.of_drawn(data.draw, count, size, alphabet), {}
     chosen = data.valid
     if len(chosen) > most:
@@ -267,7 +267,7 @@ def write_skipped(path, data, unreadable):
     if skipped:
         names = (data.words.path(i) if i < len(data.words) else f"drawn word {i}" for i, _ in skipped)
         command.write_csv(path, [("file", "reason"), *zip(names, (why for _, why in skipped))])
-        print(f"{len(unreadable):,} words could not be read or drawn, {len(data.left_out):,} words were left out; "
+        print(f"words that could not be read or drawn: {len(unreadable):,}, that were left out: {len(data.left_out):,}; "
               f"{path} names them")
 
 
@@ -297,8 +297,8 @@ def finish(folder, config, network, run, validation):
     config["trained"]["hours"] = round(run.seconds / 3600, 2)
     folders.finish(folder, network, config, metrics, "last" if run.recipe.keep_last else "best", SCORED_ON.format(**metrics))
     early = ", stopped early: the loss fell no more" if run.stopped_early else ""
-    print(f"{folder}: {run.batch:,} batches{early}; word accuracy {metrics['word_accuracy']:.4f}, "
-          f"normalised edit distance {metrics['normalised_edit_distance']:.4f} on {metrics['words']:,} words")
+    print(f"{folder}: {command.count(run.batch, 'batch', 'batches')}{early}; word accuracy {metrics['word_accuracy']:.4f}, "
+          f"normalised edit distance {metrics['normalised_edit_distance']:.4f} on {command.count(metrics['words'], 'word')}")
 
 
 def main(argv=None):

@@ -90,7 +90,7 @@ def load_pages(paths, synth, drawing, seed):
         valid += [draw(renderer, seed, k, "valid") for k in range(DRAWN_VALID)]
     if not valid:
         raise UserError("no page to validate on: none of the pages is of the split valid; --synth 1 draws some")
-    print(f"{sum(map(len, sources)):,} pages to train on, {len(valid):,} to validate on")
+    print(f"{command.count(sum(map(len, sources)), 'page')} to train on, {len(valid):,} to validate on")
     return sources, valid
 
 
@@ -162,8 +162,9 @@ def finish(folder, config, network, run, valid):
     config["trained"]["hours"] = round(run.seconds / 3600, 2)
     kept = "last" if run.recipe.keep_last else "best"
     folders.finish(folder, network, config, metrics, kept, SCORED_ON.format(**metrics))
-    print(f"{folder}: {run.batch:,} batches; on {metrics['pages']:,} pages F1 of words {metrics['word_f1_at_iou_0.5']:.4f} "
-          f"at IoU 0.5, {metrics['word_f1_at_iou_0.7']:.4f} at 0.7, of ink {metrics['ink_f1']:.4f}")
+    print(f"{folder}: {command.count(run.batch, 'batch', 'batches')}; on {command.count(metrics['pages'], 'page')} "
+          f"F1 of words {metrics['word_f1_at_iou_0.5']:.4f} at IoU 0.5, "
+          f"{metrics['word_f1_at_iou_0.7']:.4f} at 0.7, of ink {metrics['ink_f1']:.4f}")
 
 
 def main(argv=None):

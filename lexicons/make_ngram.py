@@ -65,7 +65,7 @@ def main(argv=None):
                             prune=args.prune)
     with command.written_whole(args.output) as path:
         ngram.save(path, tables)
-    print(f"{args.output}: {len(tables['labels']) - 1:,} n-grams of {len(parts):,} words, "
+    print(f"{args.output}: {command.count(len(tables['labels']) - 1, 'n-gram')} of {command.count(len(parts), 'word')}, "
           f"{args.output.stat().st_size / 1e6:.2f} MB")
 
 

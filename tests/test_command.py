@@ -116,3 +116,8 @@ def test_written_whole_keeps_the_old_content_and_leaves_nothing_when_it_fails(tm
         beside.write_text("half")
         raise KeyboardInterrupt
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.csv"]
+
+
+def test_what_is_counted_is_said_as_one_or_many():
+    assert [command.count(number, "word") for number in (0, 1, 2, 2000)] == ["0 words", "1 word", "2 words", "2,000 words"]
+    assert [command.count(number, "batch", "batches") for number in (1, 3)] == ["1 batch", "3 batches"]

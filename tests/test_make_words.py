@@ -158,7 +158,7 @@ def test_words_that_are_listed_stay_listed_while_the_disk_is_full(draw, tmp_path
     with monkeypatch.context() as patch:
         patch.setattr(Path, "write_bytes", full)
         for options in ([], ["--resume"], ["--resume"]):
-            with pytest.raises(UserError, match="88 words are there, listed"):
+            with pytest.raises(UserError, match="88 words so far, listed"):
                 draw("disk", "--workers", "1", *options)
             assert len(rows_of(tmp_path / "disk")) == 88
     draw("disk", "--resume")

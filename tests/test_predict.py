@@ -292,7 +292,7 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path, monkeypatch, capsys):
     read("--image_path", tmp_path / "in", "--result_path", part, "--resume")
     assert part.read_bytes() == rows and sum(seen) == 2 * CHUNK - rows[:3000].count(b"\n") + 1
     assert [path.name for path in part.parent.iterdir()] == ["prediction.csv"]
-    assert f"{rows[:3000].count(10) - 1} words were there; {sum(seen)} words: " in capsys.readouterr().err.replace(",", "")
+    assert f"{rows[:3000].count(10) - 1} words from before; {sum(seen)} words: " in capsys.readouterr().err.replace(",", "")
     with pytest.raises(UserError, match="is there already"):
         read("--image_path", tmp_path / "in", "--result_path", part, "--resume")
     with pytest.raises(UserError, match="nothing to --resume"):
@@ -364,7 +364,7 @@ def test_whole_photos_are_noticed_and_large_pictures_of_a_word_are_not(tmp_path,
     shown = capsys.readouterr()
     header, page, word = csv.reader(shown.out.splitlines())
     assert page[1] == "ab" and page[3] == "seems to be a photo of many words" and word[3] == ""
-    assert "1 of them seem to be whole photos" in shown.err and "pages.py" in shown.err
+    assert "whole photos among them, as it seems: 1" in shown.err and "pages.py" in shown.err
 
 
 def test_results_that_cannot_be_written_are_noticed_before_the_work(tmp_path, monkeypatch):

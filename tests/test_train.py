@@ -445,7 +445,7 @@ def test_training_on_drawn_words_alone_and_beside_real_ones(faces, words_folder,
                "--val_instances", "10", "--save_path", str(tmp_path), "--workers", "1"]
     train.main([*options, "--model_name", "alone"])
     said = capsys.readouterr().out
-    assert "24 words an epoch to train on are drawn as they are read" in said and "10 words to validate on are drawn" in said
+    assert "24 words an epoch to train on, drawn" in said and "10 words to validate on, drawn" in said
     assert [int(row["batch"]) for row in history(tmp_path / "alone")] == [3]
     assert json.loads((tmp_path / "alone" / "config.json").read_text())["trained"]["data"] == ["drawn words"]
     train.main([*options, "--model_name", "beside", "--path", str(words_folder)])
