@@ -296,7 +296,7 @@ def test_a_killed_run_goes_on(folder, capsys):
     process.communicate()
     assert "a.png.json" in written()
     run("--resume")
-    assert capsys.readouterr().out == "1 photos, 2 words, 0 unreadable\n"
+    assert capsys.readouterr().out == "1 photo, 2 words, 0 unreadable\n"
     assert written() == ["a.png.json", "a.png.txt", "errors.csv", "sub/b.jpg.json", "sub/b.jpg.txt"]
 
 

@@ -157,7 +157,7 @@ def test_the_valid_part_is_scored_unless_another_is_named(tmp_path, capsys):
     for option, accuracy in (((), "0.0000"), (("--split", "test"), "1.0000")):
         read("--image_path", tmp_path, "--validate", "--result_path", tmp_path / "out", "--overwrite", *option)
         shown = capsys.readouterr().out
-        assert "1 words scored" in shown and f"word accuracy                         {accuracy}" in shown
+        assert "1 word scored" in shown and f"word accuracy                         {accuracy}" in shown
     with pytest.raises(UserError, match="the words have train, valid, test"):
         read("--image_path", tmp_path, "--validate", "--split", "dev", "--result_path", tmp_path / "out2")
 
