@@ -30,7 +30,7 @@ from photos import boxes, drawing
 from photos.cutting import cut
 from photos.files import load_photo
 from photos.page import Page, Word
-from words.images import IMAGE_FORMATS, write_image
+from words.images import IMAGE_FORMATS, check_image, write_image
 from words.lists import IMAGE_SUFFIXES, image_names
 
 # The service's limits (Image Analysis 4.0, input requirements), and of its formats those that need no conversion.
@@ -333,8 +333,12 @@ def find_photos(path):
     """(folder, names of the photos in it) of a folder, or of one photo."""
     if path.is_dir():
         root, names = path, image_names(path)
-    elif path.is_file():
+    elif path.exists():
         root, names = path.parent, [path.name]
+        try:
+            check_image(path)
+        except ValueError as error:
+            raise UserError(f"{path}: {error}") from None
     else:
         raise UserError(f"{path}: no such file or folder")
     if not names:

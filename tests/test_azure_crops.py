@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from azure_photos import BOX, photo, run
+from samples import NO_IMAGE
 
 import azure_ocr
 from command import UserError
@@ -75,6 +76,14 @@ def test_a_photo_whose_name_is_no_utf8_does_not_spoil_the_table(labelled):
     boxes.write("boxes.json", [*boxes.read("boxes.json"), Page(name, words=[Word(BOX, "word")])])
     run("--crops", "my_words")
     assert rows_of("my_words/labels.csv")[-1]["photo"] == "caf\\udce9.png" and len(read_folder("my_words")) == 5
+
+
+def test_one_photo_that_is_none_is_told_before_anything_else(tmp_path):
+    (tmp_path / "text.png").write_text("no picture")
+    os.mkfifo(tmp_path / "pipe.png")
+    for name, reason in (("text.png", NO_IMAGE), ("pipe.png", "not a file"), ("none.png", "no such file or folder")):
+        with pytest.raises(UserError, match=f"{name}: {reason}"):
+            azure_ocr.main(["-p", str(tmp_path / name), "--yes"])
 
 
 @pytest.mark.parametrize("option", ["--crops", "--draw"])

@@ -99,6 +99,17 @@ def test_files_that_are_no_image_are_refused_with_a_short_reason(tmp_path):
         assert len(str(refusal.value)) < 90 and "\n" not in str(refusal.value)
 
 
+def test_a_file_that_may_not_be_read_is_not_called_damaged(tmp_path, monkeypatch):
+    write_images(tmp_path, "a.png")
+
+    def refuse(path, **options):
+        raise PermissionError(13, "Permission denied", path)
+
+    monkeypatch.setattr(Image, "open", refuse)
+    with pytest.raises(ValueError, match="^cannot be read: Permission denied$"):
+        read_image(tmp_path / "a.png")
+
+
 def assert_network_input(image, size=SIZE):
     assert image.shape == (*size, 1) and image.dtype == np.float32 and image.flags.c_contiguous
     assert np.isfinite(image).all() and image.min() >= -1 and image.max() <= 1

@@ -23,6 +23,7 @@ from command import UserError
 from photos import boxes
 from photos.page import Page
 from photos.reader import PageReader
+from words.alphabet import Alphabet
 from words.images import read_image, write_image
 from words.reader import Reading
 
@@ -31,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 
 class SameReader:
     """Reads "word" with a confidence of 0.6, 0.7, 0.8, ... in turn."""
-    size = 100, 32
+    size, alphabet = (100, 32), Alphabet("seed")
 
     def read_prepared(self, images, top_paths=1):
         return [Reading("word", sure, [("word", sure), ("ward", 0.1)][:top_paths])

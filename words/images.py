@@ -59,6 +59,8 @@ def _explained(path, read):
         pixels = decode_cut_jpeg(path)
         if pixels is not None:
             return pixels
+        if isinstance(error, OSError) and error.strerror:  # of the system, not of Pillow
+            raise ValueError(f"cannot be read: {error.strerror}") from None
         if os.path.getsize(path) == 0:
             raise ValueError("the file is empty") from None
         if not pi_heif and os.fspath(path).lower().endswith((".heic", ".heif")):
