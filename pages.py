@@ -6,12 +6,14 @@
     python pages.py --image_path my_photos --result_path out --draw drawn        # each photo with what was read on it
     python pages.py --image_path my_photos --result_path out --ink cleaned --clean  # the boards, cleaned
     python pages.py --image_path my_photos --result_path out --boxes_only        # out/boxes.json, for predict.py --boxes
+    python pages.py --image_path s3://archive/boards --result_path out --ray head:6379   # out/words-*.parquet, by a cluster
 
 --image_path: one photo (JPEG, PNG, WebP, TIFF, HEIC, ...), a PDF, or a folder of them with all that is below it. Each photo
 and each page of a PDF has its files as soon as it is done, with --pdf a PDF one more behind its last page; what cannot be
 read has a row in errors.csv.
 """
 import contextlib
+import functools
 import itertools
 import os
 import sys
@@ -39,7 +41,7 @@ FORMATS = {"json": ".json", "text": ".txt", "hocr": ".hocr", "alto": ".alto.xml"
 def parse_args(argv=None):
     parser = command.Parser(__doc__)
     add = parser.add_argument
-    add("--image_path", required=True, type=Path, help="a photo, a PDF, or a folder of them")
+    add("--image_path", required=True, help="a photo, a PDF, or a folder of them; with --ray, also s3://... or gs://...")
     add("--result_path", required=True, type=Path, help="folder for the results")
     add("--model_path", default="models/pages", help="page network, a model folder (default models/pages)")
     add("--words", default="models/notes", help="word recogniser, a model folder (default models/notes)")
@@ -61,6 +63,8 @@ def parse_args(argv=None):
     add("--ink", type=Path, metavar="DIR", help="save the ink of each photo, black on white")
     add("--clean", action="store_true", help="with --ink: in its own colours")
     add("--boxes_only", action="store_true", help="find words, read none: writes boxes.json for predict.py")
+    add("--ray", metavar="HOST:PORT", help="read by a Ray cluster and write Parquet, a row a word; local: one on this "
+                                           "machine, a reader a processor")
     add("--resume", action="store_true", help="leave out the photos that an earlier run has done")
     add("--overwrite", action="store_true", help="replace the files of an earlier run")
     add("--threads", type=command.whole(1, 1024), default=os.cpu_count() or 1, help="of the networks and the search")
@@ -73,6 +77,14 @@ def parse_args(argv=None):
                 if getattr(args, name) != parser.get_default(name)]
     if args.boxes_only and of_texts:
         raise UserError(f"--boxes_only reads no words; leave --{of_texts[0]} out")
+    of_files = [name for name in (*list(FORMATS)[2:], "draw", "ink", "boxes_only", "threads")
+                if getattr(args, name) != parser.get_default(name)]
+    if args.ray and of_files:
+        raise UserError(f"--ray writes Parquet alone, with a thread a reader; leave --{of_files[0]} out")
+    if photos.in_bucket(args.image_path) and not args.ray:
+        raise UserError(f"{args.image_path}: a bucket is read with --ray local, or by a cluster")
+    if not photos.in_bucket(args.image_path):
+        args.image_path = Path(args.image_path)
     return args
 
 
@@ -204,10 +216,55 @@ class Run:
         tqdm.tqdm.write(f"{name}: {error}", file=sys.stderr)
 
 
+def read_by_cluster(address, path, result_path, load_reader, resume, overwrite, **options):
+    """Have photos read by a cluster, and write result_path/words-*.parquet; prints what became of it.
+
+    path: of photos, or the URL of a bucket. load_reader: what loads a PageReader, here to try it. options: of `reader.look`.
+    """
+    import cluster
+    cluster.check(address)
+    from photos import buckets, parquet
+    bucket = buckets.Bucket(path) if photos.in_bucket(path) else None
+    root, names = (bucket, bucket.names()) if bucket else files.find_photos(path.absolute())
+    errors_file, errors, words = result_path / "errors.csv", [], 0
+    command.new_file(errors_file, resume or overwrite)
+    load_reader()
+    result_path.mkdir(parents=True, exist_ok=True)
+    with command.locked(result_path), parquet.Parts(result_path, resume, overwrite) as parts:
+        names = [name for name in names if not parts.has(name)]
+        pages = cluster.results(address, functools.partial(parquet.Worker, root, load_reader, options), names)
+        try:
+            with contextlib.closing(pages), tqdm.tqdm(total=len(names), unit="photo", dynamic_ncols=True) as progress:
+                for page in pages:
+                    if page.error:
+                        errors.append([page.file, page.error])
+                        tqdm.tqdm.write(f"{page.file}: {page.error}", file=sys.stderr)
+                    else:
+                        parts.add(page)
+                        words += len(page.words)
+                    progress.set_postfix_str(f"{words:,} words", refresh=False)
+                    progress.update()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"stopped; what is done is in {result_path}: --resume goes on") from None
+        finally:
+            command.write_csv(errors_file, [["file", "error"], *errors])
+    print_counts(len(names), words, errors, errors_file)
+
+
+def print_counts(count, words, errors, errors_file):
+    print(f"{command.count(count, 'photo')}, {command.count(words, 'word')}, {len(errors):,} unreadable"
+          + f": see {errors_file}" * bool(errors))
+
+
 def main(argv=None):
     args = parse_args(argv)
     for folder in (args.model_path, *([] if args.boxes_only else [args.words])):
         models.find_model(folder)
+    options = {"top_paths": args.top_paths, "min_confidence": args.min_confidence}
+    if args.ray:
+        return read_by_cluster(args.ray, args.image_path, args.result_path, functools.partial(
+            photos.load_reader, args.model_path, args.words, lexicon=args.lexicon, threads=1), args.resume, args.overwrite,
+            **options)
     root, names = files.find_photos(args.image_path)
     formats = [] if args.boxes_only else ["json", "text", *(name for name in list(FORMATS)[2:] if getattr(args, name))]
     results = Results(args.result_path, formats, args.draw, args.ink, args.clean)
@@ -220,7 +277,7 @@ def main(argv=None):
         done = {name for name in names if args.resume and results.done(name) and (not journal or journal.done(name))}
         reader = photos.load_reader(args.model_path, None if args.boxes_only else args.words, lexicon=args.lexicon,
                                     threads=args.threads)
-        run = Run(reader, root, results, journal, top_paths=args.top_paths, min_confidence=args.min_confidence)
+        run = Run(reader, root, results, journal, **options)
         try:
             with journal or contextlib.nullcontext():
                 run.read(names, done)
@@ -228,8 +285,7 @@ def main(argv=None):
             raise KeyboardInterrupt(f"stopped; what is done is in {args.result_path}: --resume goes on") from None
         finally:
             command.write_csv(errors_file, [["file", "error"], *run.errors])
-    print(f"{command.count(len(names) - len(done), 'photo')}, {command.count(run.words, 'word')}, "
-          f"{len(run.errors):,} unreadable" + f": see {errors_file}" * bool(run.errors))
+    print_counts(len(names) - len(done), run.words, run.errors, errors_file)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
     python search.py watch my_photos                    # index photos as they arrive
     python search.py export --csv words.csv             # all that was read
     python search.py stats
+    python search.py index s3://archive/boards --ray local --index all.index      # a bucket, by Ray; see docs/deploy.md
     python search.py copy my_photos postgresql://indexer@server/photos    # all that is in one index, into another
 
 The index is one file, search.index in the folder of the photos, or where --index says, which may also be a database in
@@ -16,6 +17,7 @@ was made last. Photos are never changed.
 """
 import dataclasses
 import datetime
+import functools
 import json
 import os
 import sys
@@ -25,6 +27,7 @@ from pathlib import Path
 
 import command
 import index
+import photos
 from command import UserError
 
 NAME = "search.index"
@@ -44,11 +47,13 @@ def parse_args(argv=None):
 
     for name, about in (("index", "read the new and changed photos of a folder"), ("watch", "index photos as they arrive")):
         add = add_command(name, about)
-        add("photos", type=Path, metavar="PHOTOS", help="folder of photos")
+        add("photos", metavar="PHOTOS", help="folder of photos; with --ray, also s3://... or gs://...")
         add("--pages", default="models/pages", help="model that finds words on a photo (default models/pages)")
         add("--words", default="models/notes", help="model that reads words (default models/notes)")
         add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
         add("--retry", action="store_true", help="also read photos again that could not be read")
+        if name == "index":
+            add("--ray", metavar="HOST:PORT", help="read by a Ray cluster; local: one on this machine, a reader a processor")
     add = add_command("find", "photos with these words")
     add("query", nargs="+", help='words, "quoted phrases", word* for what begins like that')
     add("--limit", type=command.whole(1, 10000), default=20, help="photos at most (default 20)")
@@ -115,13 +120,19 @@ def choose_index(path):
 
 # --- Commands ---------------------------------------------------------------------------------------------------
 
-def index_photos(folder, path, models, retry):
-    """Bring the index up to date with a folder of photos."""
-    if not folder.is_dir():
+def index_photos(folder, path, models, retry, ray=None):
+    """Bring the index up to date with a folder of photos; ray: the address of the cluster that reads."""
+    if photos.in_bucket(folder) and not (ray and path):
+        raise UserError(f"{folder}: a bucket is read with --ray local, or by a cluster, and --index says where the index is")
+    if not photos.in_bucket(folder) and not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder")
+    if ray:
+        import cluster
+        cluster.check(ray)
+        models = {**models, "threads": 1}
     from index.indexing import update
-    store = index.open_store(choose_index(path or folder), create=True)
-    counts = update(store, folder, lambda: load_reader(**models), retry)
+    store = index.open_store(choose_index(path or Path(folder)), create=True)
+    counts = update(store, folder, functools.partial(load_reader, **models), retry, ray)
     remember(store.address)
     total = store.counts()
     store.close()
@@ -131,10 +142,9 @@ def index_photos(folder, path, models, retry):
         print(f"{command.count(total['failed'], 'photo')} could not be read; --retry reads again, export says why")
 
 
-def load_reader(pages, words, lexicon):
+def load_reader(pages, **options):
     """The photos.reader.PageReader that reads photos: slow to load, and not needed where no photo is new."""
-    import photos
-    return photos.load_reader(pages, words=words, lexicon=lexicon)
+    return photos.load_reader(pages, **options)
 
 
 def watch(folder, path, models, retry):
@@ -232,7 +242,9 @@ def main(argv=None):
     args = parse_args(argv)
     if args.command in ("index", "watch"):
         models = {"pages": args.pages, "words": args.words, "lexicon": args.lexicon}
-        return (index_photos if args.command == "index" else watch)(args.photos, args.index, models, args.retry)
+        if args.command == "watch":
+            return watch(args.photos, args.index, models, args.retry)
+        return index_photos(args.photos, args.index, models, args.retry, args.ray)
     if args.command == "copy":
         return copy(args.source, args.target)
     path = choose_index(args.index)

@@ -2,10 +2,12 @@
 
     >>> for path, size, modified in walk("photos", failed.append): ...
     >>> content("photos/a.jpg"), facts("photos/a.jpg")
+    >>> file = look(b"photos/a.jpg")
 """
 import hashlib
 import os
 import re
+from typing import NamedTuple
 
 from PIL import Image
 
@@ -15,6 +17,18 @@ from words.lists import IMAGE_SUFFIXES
 SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
 BLOCK = 1 << 20
 ORIENTATION, DATE, DETAILS, DATE_TAKEN = 0x0112, 0x0132, 0x8769, 0x9003  # EXIF's tags
+
+
+class File(NamedTuple):
+    """A file, without what is on its photo. path: bytes; size, modified: bytes, nanoseconds; orientation, taken: see
+    `facts`; content: see there; error: why it cannot be read, or ""."""
+    path: bytes
+    size: int
+    modified: int
+    orientation: int
+    taken: str | None
+    content: bytes
+    error: str = ""
 
 
 def walk(folder, failed):
@@ -45,6 +59,26 @@ def walk(folder, failed):
                     yield entry.path, entry.stat().st_size, entry.stat().st_mtime_ns
             except OSError:  # gone in this moment, or a link to itself
                 continue
+
+
+def look(path):
+    """The File at a path, bytes; None if there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    try:
+        return File(path, status.st_size, status.st_mtime_ns, *facts(path), content(path))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        return unread(path, status.st_size, status.st_mtime_ns, error.strerror or str(error))
+
+
+def unread(path, size, modified, error):
+    """A File whose content cannot be known: this file, as it is now, stands for it."""
+    return File(path, size, modified, 1, None,
+                hashlib.blake2b(path + b"%d %d" % (size, modified), digest_size=31).digest(), error)
 
 
 def content(path):

@@ -3,50 +3,74 @@
     >>> update(store, "photos", lambda: photos.load_reader("models/pages", words="models/notes"))
 
 Each photo is written in one transaction, so that a run may end at any moment and the next one goes on. Runs at the same time
-share the work, as the store deals it out.
+share the work, as the store deals it out. Where a cluster reads, only this process writes, what comes twice once.
 """
 import collections
-import hashlib
+import contextlib
+import functools
 import os
+import socket
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from tqdm import tqdm
 
 from command import UserError
 from index import blocks, files
 from index.entries import Entries
+from photos import in_bucket
+from photos.buckets import Bucket
 
 TEXTS = 5  # the likeliest texts of a word that are kept
 Counts = collections.namedtuple("Counts", "read known failed gone")
 
 
-def update(store, folder, load_reader, retry=False):
-    """Index the photos below a folder; Counts of photos read, known by their content, failed, and files gone.
+class Folder:
+    """Photos in a folder, as photos.buckets.Bucket has them in a bucket. UserError if there is no such folder."""
+
+    def __init__(self, path):
+        if not Path(path).is_dir():
+            raise UserError(f"{os.fsdecode(path)}: no such folder")
+        self.path = os.path.abspath(os.fsencode(path))
+
+    def walk(self, failed):
+        return files.walk(self.path, failed)
+
+    def fetched(self, path):
+        return contextlib.nullcontext(path)
+
+    def has(self, path):
+        return os.path.exists(path)
+
+
+def update(store, folder, load_reader, retry=False, ray=None):
+    """Index the photos below a folder or, with `ray`, in a bucket; Counts of photos read, known by their content, failed,
+    and files gone.
 
     load_reader: called once, if a photo is to be read; returns a photos.reader.PageReader. retry: read photos again that
-    could not be read. UserError if there is no such folder, and as `Store` raises them.
+    could not be read. ray: the address of a cluster that reads, see cluster.py, whose processes call `load_reader` too.
+    UserError if there is no such folder, and as `Store` and `cluster` raise them.
     """
-    if not Path(folder).is_dir():
-        raise UserError(f"{os.fsdecode(folder)}: no such folder")
+    folder = Bucket(os.fsdecode(folder)) if in_bucket(folder) else Folder(folder)
     known = store.files()  # before looking, so that what another run adds meanwhile does not seem gone
     unseen = []  # folders that could not be looked into: what is below them is not gone
-    folder = os.path.abspath(os.fsencode(folder))
-    found = list(files.walk(folder, unseen.append))
+    found = list(folder.walk(unseen.append))
     for path in unseen:
         print(f"{os.fsdecode(path)}: cannot be looked into", file=sys.stderr)
     there = {store.name(path) for path, *_ in found}
-    below = store.name(folder)
+    below = store.name(folder.path)
     gone = [name for name in known if name not in there and _inside(name, below)
             and not any(_inside(name, store.name(path)) for path in unseen)]
     if gone:
         store.drop_files(gone)
-    changed = [path for path, size, modified in found
+    changed = [(path, size, modified) for path, size, modified in found
                if known.get(store.name(path), ())[1:3] != (size, modified) or retry and known[store.name(path)][3]]
-    reader = _Reader(store, load_reader)
-    jobs = store.jobs(folder, changed, retry)
-    with tqdm(jobs, "photos", len(changed), unit="photo", file=sys.stderr, disable=not changed) as bar:
-        results = collections.Counter(reader.add(*job) for job in bar)
+    outcomes = _by_cluster(store, folder, changed, load_reader, retry, ray) if ray and changed else _here(
+        store, folder, [path for path, *_ in changed], load_reader, retry)
+    with contextlib.closing(outcomes), tqdm(outcomes, "photos", len(changed), unit="photo", file=sys.stderr,
+                                            disable=not changed) as bar:
+        results = collections.Counter(bar)
     blocks.try_to_keep(store)
     return Counts(results["read"], results["known"], results["failed"], len(gone))
 
@@ -55,53 +79,93 @@ def _inside(name, folder):
     return folder == b"." or name == folder or name.startswith(folder.rstrip(b"/") + b"/")
 
 
-class _Reader:
-    """Reads photos into a store; the networks are loaded when they are first needed."""
+def _here(store, folder, paths, load_reader, retry):
+    """What `keep` says of each of the files at `paths`, and "gone" where there is none any more."""
+    @functools.cache
+    def loaded():  # the networks are loaded when they are first needed
+        reader = load_reader()
+        return reader, Entries(store, reader.words.alphabet.characters)
 
-    def __init__(self, store, load_reader):
-        self.store, self._load = store, load_reader
-        self._reader = self._entries = None
+    for path, again in store.jobs(folder.path, paths, retry):
+        file = files.look(path)
+        yield keep(store, file, lambda: read(*loaded(), path, file), again) if file else "gone"
 
-    def add(self, path, retry):
-        """Add a file and, if it is not known, its photo: "read", "known" or "failed", or "gone" without such a file."""
-        try:
-            status = os.stat(path)
-        except OSError:
-            return "gone"
-        size, modified = status.st_size, status.st_mtime_ns
-        orientation, taken = files.facts(path)
-        try:
-            content, error = files.content(path), ""
-        except FileNotFoundError:
-            return "gone"
-        except OSError as reason:  # its content is not known: this file, as it is now, stands for it
-            content = hashlib.blake2b(path + b"%d %d" % (size, modified), digest_size=31).digest()
-            error = reason.strerror or str(reason)
-        known, outcome = self.store.find_photo(content), "known"
-        if known is None or retry and known[1]:
-            photo = {"hash": content, "orientation": orientation, "width": 0, "height": 0, "error": error}
-            facts, words, posteriors = ({}, [], b"") if error else self._read(path)
-            number = self.store.add({**photo, **facts}, words, posteriors, replace=retry)
-            error = error or facts["error"]
-            outcome = "failed" if error else "read"
-            if error:
-                tqdm.write(f"{os.fsdecode(path)}: {error}", file=sys.stderr)
-        else:
-            number = known[0]
-        self.store.put_file(self.store.name(path), number, size, modified, orientation, taken)
-        return outcome
 
-    def _read(self, path):
-        """({"width": ..., "height": ..., "error": ...}, words, posteriors) as `Store.add` takes them."""
-        if self._reader is None:
-            self._reader = self._load()
-            self._entries = Entries(self.store, self._reader.words.alphabet.characters)
+# --- One photo --------------------------------------------------------------------------------------------------
+
+class Reading(NamedTuple):
+    """What was read on a photo: its size; why it could not be read, or ""; words and posteriors as `Store.add` has them."""
+    width: int
+    height: int
+    error: str
+    words: list
+    posteriors: bytes
+
+
+def read(reader, entries, path, file):
+    """The Reading of the photo at `path`, bytes, that is in a files.File; entries: the Entries of its index."""
+    if file.error:
+        return Reading(0, 0, file.error, [], b"")
+    try:
+        page = reader.read(os.fsdecode(path), top_paths=TEXTS, min_confidence=0)
+        return Reading(page.width, page.height, page.error, *entries.of([] if page.error else page.words))
+    except UserError:
+        raise
+    except Exception as error:  # whatever a strange photo brings about costs that photo, not the run
+        reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        return Reading(0, 0, reason or "cannot be read", [], b"")
+
+
+def keep(store, file, read, retry):
+    """Put a files.File and, if it is not known, its photo into an index: "read", "known" or "failed". Twice is as once.
+
+    read: called for the Reading of the photo, if it is needed. retry: read it again if it is known, and could not be read.
+    """
+    known, outcome = store.find_photo(file.content), "known"
+    if known is None or retry and known[1]:
+        reading = read()
+        photo = {"hash": file.content, "orientation": file.orientation, "width": reading.width, "height": reading.height,
+                 "error": reading.error}
+        number = store.add(photo, reading.words, reading.posteriors, replace=retry)
+        outcome = "failed" if reading.error else "read"
+        if reading.error:
+            tqdm.write(f"{os.fsdecode(file.path)}: {reading.error}", file=sys.stderr)
+    else:
+        number = known[0]
+    store.put_file(store.name(file.path), number, file.size, file.modified, file.orientation, file.taken)
+    return outcome
+
+
+# --- By a cluster -----------------------------------------------------------------------------------------------
+
+def _by_cluster(store, folder, found, load_reader, retry, address):
+    """What `keep` says of each of the files `found`, (path, size, modified), which a cluster looks at and reads."""
+    import cluster
+    reader = load_reader()  # what is wrong with the models is said here
+    entries = Entries(store, reader.words.alphabet.characters)
+    make = functools.partial(Worker, folder, load_reader, entries, store.hashes(retry))
+    with contextlib.closing(cluster.results(address, make, found)) as results:
+        for file, reading in results:
+            gone = file.error and not folder.has(file.path)
+            yield "gone" if gone else keep(store, file, lambda: reading, retry)
+
+
+class Worker:
+    """Looks at photos, in a process of a cluster, and reads those whose content is not among the hashes `known`."""
+
+    def __init__(self, folder, load_reader, entries, known):
+        self.folder, self.reader, self.entries, self.known = folder, load_reader(), entries, known
+
+    def __call__(self, found):
+        """(files.File, its Reading or None where it is known) of a file that was found: (path, size, modified)."""
+        path, *_ = found
         try:
-            page = self._reader.read(os.fsdecode(path), top_paths=TEXTS, min_confidence=0)
-            words, posteriors = self._entries.of([] if page.error else page.words)
-        except UserError:
-            raise
-        except Exception as error:  # whatever a strange photo brings about costs that photo, not the run
-            reason = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            return {"error": reason or "cannot be read"}, [], b""
-        return {"width": page.width, "height": page.height, "error": page.error}, words, posteriors
+            with self.folder.fetched(path) as copy:
+                file = files.look(copy)
+                if file is None:
+                    raise FileNotFoundError(0, f"not there on {socket.gethostname()}; each machine needs the same photos")
+                file = file._replace(path=path)
+                return file, None if file.content in self.known else read(self.reader, self.entries, copy, file)
+        except OSError as error:
+            file = files.unread(*found, error.strerror or str(error))
+            return file, Reading(0, 0, file.error, [], b"")

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from command import UserError
 from index.store import Store
+from photos import in_bucket
 
 APPLICATION = 0x43524E4E  # SQLite's application_id of our files: "CRNN"
 VERSION = 1  # of the schema, SQLite's user_version
@@ -129,7 +130,7 @@ class SQLite(Store):
         return os.path.relpath(path, folder) if (path + b"/").startswith(folder.rstrip(b"/") + b"/") else path
 
     def file(self, name):
-        return os.path.join(os.fsencode(self._path.absolute().parent), name)
+        return name if in_bucket(name) else os.path.join(os.fsencode(self._path.absolute().parent), name)
 
     def size(self):
         return self._path.stat().st_size

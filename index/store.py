@@ -182,6 +182,10 @@ class Store:
         found = self._all("SELECT id, error, orientation FROM photos WHERE hash = ?", (content,))
         return found[0] if found else None
 
+    def hashes(self, retry=False):
+        """The hashes of all photos, a set; with `retry`, of those that could be read."""
+        return {content for content, in self._all("SELECT hash FROM photos" + " WHERE error = ''" * retry)}
+
     def photos(self):
         """(number, taken) of each photo that has a file and could be read, by number."""
         return self._all("SELECT id, max(taken) FROM files JOIN photos ON id = photo WHERE error = '' GROUP BY id "

@@ -2,7 +2,9 @@
 
     python tests/fake_reader.py index photos    # search.py with that reader, for runs that are killed
 """
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -42,7 +44,8 @@ def log_probabilities(text, rest=0.02):
 
 
 class FakeReader:
-    """Reads what `save` wrote; photos with "broken" raise, those with "faulty" have an error. Takes `pause` seconds each."""
+    """Reads what `save` wrote; photos with "broken" raise, those with "faulty" have an error, and the first time that one
+    with "deadly" is read, its process ends. Takes `pause` seconds each."""
     words = types.SimpleNamespace(alphabet=ALPHABET)
 
     def __init__(self, pause=0.0):
@@ -52,16 +55,27 @@ class FakeReader:
         time.sleep(self.pause)
         self.read_files.append(path)
         with Image.open(path, formats=["PNG", "JPEG"]) as image:
-            pixels = np.asarray(image)
+            return self.look(np.asarray(image), path, top_paths, min_confidence)[0]
+
+    def look(self, pixels, path, top_paths, min_confidence):
         scale = 1 if len(pixels) == 1 else 16
         text = bytes(np.round(pixels[scale // 2, scale // 2::scale]).astype(np.uint8)).decode()
         if "broken" in text:
             raise ValueError("this photo breaks the reader")
+        if "deadly" in text:
+            end_once(text)
         words = [Word([[x, 10], [x + 9, 10], [x + 9, 20], [x, 20]], word, 0.9, [(word, 0.9), (word[:-1], 0.1)], line, 0,
                       log_probabilities(word))
                  for line, words in enumerate(text.split("\n")) for x, word in enumerate(words.split())]
         faulty = "faulty" in text
-        return Page(str(path), 200, 100, [] if faulty else words, error="cannot be read" if faulty else "")
+        return Page(str(path), 200, 100, [] if faulty else words, error="cannot be read" if faulty else ""), None
+
+
+def end_once(name):
+    """End this process as `kill -9` does, the first time that it is called with this name in the current folder."""
+    with contextlib.suppress(FileExistsError):
+        open(name, "x").close()
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def texts_of(found):

@@ -1,0 +1,85 @@
+"""Photos in a bucket, s3://... or gs://..., by pyarrow's file systems, which find keys where the clouds' own tools do.
+
+    >>> bucket = Bucket("s3://archive/boards")
+    >>> for path, size, modified in bucket.walk(failed.append): ...
+    >>> with bucket.fetched(b"s3://archive/boards/monday/a.jpg") as file: ...
+
+A photo is fetched whole, into a temporary file, and read as any other.
+"""
+import contextlib
+import os
+import tempfile
+
+from command import UserError
+from words.lists import IMAGE_SUFFIXES
+
+KINDS = "s3", "gs"
+SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
+
+
+class Bucket:
+    """The photos below a folder of a bucket. path: the folder, bytes, without what the URL says behind a "?"; it begins the
+    paths of all photos. Needs pyarrow; may be pickled. UserError for another URL, and where there is no such folder."""
+
+    def __init__(self, url: str):
+        from pyarrow import ArrowException, fs
+        kind = url.partition("://")[0]
+        if kind not in KINDS:
+            raise UserError(f"{url}: photos are in folders, or in {' and '.join(f'{kind}://' for kind in KINDS)}")
+        try:
+            self._files, folder = fs.FileSystem.from_uri(url)
+            found = self._files.get_file_info(folder)
+        except (OSError, ArrowException) as error:
+            raise UserError(f"{url.partition('?')[0]}: {_line(error)}") from None
+        self._kind = f"{kind}://".encode()
+        self.path = self._kind + os.fsencode(folder.rstrip("/"))
+        if found.type != fs.FileType.Directory:
+            raise UserError(f"{os.fsdecode(self.path)}: no such folder")
+
+    def walk(self, failed=None):
+        """(path, size, modified) of each image file below, as index.files.walk gives them. UserError where the bucket cannot
+        be looked into."""
+        from pyarrow import ArrowException, fs
+        try:
+            found = self._files.get_file_info(fs.FileSelector(self._key(self.path), recursive=True))
+        except (OSError, ArrowException) as error:
+            raise UserError(f"{os.fsdecode(self.path)}: {_line(error)}") from None
+        for file in found:
+            path = self._kind + os.fsencode(file.path)
+            if file.is_file and path.lower().endswith(SUFFIXES) and b"/." not in path[len(self.path):]:
+                yield path, file.size, file.mtime_ns
+
+    def names(self) -> list[str]:
+        """The names of the photos, below the folder, sorted."""
+        return sorted(os.fsdecode(path[len(self.path) + 1:]) for path, *_ in self.walk())
+
+    def path_of(self, name: str) -> bytes:
+        """The path of one of `names`."""
+        return self.path + b"/" + os.fsencode(name)
+
+    @contextlib.contextmanager
+    def fetched(self, path: bytes):
+        """The path, bytes, of a copy of a photo, for as long as the context lasts. OSError where it cannot be read."""
+        from pyarrow import ArrowException
+        with tempfile.TemporaryDirectory() as folder:
+            copy = os.path.join(os.fsencode(folder), os.path.basename(path)[-100:])
+            try:
+                modified = self._files.get_file_info(self._key(path)).mtime_ns
+                with self._files.open_input_stream(self._key(path)) as source, open(copy, "wb") as target:
+                    while block := source.read(1 << 20):
+                        target.write(block)
+            except ArrowException as error:
+                raise OSError(_line(error)) from None
+            os.utime(copy, ns=(modified, modified))
+            yield copy
+
+    def has(self, path: bytes) -> bool:
+        """Whether there is such a photo."""
+        return self._files.get_file_info(self._key(path)).is_file
+
+    def _key(self, path):
+        return os.fsdecode(path[len(self._kind):])
+
+
+def _line(error):
+    return str(error).splitlines()[0].rstrip(".")

@@ -1,0 +1,219 @@
+"""--ray: photos read by processes of a cluster on this machine, of which one is killed, and what the user can mend."""
+import collections
+import contextlib
+import glob
+import http.server
+import importlib.util
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+import index
+import pages
+import photos
+import search
+from command import UserError
+from index import files, indexing
+from index.entries import Entries
+from photos.page import Page
+from tests.fake_reader import ALPHABET, ROOT, FakeReader, everything, save
+
+needs_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"),
+                               reason="Ray's tests need it: pip install -r requirements-cluster.txt")
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's own settings
+
+
+@pytest.fixture(scope="module")
+def local():
+    """A cluster of two processes on this machine, of which nothing is left afterwards."""
+    import cluster
+    before = set(os.listdir("/tmp"))
+    with cluster.joined("local", processors=2):
+        folder, = set(glob.glob("/tmp/ray*/session_latest")) - before
+        folder = os.path.dirname(folder)
+        yield
+    assert not os.path.exists(folder) and not [path for path in glob.glob("/proc/[0-9]*/cmdline") if folder in text_of(path)]
+
+
+def text_of(path):
+    with contextlib.suppress(OSError):  # a process that has ended
+        return Path(path).read_bytes().decode(errors="replace")
+    return ""
+
+
+@pytest.fixture
+def joined(local, reader, monkeypatch):
+    """--ray local is the cluster `local`; the current folder is an empty one, and photos say what is written on them."""
+    import cluster
+    monkeypatch.setattr(cluster, "joined", lambda *_: contextlib.nullcontext())
+    return reader
+
+
+def counts(said):
+    """What a run counted; between that, Ray may say that a process has ended."""
+    return re.findall(r"\d+ photos.*", said.replace("tables/", "out/"))
+
+
+def save_all():
+    """Photos of every kind."""
+    for k in range(24):
+        save(f"photos/{k % 3}/{k}.png", f"photo {k} of\nmany" + " broken" * (k == 5) + " faulty" * (k == 6))
+    save("photos/deadly.png", "deadly photo")
+    save("photos/again.png", "photo 1 of\nmany")  # known by its content
+    save(b"photos/\xff.jpg", "any name")
+    save("photos/empty.png", " ")
+    Path("photos/none.png").write_bytes(b"")
+
+
+# --- Results ----------------------------------------------------------------------------------------------------
+
+@needs_ray
+@pytest.mark.slow
+def test_a_cluster_of_which_a_process_is_killed_reads_as_one_machine(joined, place, capsys):
+    import ray
+
+    import cluster
+    save_all()
+    cluster.check(ray.get_runtime_context().gcs_address)
+    search.main(["index", "photos", "--index", place, "--ray", "local"])
+    by_cluster = capsys.readouterr()
+    assert os.path.exists("deadly photo")  # its process has ended
+    search.main(["index", "photos", "--index", "one.index"])
+    here = capsys.readouterr()
+    assert counts(by_cluster.out) == counts(here.out)
+    assert "28 photos; now 25 read, 1 known" in here.out and "3 failed" in here.out
+    assert everything(place) == everything("one.index")
+    failures = [sorted(line for line in said.err.replace("\r", "\n").splitlines() if line.startswith(os.getcwd()))
+                for said in (by_cluster, here)]
+    assert failures[0] == failures[1] and len(failures[0]) == 3
+    for options in ([], *[["--retry"]] * (not index.is_url(place))):  # nothing is new; the failures once more
+        search.main(["index", "photos", "--index", place, "--ray", "local", *options])
+        search.main(["index", "photos", "--index", "one.index", *options])
+        assert everything(place)[::2] == everything("one.index")[::2]
+
+
+@needs_ray
+@pytest.mark.slow
+def test_parquet_has_a_row_a_word(joined, monkeypatch, capsys):
+    from pyarrow import parquet
+    monkeypatch.setattr("words.models.find_model", lambda path: (Path(path), None))
+    monkeypatch.setattr(photos, "load_reader", lambda *_, **options: FakeReader())
+    monkeypatch.setattr("photos.parquet.PART", 10)
+    save_all()
+    save("photos/0/6.png", "sprint budget")  # page networks know of no faults
+    pages.main(["--image_path", "photos", "--result_path", "tables", "--ray", "local"])
+    by_cluster = counts(capsys.readouterr().out)
+    pages.main(["--image_path", "photos", "--result_path", "out"])
+    assert counts(capsys.readouterr().out) == by_cluster != []
+    assert sorted(os.listdir("tables")) == ["errors.csv", *(f"words-0000{k}.parquet" for k in (1, 2, 3))]
+    rows = [row for path in sorted(glob.glob("tables/*.parquet")) for row in parquet.read_table(path).to_pylist()]
+    found = collections.defaultdict(list)
+    for row in rows:
+        found[row.pop("photo")].append(row)
+    read = [Page.from_dict(json.loads(path.read_text(errors="surrogateescape"))) for path in Path("out").rglob("*.json")]
+    assert len(read) == len(found) == 27
+    for page in read:
+        assert found[page.file.encode("utf8", "surrogateescape").decode("utf8", "backslashreplace")] == [
+            {"width": page.width, "height": page.height, "line": word.line, "paragraph": word.paragraph,
+             "polygon": word.polygon, "text": word.text, "confidence": word.confidence,
+             "alternatives": [{"text": text, "confidence": sure} for text, sure in word.alternatives]}
+            for word in page.words] or [dict.fromkeys(rows[0], None) | {"width": page.width, "height": page.height}]
+    Path("tables/words-00002.parquet").unlink()
+    save("photos/none.png", "now it can be read")
+    pages.main(["--image_path", "photos", "--result_path", "tables", "--ray", "local", "--resume"])
+    assert re.fullmatch(r"12 photos, \d+ words, 1 unreadable: see out/errors.csv", *counts(capsys.readouterr().out))
+    again = [row["photo"] for path in glob.glob("tables/*.parquet") for row in parquet.read_table(path).to_pylist()]
+    assert collections.Counter(again) == collections.Counter(
+        {name: len(of_photo) for name, of_photo in found.items()} | {"none.png": 5})
+
+
+def test_what_comes_twice_is_kept_once(reader, place):
+    """As when a process ends behind the results of its block, which another one does again."""
+    store = index.open_store(place, create=True)
+    entries = Entries(store, ALPHABET.characters)
+    save("photos/a.png", "some words")
+    file = files.look(os.path.abspath(b"photos/a.png"))
+    reading = indexing.read(FakeReader(), entries, file.path, file)
+    assert indexing.keep(store, file, lambda: reading, False) == "read"
+    before = everything(place)
+    for retry in (False, True):
+        assert indexing.keep(store, file, lambda: reading, retry) == "known"
+        store.add({"hash": file.content, "orientation": 1, "width": 1, "height": 1, "error": ""}, [], b"", replace=retry)
+    assert everything(place) == before and len(before[1]) == 1
+
+
+# --- A worker ---------------------------------------------------------------------------------------------------
+
+def worker(folder, known=()):
+    store = index.open_store("worker.index", create=True)
+    return indexing.Worker(folder, FakeReader, Entries(store, ALPHABET.characters), set(known))
+
+
+def test_photos_that_a_worker_lacks_are_failures(reader):
+    save("photos/a.png", "word")
+    folder = indexing.Folder("photos")
+    found, = folder.walk(None)
+    work = worker(folder)
+    file, reading = work(found)
+    assert file.path == found[0] and [word["alternatives"][0][0] for word in reading.words] == ["word"]
+    assert worker(folder, {file.content})(found) == (file, None)
+    os.rename("photos", "elsewhere")
+    file, reading = work(found)
+    assert file[:3] == found and f"not there on {socket.gethostname()}" in reading.error and not reading.words
+
+
+# --- What the user can mend -------------------------------------------------------------------------------------
+
+def run(*arguments, without_ray=False):
+    program = ("import command, search, sys; sys.modules.update(ray=None) if {} else None; command.run(search.main)")
+    return subprocess.run([sys.executable, "-c", program.format(without_ray), *arguments], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120)
+
+
+def test_without_ray_the_error_says_how_to_install_it(reader):
+    save("photos/a.png", "word")
+    done = run("index", "photos", "--ray", "local", without_ray=True)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and not os.path.exists("photos/search.index")
+    assert "pip install -r requirements-cluster.txt" in done.stderr and "\nray[data]" in text_of(
+        ROOT / "requirements-cluster.txt")
+
+
+@needs_ray
+def test_addresses_without_a_cluster_are_refused(monkeypatch):
+    import cluster
+    monkeypatch.setattr(cluster, "PATIENCE", 0.2)
+    for address in ("auto", "ray://head:10001", "head", "head:", ":6379", "head:0", "head:70000", ""):
+        with pytest.raises(UserError, match="HOST:PORT"):
+            cluster.check(address)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        silent = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(UserError, match=r"no cluster answers there \(timed out\)"):
+            cluster.check(silent)
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.SimpleHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with contextlib.closing(server.socket), pytest.raises(UserError, match="no cluster answers there .something else does"):
+        cluster.check(f"127.0.0.1:{server.server_port}")
+    server.shutdown()
+    for address in (silent, "nowhere.invalid:6379"):
+        with pytest.raises(UserError, match="no cluster answers there.*ray start --head"):
+            cluster.check(address)
+
+
+def test_buckets_and_options_that_make_no_sense_are_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for options in ([], ["--ray", "local"]):
+        with pytest.raises(UserError, match="s3://boards/2026: a bucket is read with --ray.*--index"):
+            search.main(["index", "s3://boards/2026", *options])
+    for option in (["--pdf"], ["--draw", "drawn"], ["--ink", "ink"], ["--boxes_only"], ["--threads", "3"]):
+        with pytest.raises(UserError, match=f"leave {option[0]} out"):
+            pages.main(["--image_path", "photos", "--result_path", "out", "--ray", "local", *option])
+    with pytest.raises(UserError, match="s3://boards/2026: a bucket is read with --ray"):
+        pages.main(["--image_path", "s3://boards/2026", "--result_path", "out"])
+    assert not os.listdir()
