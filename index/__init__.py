@@ -69,11 +69,17 @@ def open_store(path, create=False):
     return SQLite(path, create)
 
 
-def open(path):
-    """The Index that search.py made, in a file or, by its URL, in a database, to be read. UserError as of `open_store`."""
+def open(path, compiled=False):
+    """The Index that search.py made, in a file or, by its URL, in a database, to be read. UserError as of `open_store`.
+
+    compiled: for many queries; see index/compiled.py.
+    """
     from index import blocks
     from index.finding import Index
     store = open_store(path)
     if is_url(path):  # the indexers of a database are elsewhere; its words are kept where they are searched
         blocks.try_to_keep(store)
+    if compiled:
+        from index import compiled as loops
+        return Index(store, loops)
     return Index(store)

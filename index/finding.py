@@ -9,6 +9,8 @@ import threading
 from typing import NamedTuple
 
 import numpy as np
+from cachetools import LRUCache, cached
+from cachetools.keys import hashkey
 
 from index import Match, Photo, Result, Word, blocks
 from index.orientation import turned
@@ -18,11 +20,13 @@ from index.scanning import Words
 
 LEAST = 1e-8  # a word that is less likely the query's is no match
 LIKELY = 0.1, 1e-2, 1e-3, 1e-4, 1e-6  # words so likely are looked for first; where there are several terms, from 1e-2 on
-ENOUGH = 3  # times the photos asked for: where so many have such words, those with less likely ones alone would come last
+COUNTED = 1e-2  # likely terms of photos say how rare a term is; a million that are next to impossible do not
+ENOUGH = 3  # times the photos asked for, of several terms: where so many have such words, less likely ones would come last
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
 OTHER_FORM, LEAST_FORM = 0.01, 0.1  # what a plural or another form of the query's word counts, and how likely it must be
 BEST = 5  # places of a photo that count, and that a result shows of each term,
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
+KEPT = 32 << 20  # bytes of hits that are kept for who asks for the same term again
 SHIFT, SLOPE = 1.1, 0.5  # of `calibrated`; benchmarks/search.py fits them
 
 
@@ -36,9 +40,10 @@ class Seen(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """How far a search goes. allowed: the photos, bool [P]; likely: how likely words are looked for, one after another,
-    until `enough` photos have a term; full_scan: all words are scored."""
-    allowed: np.ndarray
+    """How far a search goes. since, until: days of the photos looked at; likely: how likely words are looked for, one after
+    another, until `enough` photos have a term; full_scan: all words are scored."""
+    since: str | None
+    until: str | None
     likely: tuple[float, ...]
     enough: int | None
     full_scan: bool
@@ -46,30 +51,40 @@ class Scope(NamedTuple):
 
 class Hits(NamedTuple):
     """Where a term of a query may stand: its first word, by its place among all, how likely it stands there, over how many
-    words, and its photo, by its place in `Seen`, all [n]; photo by photo, in each the likeliest first.
+    words, and its photo, by its place in `Seen`, all [n]; word by word, the BEST of each photo.
 
-    totals: float64 [P], how likely each photo has the term, as `calibrated` says.
+    found: the photos, int64 [m] rising; totals: float64 [m], how likely each has the term, as `calibrated` says.
     """
     words: np.ndarray
     chances: np.ndarray
     spans: np.ndarray
     photos: np.ndarray
+    found: np.ndarray
     totals: np.ndarray
 
     def on(self, photo):
-        """(word, chance, span) of the best hits on a photo, a list."""
+        """(word, chance, span) of the hits on a photo, the likeliest first, a list."""
         first, end = np.searchsorted(self.photos, [photo, photo + 1])
-        best = slice(first, min(end, first + BEST))
-        return list(zip(self.words[best].tolist(), self.chances[best].tolist(), self.spans[best].tolist()))
+        there = zip(*(part[first:end].tolist() for part in self[:3]))
+        return sorted(there, key=lambda hit: -hit[1])
+
+    def on_all(self, count):
+        """`totals` of all photos, float64 [count], 0 where there is none."""
+        totals = np.zeros(count)
+        totals[self.found] = self.totals
+        return totals
 
 
 class Index:
     """What is written on many photos. Safe to use from several threads."""
 
-    def __init__(self, store):
-        self.store = store
+    def __init__(self, store, loops=None):
+        """loops: as of `Words`."""
+        self.store, self._loops = store, loops
         self._lock, self._turns = threading.Lock(), threading.Semaphore(os.cpu_count() or 1)
         self._latest = None  # a Seen, once something was asked
+        self._hits = cached(LRUCache(KEPT, getsizeof=lambda hits: sum(part.nbytes for part in hits)),
+                            key=lambda seen, *asked: hashkey(seen.changes, *asked), condition=threading.Condition())(_hits)
 
     def close(self):
         self.store.close()
@@ -86,10 +101,11 @@ class Index:
         """
         seen = self._refresh()
         with self._turns:  # more searches than processors would only hold up each other
-            found, scores = _search(seen, parse(query), all_words, since, until, enough=ENOUGH * limit)
+            terms = parse(query)
+            enough = limit * (ENOUGH if len(terms) > 1 else 1)
+            found, scores = _search(seen, terms, all_words, since, until, enough, hits=self._hits)
         seen.words.forget()
-        best = np.flatnonzero(scores)
-        best = best[np.argsort(-scores[best], kind="stable")[:limit]]
+        best = _best(scores, limit)
         numbers, matched = seen.photos[best].tolist(), [_matched(found, photo) for photo in best.tolist()]
         photos = self.store.photos_of(numbers)
         words = self.store.words_of({number: [seen.words.place(word) for word in chances]
@@ -113,14 +129,26 @@ class Index:
             if latest is None or changes != latest.changes:
                 symbols = Symbols(self.store.letters)
                 try:
-                    words = latest.words if latest else Words(blocks.kept(self.store))
+                    words = latest.words if latest else Words(blocks.kept(self.store), loops=self._loops)
                     words = words.with_more(self.store.posteriors(words.last), symbols.count)
                 except (ValueError, TypeError) as error:
                     raise self.store.damaged(error) from None
-                photos = self.store.photos()
-                self._latest = Seen(changes, words, symbols, np.array([photo for photo, _ in photos], np.int64),
-                                    np.array([taken or "" for _, taken in photos], str))
+                self._latest = Seen(changes, words, symbols, *self._photos_now(changes))
             return self._latest
+
+    def _photos_now(self, changes):
+        """`photos` and `taken` of a Seen; of those that are known, what has changed is asked for alone."""
+        latest = self._latest
+        changed = self.store.changed(latest.changes, changes) if latest else None
+        photos = self.store.photos(changed)
+        numbers = np.array([number for number, _ in photos], np.int64)
+        taken = np.array([day or "" for _, day in photos], str)
+        if changed is None:
+            return numbers, taken
+        same = ~np.isin(latest.photos, list(changed))
+        numbers, taken = np.append(latest.photos[same], numbers), np.append(latest.taken[same], taken)
+        order = np.argsort(numbers)
+        return numbers[order], taken[order]
 
     def _result(self, photo, score, entries, chances):
         """The Result of a photo. entries, chances: of its words that matched, the likeliest first."""
@@ -132,8 +160,11 @@ class Index:
 
     def photo(self, number: int) -> Photo | None:
         """The photo of a number, if there is one."""
-        photo = self.store.photo(number)
-        return self._photo(photo) if photo else None
+        return self.photos([number]).get(number)
+
+    def photos(self, numbers: list[int]) -> dict[int, Photo]:
+        """The photos of these numbers, by number, those that there are."""
+        return {number: self._photo(photo) for number, photo in self.store.photos_of(numbers).items()}
 
     def page(self, number: int) -> list[Word]:
         """All words of a photo, in reading order; [] if there is none."""
@@ -193,27 +224,47 @@ def _matched(found, photo):
 
 # --- Terms ------------------------------------------------------------------------------------------------------
 
-def _search(seen, terms, all_words=False, since=None, until=None, enough=None, full_scan=False):
+def _hits(seen, term, scope):
+    """The Hits of a term."""
+    allowed = _taken_between(seen, scope.since, scope.until)
+    return _on_photos(seen, allowed, *_places(seen, term, allowed, scope))
+
+
+def _search(seen, terms, all_words=False, since=None, until=None, enough=None, full_scan=False, hits=_hits):
     """(the Hits of each term, the score of each photo, float64 [P]): the mean of its chances to have them, the rarer ones
     weighing more; with `all_words`, their product. enough: photos with a term after which unlikely ones do not matter."""
-    likely = LIKELY[len(terms) > 1:] if enough else ()
-    scope = Scope(_taken_between(seen, since, until), likely, enough, full_scan)
+    scope = Scope(since, until, LIKELY[len(terms) > 1:] if enough else (), enough, full_scan)
     terms = terms if len(seen.photos) else []
-    found = [_hits(seen, scope.allowed, *_places(seen, term, scope)) for term in terms]
-    totals = np.array([hits.totals for hits in found]).reshape(len(terms), len(seen.photos))
-    if all_words:
-        return found, totals.prod(axis=0) if terms else np.zeros(len(seen.photos))
-    weights = np.log1p(len(seen.photos) / (1 + totals.sum(axis=1)))  # inverse document frequency
-    return found, weights @ totals / max(weights.sum(), 1e-9)
+    found = [hits(seen, term, scope) for term in terms]
+    weights = np.ones(len(terms))
+    if not all_words:
+        sums = [each.totals[each.totals >= calibrated(COUNTED)].sum() for each in found]
+        weights = np.log1p(len(seen.photos) / (1 + np.array(sums)))  # inverse document frequency
+        weights /= max(weights.sum(), 1e-9)
+    scores = np.zeros(len(seen.photos))
+    for k, each in enumerate(found):
+        if all_words:
+            scores = each.on_all(len(scores)) * (scores if k else 1)
+        else:
+            scores[each.found] += weights[k] * each.totals
+    return found, scores
 
 
-def _places(seen, term, scope):
+def _best(scores, limit):
+    """The places of the highest scores above 0, the best first, of equal ones the first."""
+    found = np.flatnonzero(scores)
+    if len(found) > limit:
+        found = found[scores[found] >= np.partition(scores[found], -limit)[-limit]]
+    return found[np.argsort(-scores[found], kind="stable")[:limit]]
+
+
+def _places(seen, term, allowed, scope):
     """(words, chances, spans) of a term, see Hits; a phrase may be in one word too, as "anti-war" is, or words too close."""
     if len(term.words) > 1:
-        which, chances, _ = _word(seen, "".join(term.words), term.prefix, scope, LEAST_IN_PHRASE)
+        which, chances, _ = _word(seen, "".join(term.words), term.prefix, allowed, scope, LEAST_IN_PHRASE)
         others, their = _phrase(seen, term)
     else:
-        which, chances, least = _word(seen, *term.words, term.prefix, scope, LEAST)
+        which, chances, least = _word(seen, *term.words, term.prefix, allowed, scope, LEAST)
         forms = [] if term.prefix or least >= OTHER_FORM else other_forms(*term.words)
         found = [_likely(*seen.words.score(seen.symbols.encode(form), False, LEAST_FORM), LEAST_FORM) for form in forms]
         others, their = np.concatenate([np.zeros((2, 0)), *found], axis=1)
@@ -222,27 +273,27 @@ def _places(seen, term, scope):
     return np.append(which, others), np.append(chances, their), spans
 
 
-def _word(seen, word, prefix, scope, least):
-    """(words, chances, how likely they are at least) of a word: the likely ones, if they are on enough photos, as the others
-    would come last; else all that are at least as likely as `least`."""
+def _word(seen, word, prefix, allowed, scope, least):
+    """(words, chances, how likely they are at least) of a word: the likely ones, if they are on enough photos `allowed`, as
+    the others would come last; else all that are at least as likely as `least`."""
     query = seen.symbols.encode(word)
     if scope.full_scan:
         return *_likely(*seen.words.score(query, prefix), least), least
-    found, scored = [], None
-    for likely in (*(likely for likely in scope.likely if likely > least), least):
-        found.append(seen.words.score(query, prefix, likely, scored))
+    found = []
+    levels = [*(likely for likely in scope.likely if likely > least), least]
+    for likely, some in zip(levels, seen.words.score_by_levels(query, prefix, levels)):
+        found.append(some)
         which, chances = _likely(*np.concatenate(found, axis=1), likely)
         sure = which[chances >= 1 - (1 - likely) ** BEST]  # a photo of less likely words has not that chance
-        if scope.enough and np.count_nonzero(np.diff(_photos(seen, scope.allowed, sure)[1], prepend=-1)) >= scope.enough:
+        if scope.enough and np.count_nonzero(np.diff(_photos(seen, allowed, sure)[1], prepend=-1)) >= scope.enough:
             break
-        scored = likely
     return which, chances, likely
 
 
 def _likely(which, chances, least):
     """Those of words and their chances that are at least `least`, the words rising."""
     kept = np.flatnonzero(chances >= least)
-    kept = kept[np.argsort(which[kept])]
+    kept = kept[np.argsort(which[kept], kind="stable")]  # fast where parts of them rise
     return which[kept].astype(np.int64), chances[kept]
 
 
@@ -253,7 +304,7 @@ def _phrase(seen, term):
     anchor = max(range(len(term.words)), key=lambda k: len(term.words[k]))
     queries = [seen.symbols.encode(word) for word in term.words]
     prefixes = [False] * (len(queries) - 1) + [term.prefix]
-    which = words.possible(queries[anchor], prefixes[anchor], LEAST_IN_PHRASE)
+    which, _ = words.possible(queries[anchor], prefixes[anchor], LEAST_IN_PHRASE)
     for k, (query, prefix) in enumerate(zip(queries, prefixes)):
         if k != anchor:
             there = which + k - anchor
@@ -291,18 +342,23 @@ def _photos(seen, allowed, which):
     return kept, photos[kept]
 
 
-def _hits(seen, allowed, which, chances, spans):
+def _on_photos(seen, allowed, which, chances, spans):
     """The Hits of words, each once or more, on the photos `allowed`, bool [P]."""
-    order = np.lexsort((-chances, which))
-    order = order[np.diff(which[order], prepend=-1) > 0]  # a word that is there twice, once
-    kept, photos = _photos(seen, allowed, which[order])
-    order, rank = order[kept], np.lexsort((-chances[order[kept]], photos))
-    which, chances, spans, photos = which[order][rank], chances[order][rank], spans[order][rank], photos[rank]
-    place = np.arange(len(photos)) - np.searchsorted(photos, photos)  # among those of its photo
-    totals = np.zeros(len(seen.photos))
-    np.add.at(totals, photos, np.where(place < BEST, np.log1p(-np.minimum(chances, 1 - 1e-6)), 0))
-    totals[photos] = calibrated(1 - np.exp(totals[photos]))
-    return Hits(which, chances, spans, photos, totals)
+    if (np.diff(which) <= 0).any():  # a word that is there twice, once
+        order = np.lexsort((-chances, which))
+        order = order[np.diff(which[order], prepend=-1) > 0]
+        which, chances, spans = which[order], chances[order], spans[order]
+    kept, photos = _photos(seen, allowed, which)
+    crowded = np.flatnonzero(photos[BEST:] == photos[:-BEST])  # of more than BEST, those are let go that are not of the best
+    if len(crowded):
+        rank = np.lexsort((-chances[kept], photos))
+        rank = rank[np.arange(len(rank)) - np.searchsorted(photos, photos) < BEST]
+        rank.sort()
+        kept, photos = kept[rank], photos[rank]
+    found, first = np.unique(photos, return_index=True)
+    chances = chances[kept]
+    totals = np.add.reduceat(np.log1p(-np.minimum(chances, 1 - 1e-6)), first) if len(first) else np.zeros(0)
+    return Hits(which[kept], chances, spans[kept], photos, found, calibrated(1 - np.exp(totals)))
 
 
 def calibrated(chance):

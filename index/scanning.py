@@ -7,6 +7,8 @@ Every word is looked at, but most for two bytes alone: bounds of the probabiliti
 letter and ends with its last, see index/blocks.py. Where these are likely enough, and those of the letters between, it is
 scored. So nothing is missed for being read wrong.
 """
+import sys
+
 import numpy as np
 
 from index import blocks
@@ -23,9 +25,11 @@ class Words:
     last: the highest photo. A word is known by its place among all.
     """
 
-    def __init__(self, parts=(), count=0):
-        """parts: Blocks that follow each other; count: of symbols."""
+    def __init__(self, parts=(), count=0, loops=None):
+        """parts: Blocks that follow each other; count: of symbols; loops: what has `possible` and `score`: this module, with
+        NumPy alone, or index.compiled."""
         self._blocks, self._count = list(parts), count
+        self._loops = loops or sys.modules[__name__]
         self._firsts = np.cumsum([0, *map(len, self._blocks)])
 
     def __len__(self):
@@ -38,7 +42,7 @@ class Words:
     def with_more(self, photos, count):
         """These words and those of (number, bytes) photos with rising numbers; count: of symbols, at least as many as
         before. This object stays as it is, for the threads that search it. ValueError where the bytes are no photo's."""
-        return Words(blocks.with_more(self._blocks, photos, count), count)
+        return Words(blocks.with_more(self._blocks, photos, count), count, self._loops)
 
     # --- Words --------------------------------------------------------------------------------------------------
 
@@ -67,24 +71,30 @@ class Words:
 
     # --- Scores -------------------------------------------------------------------------------------------------
 
-    def score(self, query, prefix=False, least=0.0, scored=None):
+    def score(self, query, prefix=False, least=0.0):
         """(which words, int64 [n] rising, and how likely the query stands there, float64 [n]) of all that are of at least
-        `least`, and some others; without those that such a call with least = `scored` gave.
+        `least`, and some others.
 
         query, prefix: as of `posteriors.score`. With least = 0, all words are scored.
         """
-        which = self.possible(query, prefix, least, scored) if least else np.arange(len(self))
+        which = self.possible(query, prefix, least)[0] if least else np.arange(len(self))
         return which, self.score_at(which, query, prefix)
+
+    def score_by_levels(self, query, prefix, levels):
+        """As `score` for each of falling levels, one after another, each without the words that were given before it."""
+        which, _ = self.possible(query, prefix, levels[0])
+        yield which, self.score_at(which, query, prefix)
+        if levels[1:]:  # all words are looked at once more, for the rest of the levels together
+            rest, costs = self.possible(query, prefix, levels[-1], levels[0])
+            for most, known in zip(map(_cost, levels[1:]), map(_cost, levels)):
+                which = rest[(known < costs) & (costs <= most)]
+                yield which, self.score_at(which, query, prefix)
 
     def score_at(self, which, query, prefix=False):
         """How likely the query stands in these words, int [n] rising: float64 [n]."""
         if not self._known(query):
             return np.zeros(len(which))
-        result = np.zeros(len(which))
-        for k in range(0, len(which), TOGETHER):
-            some = join([block.sparse.take(mine) for block, mine in self._parted(which[k:k + TOGETHER])])
-            result[k:k + TOGETHER] = score_sparse(some, query, prefix)
-        return result
+        return self._loops.score(list(self._parted(which)), query, prefix)
 
     def _known(self, query):
         return len(query) and 0 <= query.min() and query.max() < self._count
@@ -95,21 +105,28 @@ class Words:
             return np.zeros(0, np.int64)
         rows = _rows(query, prefix)
         costs = [sum(block.cost(*row)[mine].astype(int) for row in rows) for block, mine in self._parted(which)]
-        return np.flatnonzero(np.concatenate([np.zeros(0), *costs]) <= -COSTS * np.log(least))
+        return np.flatnonzero(np.concatenate([np.zeros(0), *costs]) <= _cost(least))
 
-    def possible(self, query, prefix, least, scored=None):
-        """The words, int64 [n] rising, that may be the query with a probability of `least`, but not of `scored`."""
+    def possible(self, query, prefix, least, known=None):
+        """The words, int64 [n] rising, that may be the query with a probability of `least`, but not of `known`, and their
+        costs, uint16 [n]."""
         if not self._known(query):
-            return np.zeros(0, np.int64)
-        most, known = (int(-COSTS * np.log(chance)) if chance else -1 for chance in (least, scored))
-        rows = _rows(query, prefix)
-        found = [first + _possible(block, rows, most, known) for block, first in zip(self._blocks, self._firsts)]
-        return np.concatenate([np.zeros(0, np.int64), *found])
+            return np.zeros(0, np.int64), np.zeros(0, np.uint16)
+        rows, most, before = _rows(query, prefix), _cost(least), _cost(known) if known else -1
+        found = [self._loops.possible(block, rows, most, before) for block in self._blocks]
+        places = [first + which for (which, _), first in zip(found, self._firsts)]
+        return (np.concatenate([np.zeros(0, np.int64), *places]),
+                np.concatenate([np.zeros(0, np.uint16), *(costs for _, costs in found)]))
 
     def forget(self):
         """Let go of memory that the next query may not need; see `Block.forget`."""
         for block in self._blocks:
             block.forget()
+
+
+def _cost(chance):
+    """The most that words cost which are so likely."""
+    return int(-COSTS * np.log(chance))
 
 
 def _rows(query, prefix):
@@ -119,8 +136,11 @@ def _rows(query, prefix):
     return [(FIRST, query[0]), *ends, *((ANYWHERE, letter) for letter in sorted(set(between.tolist())))]
 
 
-def _possible(block, rows, most, known):
-    """The places in a block of the words whose costs sum up to `most` or less, but to more than `known`."""
+# --- The two loops over words -----------------------------------------------------------------------------------
+
+def possible(block, rows, most, known):
+    """The places in a block, int64 [n] rising, of the words whose costs sum up to `most` or less, but to more than `known`,
+    and these sums, uint16 [n]; rows: of `_rows`."""
     sums = block.cost(*rows[0])
     if len(rows) > 1:
         sums = sums + block.cost(*rows[1])  # at most 240
@@ -128,4 +148,27 @@ def _possible(block, rows, most, known):
     sums = sums[which].astype(np.uint16)
     for row in rows[2:]:
         sums += block.cost(*row)[which]
-    return which[(sums <= most) & (sums > known)]
+    kept = np.flatnonzero((sums <= most) & (sums > known))
+    return which[kept], sums[kept]
+
+
+def score(parts, query, prefix):
+    """How likely the query is in the words of (block, places in it) parts: float64 [n]."""
+    results = [np.zeros(0)]
+    for some in _batches(parts):
+        results.append(score_sparse(join([block.sparse.take(which) for block, which in some]), query, prefix))
+    return np.concatenate(results)
+
+
+def _batches(parts):
+    """The parts, TOGETHER words at once or some more."""
+    batch, size = [], 0
+    for block, which in parts:
+        for k in range(0, len(which), TOGETHER):
+            batch.append((block, which[k:k + TOGETHER]))
+            size += len(batch[-1][1])
+            if size >= TOGETHER:
+                yield batch
+                batch, size = [], 0
+    if batch:
+        yield batch

@@ -17,6 +17,7 @@ import threading
 import zlib
 
 BLOCK = 200  # photos asked for at once
+RECENT = 200  # photos, at most, of which it is kept what change they were of
 CONTENT = "hash, width, height, orientation, error, words, posteriors"
 
 
@@ -116,30 +117,34 @@ class Store:
             return known[0]
         if known:
             execute("DELETE FROM photos WHERE id = ?", known[:1])
-        texts = (json.dumps(word, ensure_ascii=False, separators=(",", ":")) for word in words)
-        page = zlib.compress("[{}]".format(",\n".join(texts)).encode())  # a line a word, see `_unpacked`
         facts = [photo[name] for name in ("hash", "width", "height", "orientation")]
         error = photo["error"].replace("\0", "").encode("utf8", "backslashreplace").decode()  # a name in it may be anything
         number, = execute(f"INSERT INTO photos ({CONTENT}) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
-                          (*facts, error, page, posteriors)).fetchone()
+                          (*facts, error, packed(words), posteriors)).fetchone()
         if known:
             execute("UPDATE files SET photo = ? WHERE photo = ?", (number, known[0]))
-        self._changed(execute)
+        self._changed(execute, {number})
         return number
 
     @in_transaction
     def put_file(self, execute, path, photo, size, modified, orientation, taken):
         """Say that the file `path` (bytes) holds a photo."""
+        before = execute("SELECT photo FROM files WHERE path = ?", (path,)).fetchall()
         execute("DELETE FROM files WHERE path = ?", (path,))
         execute("INSERT INTO files (path, photo, size, modified, orientation, taken) VALUES (?, ?, ?, ?, ?, ?)",
                 (path, photo, size, modified, orientation, taken))
-        self._changed(execute)
+        self._changed(execute, {photo, *(number for number, in before)})
 
     @in_transaction
     def drop_files(self, execute, paths):
         """Forget files; what is known of their photos stays, should they come back."""
+        photos = set()
+        for k in range(0, len(paths), BLOCK):
+            some = paths[k:k + BLOCK]
+            query = f"SELECT photo FROM files WHERE path IN ({', '.join('?' * len(some))})"
+            photos.update(number for number, in execute(query, some).fetchall())
         self._many("DELETE FROM files WHERE path = ?", [(path,) for path in paths])
-        self._changed(execute)
+        self._changed(execute, photos)
 
     @in_transaction
     def add_copies(self, execute, photos, files):
@@ -150,11 +155,19 @@ class Store:
         self._many("INSERT INTO files (photo, path, size, modified, orientation, taken) "
                    "SELECT id, ?, ?, ?, ?, ? FROM photos WHERE hash = ?",
                    [(path, *facts, content) for path, content, *facts in files])
-        self._changed(execute)
+        self._changed(execute, None)
 
     @staticmethod
-    def _changed(execute):
+    def _changed(execute, photos):
+        """Count a change, and keep with it which photos it was of, their numbers; None: who knows."""
         execute("UPDATE meta SET value = CAST(value AS bigint) + 1 WHERE name = 'changes'", ())
+        change, = execute("SELECT value FROM meta WHERE name = 'changes'", ()).fetchone()
+        row = execute("SELECT value FROM meta WHERE name = 'recent'", ()).fetchone()
+        recent = [*json.loads(row[0] if row else "[]"), [int(change), sorted(photos)]] if photos is not None else []
+        while sum(len(numbers) for _, numbers in recent) > RECENT or len(recent) > RECENT:
+            recent.pop(0)
+        execute("INSERT INTO meta VALUES ('recent', ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (json.dumps(recent, separators=(",", ":")),))
 
     # --- Reading ----------------------------------------------------------------------------------------------
 
@@ -186,10 +199,19 @@ class Store:
         """The hashes of all photos, a set; with `retry`, of those that could be read."""
         return {content for content, in self._all("SELECT hash FROM photos" + " WHERE error = ''" * retry)}
 
-    def photos(self):
-        """(number, taken) of each photo that has a file and could be read, by number."""
-        return self._all("SELECT id, max(taken) FROM files JOIN photos ON id = photo WHERE error = '' GROUP BY id "
-                         "ORDER BY id")
+    def changed(self, before, after):
+        """The numbers of the photos that the changes behind `before` up to `after` were of, a set; None if that is not known
+        any more: too many, or made by a program that did not keep it."""
+        row = self._all("SELECT value FROM meta WHERE name = 'recent'")
+        recent = dict(json.loads(row[0][0])) if row else {}
+        if any(change not in recent for change in range(before + 1, after + 1)):
+            return None
+        return {number for change in range(before + 1, after + 1) for number in recent[change]}
+
+    def photos(self, numbers=None):
+        """(number, taken) of each photo, or of those with these numbers, that has a file and could be read, by number."""
+        query = "SELECT id, max(taken) FROM files JOIN photos ON id = photo WHERE error = ''{} GROUP BY id ORDER BY id"
+        return self._all(query.format("")) if numbers is None else self._of(query.replace("{}", " AND id IN ({})"), numbers)
 
     def photo(self, number):
         """One of `photos_of`; None if there is none, or it has no file any more."""
@@ -241,6 +263,12 @@ class Store:
         here = "FROM photos WHERE id IN (SELECT photo FROM files)"
         queries = {"files": "FROM files", "photos": here, "failed": f"{here} AND error <> ''"}
         return {name: self._all(f"SELECT count(*) {query}")[0][0] for name, query in queries.items()}
+
+
+def packed(words):
+    """The bytes of a photo's words, list of dicts, as the table `photos` has them."""
+    texts = (json.dumps(word, ensure_ascii=False, separators=(",", ":")) for word in words)
+    return zlib.compress("[{}]".format(",\n".join(texts)).encode())  # a line a word, see `_unpacked`
 
 
 def _unpacked(page, places):

@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from index import blocks, posteriors, scanning
+from index import blocks, compiled, posteriors, scanning
 from index.posteriors import BLANK, SEPARATOR, Symbols
 from words import ctc
 
@@ -86,6 +86,19 @@ def test_packing_keeps_steps_and_probabilities():
     assert len(posteriors.pack(posterior[20:200])) == 2
 
 
+@pytest.mark.parametrize("prefix", [False, True])
+def test_compiled_scores_are_those_of_numpy(prefix):
+    packed = [posteriors.pack(random_posterior(seed, seed % 12, AB.count)) for seed in range(50)] + [b""]
+    words = [scanning.Words(loops=loops).with_more([(1, blocks.pack_photo([0] * 51, packed))], AB.count)
+             for loops in (None, compiled)]
+    for text in ("a", "b", "ab", "aa", "abba", "bbb"):
+        plain, fast = (each.score(AB.encode(text), prefix)[1] for each in words)
+        assert plain.max() > 1e-3 and fast == pytest.approx(plain, rel=1e-12)
+        for least in (0.5, 1e-3):
+            (which, costs), (others, theirs) = (each.possible(AB.encode(text), prefix, least) for each in words)
+            assert which.tolist() == others.tolist() and costs.tolist() == theirs.tolist()
+
+
 def test_several_words_are_scored_apart():
     packed = [posteriors.pack(random_posterior(seed, 9, AB.count)) for seed in range(5)] + [b""]
     query = AB.encode("ab")
@@ -111,16 +124,17 @@ def likely(which, chances, least):
     return which[chances >= least].tolist()
 
 
-def a_thousand_and_two():
+def a_thousand_and_two(loops=None):
     """(3,000 packed posteriors, their Symbols, the Words of two photos with them)."""
     symbols = Symbols("abcdefghijklmnop")
     packed = [posteriors.pack(random_posterior(seed, 12, symbols.count, 4.0)) for seed in range(3000)]
-    words = scanning.Words().with_more([(1, blocks.pack_photo([0] * 1000, packed[:1000]))], symbols.count)
+    words = scanning.Words(loops=loops).with_more([(1, blocks.pack_photo([0] * 1000, packed[:1000]))], symbols.count)
     return packed, symbols, words.with_more([(4, blocks.pack_photo([7] * 2000, packed[1000:]))], symbols.count)
 
 
-def test_the_shortcut_finds_what_a_full_scan_finds():
-    packed, symbols, words = a_thousand_and_two()
+@pytest.mark.parametrize("loops", [None, compiled])
+def test_the_shortcut_finds_what_a_full_scan_finds(loops):
+    packed, symbols, words = a_thousand_and_two(loops)
     some = np.array([0, 999, 1000])
     assert (words.photos(some).tolist(), words.lines(some).tolist()) == ([1, 1, 4], [0, 0, 7])
     assert (words.place(1001), words.place(999), words.last, len(words)) == (1, 999, 4, 3000)
@@ -136,8 +150,11 @@ def test_the_shortcut_finds_what_a_full_scan_finds():
                 assert likely(which, chances, least) == np.flatnonzero(everywhere >= least).tolist()
             before, _ = words.score(query, prefix, 1e-2)
             scored += len(before)
-            behind, _ = words.score(query, prefix, 1e-6, scored=1e-2)
-            assert sorted([*before, *behind]) == which.tolist()
+            parts = list(words.score_by_levels(query, prefix, [1e-2, 1e-4, 1e-6]))
+            assert parts[0][0].tolist() == before.tolist()
+            assert sorted(np.concatenate([part for part, _ in parts])) == which.tolist()
+            for part, chances in parts:
+                assert chances == pytest.approx(everywhere[part])
     assert scored < 0.3 * 60 * 2 * 3000
     assert words.score(query)[1] == pytest.approx(posteriors.score(packed, query, symbols.count))
 
@@ -153,8 +170,9 @@ def test_bytes_that_are_no_words_are_refused(joined):
         scanning.Words().with_more([(1, good), (2, joined)], AB.count)
 
 
-def test_letters_that_come_later_leave_what_is_there(monkeypatch):
-    words = scanning.Words().with_more([(1, blocks.pack_photo([0], [b"\1\2\0"]))], AB.count)
+@pytest.mark.parametrize("loops", [None, compiled])
+def test_letters_that_come_later_leave_what_is_there(monkeypatch, loops):
+    words = scanning.Words(loops=loops).with_more([(1, blocks.pack_photo([0], [b"\1\2\0"]))], AB.count)
     symbols = Symbols("abc")
     for full in (65536, 1):  # in one block, and in several
         monkeypatch.setattr(blocks, "FULL", full)

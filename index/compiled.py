@@ -1,0 +1,106 @@
+"""The two loops in which a search spends its time, compiled: as those of index/scanning.py, several times as fast.
+
+    >>> words = Words(blocks.kept(store), loops=compiled)
+
+For who answers many queries, as `search.py serve` does: Numba takes half a second to load, and once, for a new version of
+this program, a few seconds to compile. The loops run without Python's lock, so that threads search side by side.
+"""
+import numpy as np
+
+from index.blocks import RARE
+from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, SEPARATOR
+from words.compiled import compiled
+
+TOGETHER = 4096  # words whose costs are added at once
+
+
+def possible(block, rows, most, known):
+    """As `scanning.possible`."""
+    kinds, symbols = np.array(rows, np.int64).T
+    found, costs = np.empty(len(block), np.int64), np.empty(len(block), np.uint16)
+    count = _possible(_fixed(block.costs), kinds, symbols - FIRST, most, known, found, costs)
+    return found[:count].copy(), costs[:count].copy()
+
+
+def score(parts, query, prefix):
+    """As `scanning.score`."""
+    letters, places = np.unique(query, return_inverse=True)
+    slots = np.full(256, -1, np.int64)
+    slots[[BLANK, SEPARATOR, *letters]] = range(2 + len(letters))
+    results = [np.zeros(len(which)) for _, which in parts]
+    for (block, which), result in zip(parts, results):
+        starts, *entries = block.sparse
+        sparse = map(_fixed, (starts.astype(np.uint32, copy=False), *entries))
+        _score(*sparse, which, slots, places + 2, prefix, LIKELY, result)
+    return np.concatenate([np.zeros(0), *results])
+
+
+def _fixed(array):
+    """An array as those that are mapped from a file, of the same type for Numba."""
+    array = array.view()
+    array.flags.writeable = False
+    return array
+
+
+@compiled
+def _possible(costs, kinds, letters, most, known, found, found_costs):
+    """Write the places of the words whose costs sum up to `most` or less, but to more than `known`, and these sums; how many
+    there are."""
+    count, sums = np.int64(0), np.empty(TOGETHER, np.uint16)
+    for first in range(0, costs.shape[2], TOGETHER):
+        words = min(TOGETHER, costs.shape[2] - first)
+        sums[:] = 0
+        for row in range(len(kinds)):
+            if letters[row] < costs.shape[1]:
+                some = costs[kinds[row], letters[row], first:first + words]
+                for word in range(words):
+                    sums[word] += some[word]
+            else:  # a letter that came later
+                sums[:] += np.uint16(RARE)
+        for word in range(words):
+            if known < sums[word] <= most:
+                found[count], found_costs[count] = first + word, sums[word]
+                count += 1
+    return count
+
+
+@compiled
+def _score(starts, steps, symbols, levels, which, slots, places, prefix, likely, result):
+    """Write how likely a query is in each word of `which`: `posteriors.forward`, word by word.
+
+    slots: where a symbol's probability is in `step`: 0 is the blank's, 1 the separator's; -1: it is not asked for. places:
+    where those of the query's letters are.
+    """
+    length = len(places)
+    before, inside, step = np.empty(length + 1), np.empty(length), np.empty(slots.max() + 1)
+    for k in range(len(which)):
+        entry, end = np.int64(starts[which[k]]), min(np.int64(starts[which[k] + 1]), len(steps))
+        count = np.int64(steps[end - 1]) + 1 if end > entry else 0
+        if count < length:  # a letter takes a step
+            continue
+        before[:] = 0.0
+        inside[:] = 0.0
+        before[0], other, done = 1.0, 0.0, 0.0
+        for time in range(count):
+            step[:] = FLOOR
+            while entry < end and steps[entry] <= time:
+                if slots[symbols[entry]] >= 0:
+                    step[slots[symbols[entry]]] = likely[levels[entry]]
+                entry += 1
+            blank, separator = step[0], step[1]
+            pause = blank + separator
+            if not prefix:
+                done += (before[length] + inside[length - 1]) * separator
+            for i in range(length - 1, -1, -1):  # the last first: a letter needs what the one before it was a step ago
+                entering = before[i]
+                if i > 0 and places[i] != places[i - 1]:  # else a blank must be between
+                    entering += inside[i - 1]
+                before[i + 1] = (before[i + 1] + inside[i]) * (pause if i + 1 < length else blank)
+                inside[i] = (inside[i] + entering) * step[places[i]]
+            if prefix:  # whatever follows
+                done += inside[length - 1]
+                inside[length - 1] = 0.0
+            rest = before[0] + other
+            before[0] = before[0] * pause + other * separator
+            other = rest * max(1 - pause, 0.0) + other * blank
+        result[k] = min(1.0, done if prefix else done + before[length] + inside[length - 1])
