@@ -12,6 +12,7 @@ Measured, in processes of their own: bytes of the index; seconds from Python's s
 takes in an index that is open, over --queries of one to three words that were read somewhere, one in four a prefix, one in
 eight a phrase; the process's memory at its highest; how many of the 20 best photos of a full scan are found.
 """
+import functools
 import json
 import os
 import resource
@@ -32,8 +33,10 @@ from index.blocks import unpack_photo
 from index.finding import Index
 from index.folding import fold
 from index.posteriors import LEVELS
+from index.store import packed
 
 WORDS = 50  # a photo
+BATCH = 200  # photos written together
 
 
 def parse_args(argv=None):
@@ -80,19 +83,25 @@ def make(real, path, photos, rng, links=False):
     """An index of so many photos; with `links`, beside it a link for each to the real photo that it was made of."""
     source, store = open_store(real), open_store(path, create=True)
     store.learn(source.letters)
+    store._all("PRAGMA synchronous = OFF")  # after a power cut it is made anew
     pages = [(source.photo(number), source.words(number), load_page(joined)) for number, joined in source.posteriors()]
     pages = [page for page in pages if page[0] and page[1]]
     sizes = np.array([len(words) for _, words, _ in pages])
-    for photo in tqdm(range(photos), "photos", unit="photo"):
-        known, words, page = pages[rng.choice(len(pages), p=sizes / sizes.sum())]
-        first = int(rng.integers(max(1, len(words) - WORDS + 1)))
-        content = {name: known[name] for name in ("width", "height", "orientation", "error")}
-        number = store.add({"hash": photo.to_bytes(8, "big"), **content}, words[first:first + WORDS],
-                           jittered(page, first, rng))
-        name, orientation, _ = known["files"][0]
-        store.put_file(b"%06d.jpg" % photo, number, 0, 0, orientation, None)
-        if links:
-            os.symlink(source.file(name), os.path.join(os.fsencode(path.absolute().parent), b"%06d.jpg" % photo))
+    entries = functools.cache(lambda which, first: packed(pages[which][1][first:first + WORDS]))
+    for begin in tqdm(range(0, photos, BATCH), "photos", unit=f" {BATCH} photos"):
+        rows, files = [], []
+        for photo in range(begin, min(begin + BATCH, photos)):
+            which = rng.choice(len(pages), p=sizes / sizes.sum())
+            known, words, page = pages[which]
+            first = int(rng.integers(max(1, len(words) - WORDS + 1)))
+            name, orientation, _ = known["files"][0]
+            content, file = photo.to_bytes(8, "big"), b"%06d.jpg" % photo
+            rows.append((content, *(known[fact] for fact in ("width", "height", "orientation", "error")),
+                         entries(which, first), jittered(page, first, rng)))
+            files.append((file, content, 0, 0, orientation, None))
+            if links:
+                os.symlink(source.file(name), os.path.join(os.fsencode(path.absolute().parent), file))
+        store.add_copies(rows, files)
     blocks.keep(store)
     source.close()
     store.close()
