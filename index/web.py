@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 import socket
+import sys
 import urllib.parse
 from pathlib import Path
 
@@ -59,7 +60,7 @@ def create_app(found, password: str | None = None, allowed_hosts: tuple[str, ...
     app.before_request(check)
     app.after_request(protect)
     app.register_error_handler(HTTPException, explain)
-    app.register_error_handler(UserError, lambda error: (flask.render_template("error.html", title="Sorry", why=error), 400))
+    app.register_error_handler(UserError, excuse)
     return app
 
 
@@ -86,6 +87,24 @@ def explain(error):
     why = {401: "Sign in first.", 404: "There is nothing here.", 413: "That is too much.",
            500: "Something broke; the terminal where the server runs says what."}.get(error.code, error.description)
     return flask.render_template("error.html", title=error.name, why=why), error.code
+
+
+class Unclear(UserError):
+    """Something asked that cannot be answered; any other UserError is the index's, which cannot be read now."""
+
+
+def excuse(error):
+    """A UserError as a page of one sentence."""
+    why, status = reason_of(error)
+    return flask.render_template("error.html", title="Sorry", why=why), status
+
+
+def reason_of(error):
+    """(what those who asked are told of a UserError, the status); whoever runs the server reads the rest in its terminal."""
+    if isinstance(error, Unclear):
+        return str(error), 400
+    print(error, file=sys.stderr, flush=True)
+    return "The index cannot be read right now. Try again in a minute.", 503
 
 
 @functools.cache
@@ -139,15 +158,15 @@ class Question:
 
     @classmethod
     def asked(cls):
-        """The question in the request's address. UserError for one that is too long or a date that is none."""
+        """The question in the request's address. Unclear for one that is too long or a date that is none."""
         given = request.args
         text = " ".join(given.get("q", "").split())
         if len(text) > LONGEST:
-            raise UserError(f"Ask with at most {LONGEST} characters; these are {len(text):,}.")
+            raise Unclear(f"Ask with at most {LONGEST} characters; these are {len(text):,}.")
         try:
             days = [given.get(name, "") and str(datetime.date.fromisoformat(given[name])) for name in ("since", "until")]
         except ValueError:
-            raise UserError("Give dates as year-month-day, such as 2026-11-25.") from None
+            raise Unclear("Give dates as year-month-day, such as 2026-11-25.") from None
         return cls(text, bool(given.get("all")), *days, min(max(given.get("limit", LIMIT, type=int), 1), MOST))
 
     @property
@@ -158,11 +177,11 @@ class Question:
         given = {key: value for key, value in parts.items() if value}
         return f"?{urllib.parse.urlencode(given)}" if given else ""
 
-    def answered(self, more=0):
-        """The index's results, the best first, and so many more than are shown."""
+    def answered(self):
+        """The index's results, the best first, one more than are shown."""
         if not self.text:
             return []
-        return current_app.config["INDEX"].find(self.text, limit=self.limit + more, all_words=self.every,
+        return current_app.config["INDEX"].find(self.text, limit=self.limit + 1, all_words=self.every,
                                                 since=self.since or None, until=self.until or None)
 
 
@@ -181,14 +200,16 @@ def found(template):
     """A page of the photos that answer the question in the request's address, or of why there are none."""
     try:
         question = Question.asked()
-        results = question.answered(more=1)
+        results = question.answered()
+        photos = current_app.config["INDEX"].photos([result.photo for result in results])
+        # Another run may just have taken note that a file is gone
+        cards = [card(result, photos[result.photo]) for result in results[:question.limit] if result.photo in photos]
+        stats = None if cards else current_app.config["INDEX"].stats()  # to say why
     except UserError as error:
-        question = Question(request.args.get("q", "")[:LONGEST])
-        return flask.render_template(template, question=question, summary="Not searched.", why=str(error)), 400
-    cards = [each for each in map(card, results[:question.limit]) if each]
-    if not cards:  # says why
-        return flask.render_template(template, question=question, summary="No photos" if question.text else "",
-                                     stats=current_app.config["INDEX"].stats())
+        question, (why, status) = Question(request.args.get("q", "")[:LONGEST]), reason_of(error)
+        return flask.render_template(template, question=question, summary="Not searched.", why=why), status
+    if not cards:
+        return flask.render_template(template, question=question, summary="No photos" if question.text else "", stats=stats)
     more = len(results) > question.limit
     likely = [each for each in cards if each["score"] >= index.DOUBTFUL]
     further = dataclasses.replace(question, limit=min(question.limit + 2 * LIMIT, MOST))
@@ -205,11 +226,8 @@ def summary(likely, doubtful, more):
     return f"The best {photos}" if more else photos
 
 
-def card(result):
-    """What a photo's card shows: the part of it around the best match, marked, and matches cut out; None if it has left."""
-    photo = current_app.config["INDEX"].photo(result.photo)
-    if photo is None:  # another run has just taken note that its file is gone
-        return None
+def card(result, photo):
+    """What a photo's card shows: the part of it around the best match, marked, and matches cut out."""
     return {"photo": photo, "score": result.score, "version": state_of(photo), "matches": result.matches,
             "window": window(photo.width, photo.height, result.matches), "pieces": different(result.matches)[:3]}
 
@@ -261,7 +279,7 @@ def the_photo(number):
 def photo(number):
     """One photo large, its words as text, and the way to the other photos found."""
     question, found = Question.asked(), the_photo(number)
-    order = question.answered()
+    order = question.answered()[:question.limit]
     place = next((i for i, result in enumerate(order) if result.photo == number), None)
     matches, ways = [], {}
     if place is not None:
@@ -337,7 +355,7 @@ def serve(index_path, host: str = "127.0.0.1", port: int = 8000, password_file=N
     if not password and not guard.is_loopback(host):
         raise UserError(f"--host {host}: others could see the photos; --password-file FILE asks them for a password")
     own = socket.gethostname().lower()
-    found = index.open(index_path)
+    found = index.open(index_path, compiled=True)
     app = create_app(found, password, (*LOOPBACK, own, f"{own}.local", *(name.lower() for name in names)))
     app.config["SESSION_COOKIE_SECURE"] = behind_proxy
     server = create_server(app, host, port, behind_proxy=behind_proxy)

@@ -15,6 +15,7 @@ import pytest
 import index
 import search
 from command import UserError
+from index import web
 from tests.fake_reader import ROOT, everything, names, save, save_many, start, texts_of
 
 SECRET = "s3cr3t/@ %"
@@ -80,6 +81,7 @@ def test_the_password_of_an_index_is_not_remembered(reader, postgres, database, 
     search.main(["index", "photos", "--index", url])
     assert SECRET not in (shown := capsys.readouterr().out) and shown.startswith("postgresql://person@/postgres?host=")
     assert SECRET not in search.last_index().read_text()
+    assert postgres.run("SELECT extname FROM pg_extension") == [("plpgsql",)]  # pg_trgm may be forbidden, and is not needed
     monkeypatch.setenv("PGPASSWORD", SECRET)
     search.main(["stats"])
     assert "files                  1" in capsys.readouterr().out
@@ -262,12 +264,14 @@ def test_a_server_may_go_away_and_come_back(reader, postgres, database):
     found = index.open(database)
     while found.store.counts()["files"] < 5:
         time.sleep(0.05)
-    assert found.find("photo")
+    page = web.create_app(found).test_client()
+    assert found.find("photo") and page.get("/?q=photo").status_code == 200
     postgres.stop()
     with pytest.raises(UserError, match="No such file or directory.*check the address"):
         found.find("photo")
+    assert [page.get(path).status_code for path in ("/?q=photo", "/results?q=photo", "/photo/1")] == [503] * 3
     postgres.start()
-    assert found.find("photo")
+    assert found.find("photo") and page.get("/?q=photo").status_code == 200
     output = process.communicate()
     assert process.returncode == 0, output
     assert everything(database) == everything("photos/search.index")

@@ -12,6 +12,7 @@ from PIL import Image
 from samples import HEIC
 
 import index
+from command import UserError
 from index import pictures, web
 
 
@@ -76,7 +77,7 @@ def test_one_more_than_the_limit_is_asked_for_and_leads_on(client, found):
 
 def test_photos_that_are_less_likely_are_apart(client, found):
     assert "Less likely" not in client.get("/?q=budget").get_data(as_text=True)  # scores 1, 1/4, 1/9
-    found.photos[4], found.pages[4] = found.photos[3], found.pages[3]
+    found.kept[4], found.pages[4] = found.kept[3], found.pages[3]
     text = client.get("/?q=budget").get_data(as_text=True)  # and 1/16
     assert text.partition("Less likely")[2].count('class="card"') == 1 and "3 photos, 1 less likely" in text
 
@@ -94,9 +95,19 @@ def test_nothing_found_and_nothing_indexed(client):
     assert "python search.py index PHOTOS" in empty.get("/").get_data(as_text=True)
 
 
-def test_what_the_index_complains_about_is_shown(client):
-    answer = client.get("/results?q=broken")
-    assert answer.status_code == 400 and "the quote is not closed" in answer.get_data(as_text=True)
+def test_an_index_that_cannot_be_read_is_no_fault_of_who_asks(client, found, capsys, monkeypatch):
+    def gone(*_, **__):
+        raise UserError("postgresql://reader@server/photos: connection refused")
+
+    for name in ("find", "photo"):
+        with monkeypatch.context() as patch:
+            patch.setattr(found, name, gone)
+            for path in ("/?q=budget", "/results?q=budget", "/photo/1?q=budget")[2 * (name == "photo"):]:
+                answer = client.get(path)
+                assert answer.status_code == 503 and "cannot be read right now" in answer.get_data(as_text=True)
+                assert "reader" not in answer.get_data(as_text=True)
+                assert capsys.readouterr().err == "postgresql://reader@server/photos: connection refused\n"
+        assert client.get("/photo/1?q=budget").status_code == 200
 
 
 @pytest.mark.parametrize("query", ["", "   ", "'; DROP TABLE photos; --", "(.*)+$", "%00", "\udcff", "100%", "*", '"'])
@@ -117,14 +128,14 @@ def test_html_in_query_words_and_names_stays_text(client, found):
     for path in ("/", "/results", "/photo/1"):
         assert "<script>" not in client.get(path, query_string={"q": query}).get_data(as_text=True)
         assert "<b>" not in client.get(path, query_string={"q": "</script><b>"}).get_data(as_text=True)  # a word of photo 1
-    found.photos[1].file = "<img src=x>.jpg"
+    found.kept[1].file = "<img src=x>.jpg"
     for path in ("/?q=sprint", "/photo/1"):
         text = client.get(path).get_data(as_text=True)
         assert "<img src=x>" not in text and "&lt;img src=x&gt;.jpg" in text
 
 
 def test_a_name_that_is_no_utf8_is_shown(client, found):
-    found.photos[1].file = os.fsdecode(b"caf\xe9\n.jpg")
+    found.kept[1].file = os.fsdecode(b"caf\xe9\n.jpg")
     assert "caf\ufffd" in client.get("/?q=sprint").get_data(as_text=True)
     assert "caf\ufffd" in client.get("/photo/1").get_data(as_text=True)
 
@@ -148,7 +159,7 @@ def test_the_photo_page_leads_to_the_photos_before_and_after(client):
 
 
 def test_a_photo_that_is_gone_says_so(client, found):
-    os.remove(found.photos[1].file)
+    os.remove(found.kept[1].file)
     assert "file is gone" in client.get("/?q=sprint").get_data(as_text=True)
     text = client.get("/photo/1?q=sprint").get_data(as_text=True)
     assert "file is gone" in text and "sprint" in text and "<image" not in text
@@ -156,13 +167,13 @@ def test_a_photo_that_is_gone_says_so(client, found):
 
 
 def test_a_photo_that_was_not_read_says_why(client, found):
-    found.photos[1].error, found.pages[1] = "not a readable image", []
+    found.kept[1].error, found.pages[1] = "not a readable image", []
     text = client.get("/photo/1").get_data(as_text=True)
     assert "could not be read: not a readable image." in text and "No words were found" in text and "<image" not in text
 
 
 def test_a_photo_that_leaves_while_it_is_searched_is_left_out(client, found):
-    del found.photos[2]
+    del found.kept[2]
     assert client.get("/?q=budget").get_data(as_text=True).count('class="card"') == 2
 
 
@@ -245,14 +256,14 @@ def test_pictures_may_be_kept_and_change_with_the_photo(client, found):
     assert "immutable" in first.headers["Cache-Control"] and "private" in first.headers["Cache-Control"]
     again = client.get(address, headers={"If-None-Match": first.headers["ETag"]})
     assert again.status_code == 304 and not again.data
-    Image.new("RGB", (1600, 900), BLUE).save(found.photos[1].file)
+    Image.new("RGB", (1600, 900), BLUE).save(found.kept[1].file)
     changed = client.get(address, headers={"If-None-Match": first.headers["ETag"]})
     assert near(pixels_of(changed)[10, 10], BLUE) and changed.headers["ETag"] != first.headers["ETag"]
     assert "immutable" not in changed.headers["Cache-Control"] and "no-cache" in changed.headers["Cache-Control"]
 
 
 def test_a_photo_that_cannot_be_read_is_no_picture(client, found):
-    with open(found.photos[1].file, "wb") as file:
+    with open(found.kept[1].file, "wb") as file:
         file.write(b"no picture")
     assert client.get("/photo/1/small.jpg").status_code == 404
 
@@ -261,7 +272,7 @@ def test_many_who_ask_at_once_decode_a_photo_once(found, monkeypatch):
     calls, read = [], pictures.read_image
     monkeypatch.setattr(pictures, "read_image", lambda path: (time.sleep(0.1), calls.append(path), read(path))[2])
     shown = pictures.Pictures()
-    asking = [threading.Thread(target=make, args=(found.photos[1].file,)) for make in (shown.small, shown.large) * 4]
+    asking = [threading.Thread(target=make, args=(found.kept[1].file,)) for make in (shown.small, shown.large) * 4]
     for thread in asking:
         thread.start()
     for thread in asking:

@@ -28,14 +28,16 @@ if (box) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const found = page.querySelector("#found");
       if (!found) throw new Error(answer.statusText);
+      if (answer.status >= 500) shown = null;  // the same question may be asked again
       results.replaceChildren(found);
       status.textContent = found.dataset.summary;
       document.title = `${question.get("q") ? `${question.get("q")} – ` : ""}Find your photos`;
       document.body.classList.toggle("start", !question.get("q"));
-      history.replaceState(null, "", `${form.getAttribute("action")}${shown && "?"}${shown}`);
+      const address = String(question);
+      history.replaceState(null, "", `${form.getAttribute("action")}${address && "?"}${address}`);
     } catch (error) {
       if (error.name === "AbortError") return;
-      shown = null;  // so that the same question may be asked again
+      shown = null;
       status.textContent = "The search does not answer. Is it still running?";
     }
     document.body.classList.remove("waiting");
