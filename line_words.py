@@ -28,8 +28,9 @@ import command
 from command import UserError
 from photos import boxes
 from photos.cutting import corners, cut, sides
+from photos.files import check_photos
 from photos.page import Page, Word
-from words.images import check_image, grey_of, prepare, read_image, write_image
+from words.images import grey_of, prepare, read_image, write_image
 
 ctc = command.later("words.ctc")
 word_reader = command.later("words.reader")
@@ -65,17 +66,6 @@ def read_lines(path: Path) -> list[dict]:
     except (TypeError, KeyError, ValueError) as error:
         raise UserError(f"{path}: not a list of photos with lines ({error}); --help says what it holds") from None
     return photos
-
-
-def check_photos(folder: Path, photos: list[dict]):
-    """UserError where none of the photos of a lines.json can be opened: told before a model is loaded."""
-    fault = f"{folder}: --lines names no photo"
-    for photo in photos:
-        try:
-            return check_image(folder / photo["file"])
-        except ValueError as error:
-            fault = f"{folder / photo['file']}: {error}; --image_path must be the folder of the photos that --lines names"
-    raise UserError(fault)
 
 
 # --- A line's ink and its gaps --------------------------------------------------------------------------------
@@ -304,7 +294,7 @@ def main(argv=None):
     args = parse_args(argv)
     command.new_file(args.result_path / "labels.csv", args.overwrite)
     photos = read_lines(args.lines)
-    check_photos(args.image_path, photos)
+    check_photos(args.image_path, [photo["file"] for photo in photos])
     reader = word_reader.load_reader(args.model_path)
     (args.result_path / "words").mkdir(parents=True, exist_ok=True)
     labels, doubtful, pages, rng = [], [], [], np.random.default_rng(0)

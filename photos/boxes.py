@@ -20,7 +20,7 @@ import fastjsonschema
 import command
 from command import UserError
 from photos.cutting import cut
-from photos.files import find_photos, load_photo
+from photos.files import check_photos, find_photos, load_photo
 from photos.page import Page, Word
 from words.images import grey_of, prepare
 
@@ -216,4 +216,5 @@ def load_list(root: str | Path, path: str | Path) -> BoxList:
     words = BoxList(root, pages)
     if not len(words):
         raise UserError(f"{path}: no word of a photo of {root} in it; boxes are there from azure_ocr.py, or by hand")
+    check_photos(root, [page.file for page in pages if page.words])
     return words

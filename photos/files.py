@@ -7,6 +7,7 @@
 """
 import math
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +33,24 @@ def find_photos(path: Path) -> tuple[Path, list[str]]:
         root, files = path, image_names(path, SUFFIXES)
     elif path.exists():
         root, files = path.parent, [path.name]
-        try:
-            open_pdf(path).close() if path.name.lower().endswith(".pdf") else check_image(path)
-        except ValueError as error:
-            raise UserError(f"{path}: {error}") from None
+        check_photos(root, files)
     else:
         raise UserError(f"{path}: no such file or folder")
     if not files:
         raise UserError(f"{path}: no photo in it; {', '.join(SUFFIXES)} are read")
     return root, [name for file in files for name in pages_of(root, file)]
+
+
+def check_photos(root: Path, names: Iterable[str]):
+    """UserError where none of the photos can be opened, told before a model is loaded."""
+    fault = f"{root}: no photo of it is named"
+    for name in names:
+        path = Path(root, file_of(name))
+        try:
+            return open_pdf(path).close() if path.name.lower().endswith(".pdf") else check_image(path)
+        except ValueError as error:
+            fault = f"{path}: {error}"
+    raise UserError(fault)
 
 
 def pages_of(root: Path, file: str) -> list[str]:

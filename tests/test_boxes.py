@@ -259,6 +259,13 @@ def test_predictions_are_drawn_and_one_photo_may_be_named(photos, capsys):
         read_boxes(photos, "--draw", photos / "drawn")
 
 
+def test_photos_of_which_none_is_there_are_told_before_a_model_is_loaded(photos, monkeypatch):
+    monkeypatch.setattr(words.reader, "load_reader", lambda path, **decoding: pytest.fail("the work has begun"))
+    write_boxes(photos / "boxes.json", [{"file": name, "words": [{"polygon": SQUARE}]} for name in ("gone.jpg", "b.pdf#1")])
+    with pytest.raises(UserError, match="b.pdf: no such file$"):
+        read_boxes(photos)
+
+
 def test_each_box_is_drawn_with_its_text_and_confidence(photos, monkeypatch):
     drawn = {}
     monkeypatch.setattr(drawing, "draw", lambda path, pixels, words: drawn.update({path.name: words}))
@@ -283,6 +290,7 @@ def test_each_photo_is_decoded_once_and_few_are_held(photos, monkeypatch):
         return pixels
 
     monkeypatch.setattr("photos.files.read_image", read_image)
+    monkeypatch.setattr("photos.files.check_image", lambda path: None)
     for options in ((), ("--draw", photos / "drawn")):
         read_boxes(photos, "--result_path", photos / "out", "--overwrite", *options)
         assert names == [f"{k}.png" for k in range(12)] and max(counts) <= 3

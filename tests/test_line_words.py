@@ -184,7 +184,7 @@ def test_another_file_is_refused(tmp_path, content, reason):
 def test_photos_of_which_none_is_there_are_told_before_a_model_is_loaded(tmp_path, monkeypatch):
     monkeypatch.setattr(line_words.word_reader, "load_reader", lambda path: pytest.fail("the work has begun"))
     (tmp_path / "text.png").write_text("no picture")
-    for names, reason in ((("none.png",), "none.png: no such file; --image_path must be the folder"),
-                          (("none.png", "text.png"), f"text.png: {NO_IMAGE}"), ((), "--lines names no photo")):
+    for names, reason in ((("none.png",), "none.png: no such file"),
+                          (("none.png", "text.png"), f"text.png: {NO_IMAGE}"), ((), "no photo of it is named")):
         with pytest.raises(UserError, match=reason):
             run(tmp_path, [{"file": name, "lines": []} for name in names])
