@@ -5,6 +5,7 @@
 
 docs/deploy.md says what each machine needs. Imported only where --ray is given, as Ray takes seconds to load.
 """
+import collections
 import contextlib
 import logging
 import os
@@ -13,7 +14,6 @@ import secrets
 import socket
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -30,12 +30,11 @@ except ImportError:
     raise UserError("--ray needs Ray: pip install -r requirements-cluster.txt") from None
 
 logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-warnings.filterwarnings("ignore", "`ray_remote_args`", DeprecationWarning)  # has no other name yet
 
 ROOT = Path(__file__).parent
 MEMORY = 100 << 20  # bytes of the object store of a cluster that is started here
 TOGETHER = 8  # items of a block at most: what is done again when a process ends in the middle of it
-TRIES = 3  # more for the block that a process was at when it ended
+TRIES = 2  # processes that may end at an item before it is given up
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # of HTTP/2, which Ray answers by a frame of kind 4
 PATIENCE = 5  # seconds to wait for an address to answer
 NEEDS = "each machine needs this checkout at the same path, with all that is installed here (docs/deploy.md)"
@@ -95,12 +94,12 @@ def _silent():
 
 
 def results(address: str, make: Callable[[], Callable], items: list, processors: int | None = None) -> Iterator:
-    """make()(item) of each of `items`, in the order in which they are done by the cluster at `address`; processors: as of
-    `joined`.
+    """work(item) of each of `items`, where work = make(), in the order in which they are done by the cluster at `address`;
+    processors: as of `joined`.
 
     Each process calls `make` once. One that ends in the middle is replaced, and its block done again: what an item brings
-    about must bear that. Both functions, items and results are pickled, as Ray does. UserError where they raise, or no
-    process lives.
+    about must bear that. Of an item at which TRIES processes ended the result is work.lost(item, reason). All of this is
+    pickled, as Ray does. UserError where they raise.
     """
     if items:
         with joined(address, processors):
@@ -114,11 +113,13 @@ def _results(make, items):
     context = DataContext.get_current()
     context.enable_progress_bars = context.print_on_execution_start = False
     size = max(1, min(TOGETHER, len(items) // (4 * count)))
-    blocks = [pyarrow.table({"item": list(map(pickle.dumps, items[k:k + size]))}) for k in range(0, len(items), size)]
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # _Worker, which finds the checkout, comes from elsewhere
+    blocks = [pyarrow.table({"item": list(map(pickle.dumps, some)), "block": [k] * len(some)})
+              for k in range(0, len(items), size) if (some := items[k:k + size])]
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # what finds the checkout does not come from there
+    begun = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Begun).remote()
     data = ray.data.from_arrow(blocks).map_batches(
-        _Worker, fn_constructor_args=(str(ROOT), os.getcwd(), cloudpickle.dumps(make)), batch_format="pyarrow", num_cpus=1,
-        compute=ActorPoolStrategy(size=min(count, len(blocks)), max_tasks_in_flight_per_actor=2), max_task_retries=TRIES)
+        _Worker, fn_constructor_args=(str(ROOT), os.getcwd(), cloudpickle.dumps(make), begun), batch_format="pyarrow",
+        num_cpus=1, compute=ActorPoolStrategy(size=min(count, len(blocks)), max_tasks_in_flight_per_actor=2))
     try:
         for row in data.iter_rows():
             yield pickle.loads(row["result"])
@@ -128,16 +129,41 @@ def _results(make, items):
 
 class _Worker:
     """A process of the cluster, at work for `results`. root: of the checkout; folder: in which the run was started; make:
-    as there, pickled, since it is looked for in the checkout."""
+    as there, pickled, since it is looked for in the checkout; begun: a _Begun."""
 
-    def __init__(self, root, folder, make):
+    def __init__(self, root, folder, make, begun):
         sys.path.insert(0, root)
         with contextlib.suppress(OSError):  # else what is named from there on is missed, and said
             os.chdir(folder)
-        self._work = pickle.loads(make)()
+        self._work, self._begun = pickle.loads(make)(), begun
 
-    def __call__(self, block):
-        return pyarrow.table({"result": [pickle.dumps(self._work(pickle.loads(item.as_py()))) for item in block["item"]]})
+    def __call__(self, table):
+        number, items = table["block"][0].as_py(), map(pickle.loads, table["item"].to_pylist())
+        lost = ray.get(self._begun.again.remote(number))
+        return pyarrow.table({"result": [pickle.dumps(self._result(number, k, item, k in lost))
+                                         for k, item in enumerate(items)]})
+
+    def _result(self, number, k, item, lost):
+        if lost:
+            return self._work.lost(item, f"{TRIES} processes ended as they read it, maybe for want of memory")
+        ray.get(self._begun.at.remote(number, k))
+        return self._work(item)
+
+
+class _Begun:
+    """Which item of each block was begun last: when a block is begun again, a process ended there."""
+
+    def __init__(self):
+        self._last, self._ends = {}, collections.Counter()
+
+    def again(self, block):
+        """A block is begun: the places of its items at which too many processes ended."""
+        if block in self._last:
+            self._ends[block, self._last[block]] += 1
+        return {k for (other, k), count in self._ends.items() if other == block and count >= TRIES}
+
+    def at(self, block, k):
+        self._last[block] = k
 
 
 def _last_line(error):

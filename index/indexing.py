@@ -167,5 +167,8 @@ class Worker:
                 file = file._replace(path=path)
                 return file, None if file.content in self.known else read(self.reader, self.entries, copy, file)
         except OSError as error:
-            file = files.unread(*found, error.strerror or str(error))
-            return file, Reading(0, 0, file.error, [], b"")
+            return self.lost(found, error.strerror or str(error))
+
+    def lost(self, found, reason):
+        """As a call, of a file that cannot be read."""
+        return files.unread(*found, reason), Reading(0, 0, reason, [], b"")

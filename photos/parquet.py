@@ -100,6 +100,10 @@ class Worker:
                     root, file = os.path.split(os.fsdecode(stack.enter_context(root.fetched(root.path_of(name)))))
                 page, _ = self.reader.look(load_photo(root, Page(file)), name, **self.options)
         except (ValueError, OSError) as error:
-            return Page(name, error=str(error))
+            return self.lost(name, str(error))
         page.words = [dataclasses.replace(word, log_probabilities=None) for word in page.words]
         return page
+
+    def lost(self, name, reason):
+        """The Page of a photo that cannot be read."""
+        return Page(name, error=reason)

@@ -44,8 +44,8 @@ def log_probabilities(text, rest=0.02):
 
 
 class FakeReader:
-    """Reads what `save` wrote; photos with "broken" raise, those with "faulty" have an error, and the first time that one
-    with "deadly" is read, its process ends. Takes `pause` seconds each."""
+    """Reads what `save` wrote; photos with "broken" raise, those with "faulty" have an error. A process that reads one with
+    "deadly" ends, the first time; with "poison", each time. Takes `pause` seconds each."""
     words = types.SimpleNamespace(alphabet=ALPHABET)
 
     def __init__(self, pause=0.0):
@@ -64,6 +64,8 @@ class FakeReader:
             raise ValueError("this photo breaks the reader")
         if "deadly" in text:
             end_once(text)
+        if "poison" in text:
+            os.kill(os.getpid(), signal.SIGKILL)
         words = [Word([[x, 10], [x + 9, 10], [x + 9, 20], [x, 20]], word, 0.9, [(word, 0.9), (word[:-1], 0.1)], line, 0,
                       log_probabilities(word))
                  for line, words in enumerate(text.split("\n")) for x, word in enumerate(words.split())]

@@ -23,7 +23,7 @@ from command import UserError
 from index import files, indexing
 from index.entries import Entries
 from photos.page import Page
-from tests.fake_reader import ALPHABET, ROOT, FakeReader, everything, save
+from tests.fake_reader import ALPHABET, ROOT, FakeReader, everything, save, texts_of
 
 needs_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"),
                                reason="Ray's tests need it: pip install -r requirements-cluster.txt")
@@ -97,6 +97,17 @@ def test_a_cluster_of_which_a_process_is_killed_reads_as_one_machine(joined, pla
         search.main(["index", "photos", "--index", place, "--ray", "local", *options])
         search.main(["index", "photos", "--index", "one.index", *options])
         assert everything(place)[::2] == everything("one.index")[::2]
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_photo_that_ends_each_process_is_a_failure(joined, capsys):
+    for k in range(16):  # two a block
+        save(f"photos/{k}.png", f"photo {k}" + " poison" * (k == 7))
+    search.main(["index", "photos", "--ray", "local"])
+    assert "16 photos; now 15 read, 0 known" in (said := capsys.readouterr()).out
+    assert "photos/7.png: 2 processes ended as they read it" in said.err
+    assert texts_of(index.open("photos/search.index")) == {f"{k}.png": f"photo {k}" * (k != 7) for k in range(16)}
 
 
 @needs_ray
