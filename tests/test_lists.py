@@ -67,8 +67,8 @@ def test_names_of_which_none_is_there_are_told(tmp_path, named):
     write(tmp_path / "labels.csv", f"file,text\n{named},x\n{named},y\n")
     with pytest.raises(UserError) as refusal:
         read_folder(tmp_path)
-    assert str(refusal.value).endswith(f"labels.csv: none of its 2 files is there, as {named}; it must name files below "
-                                       f"{tmp_path}, with / between folders, not \\")
+    assert str(refusal.value).endswith(f"labels.csv: not one file that it names is there, such as {named}; it must name "
+                                       f"files below {tmp_path}, with / between folders, not \\")
 
 
 def test_labels_tsv_is_read_with_bare_quotes_and_names_without_suffix(tmp_path):

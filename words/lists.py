@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from command import UserError, count
+from command import UserError
 from words.alphabet import composed
 
 
@@ -175,8 +175,8 @@ def read_folder(root: str | os.PathLike) -> WordList:
         if os.path.lexists(root / name):
             words = WordList(root, read_table(root / name))
             if words.missing().all():
-                raise UserError(f"{root / name}: none of its {count(len(words), 'file')} is there, as {words.name(0)}; "
-                                f"it must name files below {root}, with / between folders, not \\")
+                raise UserError(f"{root / name}: not one file that it names is there, such as {words.name(0)}; it must "
+                                f"name files below {root}, with / between folders, not \\")
             return words
     words = WordList(root, ((name, text_of_name(name), form_of_name(name), "") for name in image_names(root)))
     if not len(words):
