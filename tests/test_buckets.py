@@ -1,7 +1,10 @@
 """photos/buckets.py, by a server that answers as S3 does what pyarrow asks it."""
 import http.server
 import os
+import pickle
+import sys
 import threading
+import types
 import urllib.parse
 from xml.sax.saxutils import escape
 
@@ -10,6 +13,10 @@ import pytest
 from command import UserError
 
 pytest.importorskip("pyarrow", reason="buckets need PyArrow: pip install -r requirements-cluster.txt")
+import index
+import pages
+import photos
+import search
 from index import files, indexing
 from photos import in_bucket
 from photos.buckets import Bucket
@@ -79,7 +86,7 @@ def test_photos_of_a_bucket_are_as_those_of_a_folder(url):
     for path in ("a.png", "monday/ä b#c.JPG", ".hidden/c.png", "monday/.d.png"):
         save(f"bucket/boards/{path}", f"{path} is read")
     save("bucket/other/e.png", "elsewhere")
-    bucket = Bucket(f"s3://archive/boards{url}")
+    bucket = pickle.loads(pickle.dumps(Bucket(f"s3://archive/boards{url}")))  # as it gets to the processes of a cluster
     assert bucket.path == b"s3://archive/boards" and in_bucket(bucket.path) and not in_bucket("a:/b")
     found = sorted(bucket.walk())
     assert found == [(f"s3://archive/boards/{name}".encode(), os.path.getsize(f"bucket/boards/{name}"), MODIFIED * 10 ** 9)
@@ -89,6 +96,44 @@ def test_photos_of_a_bucket_are_as_those_of_a_folder(url):
             there, here = files.look(copy), files.look(os.fsencode(f"bucket/boards/{name}"))
         assert there._replace(path=b"") == here._replace(path=b"", modified=modified) and there.size == size
         assert bucket.path_of(name) == path and bucket.has(path) and not os.path.exists(copy)
+
+
+@pytest.fixture
+def cluster(monkeypatch):
+    """One of this process alone."""
+    def results(address, make, items):
+        work = make()
+        yield from map(work, items)
+
+    monkeypatch.setitem(sys.modules, "cluster", types.SimpleNamespace(check=lambda address: None, results=results))
+
+
+def test_an_index_of_a_bucket(url, reader, cluster, capsys):
+    for path in ("a.png", "monday/b.jpg", "secret.png"):
+        save(f"bucket/boards/{path}", f"{path} is read")
+    command = ["index", f"s3://archive/boards{url}", "--ray", "local", "--index", "all.index"]
+    search.main(command)
+    assert "3 photos; now 2 read, 0 known under another name or date, 0 files gone, 1 failed" in capsys.readouterr().out
+    found = index.open("all.index")
+    assert [result.file for result in found.find("monday")] == ["s3://archive/boards/monday/b.jpg"]
+    assert "s3cr3t" not in (said := str(list(found.export()))) and "endpoint" not in said
+    os.rename("bucket/boards/a.png", "bucket/boards/c.png")
+    os.remove("bucket/boards/monday/b.jpg")
+    search.main(command)
+    assert "2 photos; now 0 read, 1 known under another name or date, 2 files gone, 0 failed" in capsys.readouterr().out
+
+
+def test_pages_of_a_bucket(url, reader, cluster, monkeypatch, capsys):
+    from pyarrow import parquet
+    monkeypatch.setattr("words.models.find_model", lambda path: (path, None))
+    monkeypatch.setattr(photos, "load_reader", lambda *_, **options: reader)
+    for path in ("a.png", "monday/b.jpg", "secret.png"):
+        save(f"bucket/boards/{path}", f"{path} is read")
+    pages.main(["--image_path", f"s3://archive/boards{url}", "--result_path", "out", "--ray", "local"])
+    assert "3 photos, 6 words, 1 unreadable" in capsys.readouterr().out
+    table = parquet.read_table("out/words-00001.parquet")
+    assert list(zip(table["photo"].to_pylist(), table["text"].to_pylist())) == [
+        (path, word) for path in ("a.png", "monday/b.jpg") for word in (path, "is", "read")]
 
 
 def test_what_cannot_be_read_says_why(url):
