@@ -230,6 +230,9 @@ class WordBatches(Batches):
         return prepare(pixels, self.size, rng if rng.random() < self.augment else None), label
 
 
+LOSSES = 256  # words whose losses are computed at once: each takes some megabytes
+
+
 class Validation:
     """Scores a network on words, whose images are kept: images float32 [N, W, H, 1], labels int32 [N, L], truths N str."""
 
@@ -268,7 +271,7 @@ class Validation:
         if not np.isfinite(logits).all():
             raise UserError("the network writes no finite numbers any more; lower --lr")
         loss = keras.losses.CTC(reduction="none")  # a mean would be a device's share of it
-        parts = [slice(k, k + self.batch_size) for k in range(0, len(logits), self.batch_size)]  # at once: gigabytes
+        parts = [slice(k, k + LOSSES) for k in range(0, len(logits), LOSSES)]
         losses = np.concatenate([ops.convert_to_numpy(loss(self.labels[part], logits[part])) for part in parts])
         texts = [self.alphabet.decode(classes) for classes, _ in ctc.greedy(logits)]
         pairs = [(letters_and_digits(text), letters_and_digits(truth)) for text, truth in zip(texts, self.truths)]
