@@ -22,7 +22,7 @@ from pathlib import Path
 import command
 import photos
 from command import UserError
-from photos.page import MIN_CONFIDENCE, Page
+from photos.page import MIN_CONFIDENCE, SURE, Page
 
 boxes = command.later("photos.boxes")
 cleaning = command.later("photos.cleaning")
@@ -170,13 +170,13 @@ class Results:
 class Run:
     """A run over photos: reads them, and keeps what is found.
 
-    words: how many were found so far. errors: [name, why not] of what could not be read.
+    words, doubtful: how many are found so far, and how many of them doubtful. errors: [name, why not] of unreadable photos.
     """
 
     def __init__(self, reader, root, results, journal=None, **options):
         """root: the photos' folder. journal: a boxes.Journal that keeps them too. options: of `reader.look`."""
         self.reader, self.root, self.results, self.journal, self.options = reader, root, results, journal, options
-        self.words, self.errors = 0, []
+        self.words, self.doubtful, self.errors = 0, 0, []
 
     def read(self, names, done):
         """Read the photos `names`, but for those of the set `done`, and write the PDFs of the scans among them."""
@@ -204,6 +204,7 @@ class Run:
         if self.journal:
             self.journal.add(page)
         self.words += len(page.words)
+        self.doubtful += doubtful(page)
 
     def write_scan(self, file, names):
         try:
@@ -226,7 +227,7 @@ def read_by_cluster(address, path, result_path, load_reader, resume, overwrite, 
     from photos import buckets, parquet
     bucket = buckets.Bucket(path) if photos.in_bucket(path) else None
     root, names = (bucket, bucket.names()) if bucket else files.find_photos(path.absolute())
-    errors_file, errors, words = result_path / "errors.csv", [], 0
+    errors_file, errors, words, unsure = result_path / "errors.csv", [], 0, 0
     command.new_file(errors_file, resume or overwrite)
     load_reader()
     result_path.mkdir(parents=True, exist_ok=True)
@@ -242,18 +243,24 @@ def read_by_cluster(address, path, result_path, load_reader, resume, overwrite, 
                     else:
                         parts.add(page)
                         words += len(page.words)
+                        unsure += doubtful(page)
                     progress.set_postfix_str(f"{words:,} words", refresh=False)
                     progress.update()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped; what is done is in {result_path}: --resume goes on") from None
         finally:
             command.write_csv(errors_file, [["file", "error"], *errors])
-    print_counts(len(names), words, errors, errors_file)
+    print_counts(len(names), words, unsure, errors, errors_file)
 
 
-def print_counts(count, words, errors, errors_file):
-    print(f"{command.count(count, 'photo')}, {command.count(words, 'word')}, {len(errors):,} unreadable"
-          + f": see {errors_file}" * bool(errors))
+def doubtful(page):
+    """How many words of a Page are doubtful; none where they were found only, not read."""
+    return sum(word.confidence is not None and word.confidence < SURE for word in page.words)
+
+
+def print_counts(count, words, unsure, errors, errors_file):
+    print(f"{command.count(count, 'photo')}, {command.count(words, 'word')}" + f" ({unsure:,} doubtful)" * bool(unsure)
+          + f", {len(errors):,} unreadable" + f": see {errors_file}" * bool(errors))
 
 
 def main(argv=None):
@@ -285,7 +292,7 @@ def main(argv=None):
             raise KeyboardInterrupt(f"stopped; what is done is in {args.result_path}: --resume goes on") from None
         finally:
             command.write_csv(errors_file, [["file", "error"], *run.errors])
-    print_counts(len(names) - len(done), run.words, run.errors, errors_file)
+    print_counts(len(names) - len(done), run.words, run.doubtful, run.errors, errors_file)
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ reader = command.later("words.reader")
 results = command.later("words.results")
 sheets = command.later("words.sheets")
 
-SHOWN, SURE = 60, 0.5  # words on the sheet of --show; a reading of less confidence counts as doubtful
+SHOWN = 60  # words on the sheet of --show
 LOOKED = 20  # of so many images all whole photos: the folder is one of photos
 SINGLE = "predict.py reads images of single words, `python pages.py` finds and reads the words on photos"
 
@@ -211,7 +211,7 @@ def counted(reads, counts):
     for read in reads:
         counts["words"] += 1
         counts["unreadable" if read.reading is None else "empty" if not read.reading.text else
-               "sure" if read.reading.confidence >= SURE else "doubtful"] += 1
+               "sure" if read.reading.confidence >= page.SURE else "doubtful"] += 1
         counts["photos"] += read.error == batches.WHOLE_PHOTO
         yield read
 
@@ -220,7 +220,7 @@ def show_counts(counts, before=0):
     """Say on stderr how a run went."""
     there = f"{command.count(before, 'word')} from before; " if before else ""
     print(f"{there}{command.count(counts['words'], 'word')}: {counts['sure']:,} read, {counts['doubtful']:,} doubtful "
-          f"(confidence below {SURE}), {counts['empty']:,} without text, {counts['unreadable']:,} unreadable",
+          f"(confidence below {page.SURE}), {counts['empty']:,} without text, {counts['unreadable']:,} unreadable",
           file=sys.stderr)
     if counts["photos"]:
         print(f"whole photos among them, as it seems: {counts['photos']:,}; {SINGLE}", file=sys.stderr)

@@ -14,6 +14,8 @@ import numpy as np
 
 MIN_CONFIDENCE = 0.01  # of words read by themselves; what is read less surely is mostly an arrow or a part of a drawing
 
+SURE = 0.5  # a text of less confidence counts as doubtful
+
 
 @dataclasses.dataclass
 class Word:

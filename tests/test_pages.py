@@ -92,6 +92,12 @@ def test_each_photo_has_its_json_and_text(folder, asked, capsys):
     assert capsys.readouterr().out == "2 photos, 5 words, 0 unreadable\n"
 
 
+def test_doubtful_words_are_counted(folder, asked, capsys, monkeypatch):
+    monkeypatch.setattr(pages, "SURE", 0.65)  # the words are read with 0.6, 0.7 and 0.8, on each photo
+    run()
+    assert capsys.readouterr().out == "2 photos, 5 words (2 doubtful), 0 unreadable\n"
+
+
 def test_all_formats_and_pictures(folder):
     run("--hocr", "--alto", "--page_xml", "--pdf", "--markdown", "--xmp", "--draw", "drawn", "--ink", "ink")
     assert [name for name in written() if name.startswith("a.png")] == [
