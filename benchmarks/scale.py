@@ -10,9 +10,10 @@ is measured goes into a JSON file in --folder, with date and machine, and is pri
 
 bytes: on disk, with what searching keeps beside it. index: seconds to make the file, which is mostly to jitter, or to copy
 it into the database. first: seconds from Python's start to a query's results in a process that finds nothing kept; start:
-the same again. p50, p95: milliseconds of a query in an open index, --queries of them, asked one after another, and by 16
-threads at once, each of which asks again when it has its answer. CPU: milliseconds that a query keeps the searching process
-busy, as a mean, asked one after another. memory: the highest of a process that searches, MB, mapped files with it.
+the same again. p50, p95: milliseconds of a query in an index opened as `search.py serve` does, --queries of them, asked one
+after another, and by 16 threads at once, each of which asks again when it has its answer. CPU: milliseconds that a query
+keeps the searching process busy, as a mean, asked one after another. memory: the highest of a process that searches, MB,
+mapped files with it.
 """
 import concurrent.futures
 import datetime
@@ -76,7 +77,7 @@ def make_database(url, path, photos):
     before, after = url.split("?")[0], "".join(url.partition("?")[1:])
     copied = before.removesuffix(conninfo_to_dict(url)["dbname"]) + name + after
     with psycopg.connect(url, autocommit=True) as connection:
-        if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone():
+        if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None:
             return copied, None
         connection.execute(f"CREATE DATABASE {name}")
     start = time.perf_counter()
@@ -88,7 +89,7 @@ def make_database(url, path, photos):
 
 def measure(place, count):
     """A dict of what is measured in this process."""
-    found = index.open(place)
+    found = index.open(place, compiled=True)
     queries = make_queries(found, count, np.random.default_rng(0))
     found.find(queries[0])
 
