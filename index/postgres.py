@@ -69,6 +69,8 @@ REASONS = {
     errors.LockNotAvailable: "another run has been writing for a minute; try again when it is done",
     errors.QueryCanceled: "{}; the server is too busy, try again later",
     (errors.DuplicateTable, errors.UndefinedTable, errors.UndefinedColumn): "not an index of photos ({}); name another one"}
+# A server whose network is gone is given up after half a minute, not after hours: libpq's settings, s and ms
+SILENCE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30000}
 LEASE = "10min"  # after which the server takes a job back from an indexer that does not answer
 
 
@@ -244,7 +246,7 @@ def _options(url):
     except psycopg.ProgrammingError:
         raise UserError("--index: not an address as postgresql://user@host:5432/database; in a password, write %40 for @, "
                         "%2F for /, %25 for % and %20 for a space") from None
-    return {"connect_timeout": 10, "application_name": "search.py", **options}
+    return {"connect_timeout": 10, "application_name": "search.py", **SILENCE, **options}
 
 
 def _address(url):

@@ -255,6 +255,16 @@ def test_two_copies_at_once(reader, database):
 
 # --- A server that goes away ------------------------------------------------------------------------------------
 
+def test_a_network_that_is_gone_is_noticed_within_a_minute():
+    pytest.importorskip("psycopg")
+    from index.postgres import _options
+    options = _options("postgresql://host/photos?tcp_user_timeout=1000")
+    assert options["tcp_user_timeout"] == "1000"  # as the address says
+    options = _options("postgresql://host/photos")
+    silent = options["keepalives_idle"] + options["keepalives_count"] * options["keepalives_interval"]
+    assert silent <= 60 and options["tcp_user_timeout"] <= 60_000 and options["connect_timeout"] <= 60
+
+
 @pytest.mark.slow
 def test_a_server_may_go_away_and_come_back(reader, postgres, database):
     save_many(40)
