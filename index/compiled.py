@@ -25,7 +25,7 @@ def possible(block, rows, most, known):
 def score(parts, query, prefix):
     """As `scanning.score`."""
     letters, places = np.unique(query, return_inverse=True)
-    slots = np.full(256, -1, np.int64)
+    slots = np.full(256, 2 + len(letters))
     slots[[BLANK, SEPARATOR, *letters]] = range(2 + len(letters))
     results = [np.zeros(len(which)) for _, which in parts]
     for (block, which), result in zip(parts, results):
@@ -68,8 +68,8 @@ def _possible(costs, kinds, letters, most, known, found, found_costs):
 def _score(starts, steps, symbols, levels, which, slots, places, prefix, likely, result):
     """Write how likely a query is in each word of `which`: `posteriors.forward`, word by word.
 
-    slots: where a symbol's probability is in `step`: 0 is the blank's, 1 the separator's; -1: it is not asked for. places:
-    where those of the query's letters are.
+    slots: where a symbol's probability is in `step`: 0 is the blank's, 1 the separator's, the last of those that are not
+    asked for. places: where those of the query's letters are.
     """
     length = len(places)
     before, inside, step = np.empty(length + 1), np.empty(length), np.empty(slots.max() + 1)
@@ -84,8 +84,7 @@ def _score(starts, steps, symbols, levels, which, slots, places, prefix, likely,
         for time in range(count):
             step[:] = FLOOR
             while entry < end and steps[entry] <= time:
-                if slots[symbols[entry]] >= 0:
-                    step[slots[symbols[entry]]] = likely[levels[entry]]
+                step[slots[symbols[entry]]] = likely[levels[entry]]
                 entry += 1
             blank, separator = step[0], step[1]
             pause = blank + separator
