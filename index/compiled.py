@@ -16,7 +16,7 @@ TOGETHER = 4096  # words whose costs are added at once
 
 def possible(block, rows, most, known):
     """As `scanning.possible`."""
-    kinds, symbols = np.array(rows, np.int64).T
+    kinds, symbols = (np.array(column, np.int64) for column in zip(*rows))
     found, costs = np.empty(len(block), np.int64), np.empty(len(block), np.uint16)
     count = _possible(_fixed(block.costs), kinds, symbols - FIRST, most, known, found, costs)
     return found[:count].copy(), costs[:count].copy()

@@ -280,3 +280,15 @@ def test_blocks_that_cannot_be_written_are_an_error_with_a_name(store):
     store.blocks = None  # a store without a folder for them
     blocks.keep(store)
     assert blocks.kept(store) == []
+
+
+def test_a_loop_is_compiled_once(tmp_path):
+    store = FakeStore(tmp_path / "blocks")
+    store.add(*range(1, 40))
+    words = [scanning.Words(loops=compiled).with_more(store.posteriors(), AB.count)]
+    words.append(scanning.Words([blocks.save(block, tmp_path / "block") for block in words[0]._blocks], AB.count, compiled))
+    for text in ("a", "ab", "abba"):
+        for prefix in (False, True):
+            for each in words:
+                list(each.score_by_levels(AB.encode(text), prefix, [0.1, 1e-6]))
+    assert len(compiled._score.signatures) == len(compiled._possible.signatures) == 1
