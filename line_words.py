@@ -27,7 +27,7 @@ from tqdm import tqdm
 import command
 from command import UserError
 from photos import boxes
-from photos.cutting import corners, cut, sides
+from photos.cutting import corners, cut, loosened, sides
 from photos.files import check_photos
 from photos.page import Page, Word
 from words.images import grey_of, prepare, read_image, write_image
@@ -240,15 +240,6 @@ def fit(photo, matrix, ink, spans, found, words, reader):
     flat = [(box, word) for boxes_of, word in zip(choices, words) for box in boxes_of[1:]]
     believe(reader, [box for box, _ in flat], [word for _, word in flat])
     return [max(boxes_of, key=lambda box: box.log_probability + BETTER * (box is boxes_of[0])) for boxes_of in choices]
-
-
-def loosened(quad: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The corners of a word, float [4, 2], as a detector may find them: each side moved at random, mostly outwards."""
-    width, height = sides(quad)
-    across, down = (quad[1] - quad[0]) / width, (quad[3] - quad[0]) / height
-    left, top, right, bottom = np.clip(rng.normal(0.06, 0.08, 4), -0.04, 0.3) * height
-    return quad + np.array([-left * across - top * down, right * across - top * down, right * across + bottom * down,
-                            -left * across + bottom * down])
 
 
 # --- The script -----------------------------------------------------------------------------------------------

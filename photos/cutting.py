@@ -34,6 +34,15 @@ def sides(quad: np.ndarray) -> tuple[float, float]:
     return (top + bottom) / 2, (left + right) / 2
 
 
+def loosened(quad: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The corners of a word, float [4, 2], as a detector may find them: each side moved at random, mostly outwards."""
+    width, height = sides(quad)
+    across, down = (quad[1] - quad[0]) / width, (quad[3] - quad[0]) / height
+    left, top, right, bottom = np.clip(rng.normal(0.06, 0.08, 4), -0.04, 0.3) * height
+    return quad + np.array([-left * across - top * down, right * across - top * down, right * across + bottom * down,
+                            -left * across + bottom * down])
+
+
 def clip(quad: np.ndarray, width: int, height: int) -> np.ndarray:
     """The part of a convex polygon, float [n, 2], in a photo: float [m, 2], none outside (Sutherland, Hodgman, 1974)."""
     for axis, limit, sign in ((0, 0, 1), (0, width, -1), (1, 0, 1), (1, height, -1)):

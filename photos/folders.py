@@ -66,13 +66,67 @@ def read_pages(folder, most=math.inf, split=None):
     raise UserError(f"{folder}: holds neither boxes.tsv nor words.tsv nor pairs.tsv; photos/folders.py says what they are")
 
 
+def read_lines(folder, split=None):
+    """The labelled words of a folder, line by line: [(path of a photo, who wrote, split, [[(quad, text), ...], ...]), ...].
+
+    Quads are float [4, 2], sure ones only; a line ends where a doubtful word stands. split: of one or all."""
+    folder = Path(folder)
+    if (folder / "boxes.tsv").is_file():
+        return list(_lines_of_boxes(folder, split))
+    if (folder / "words.tsv").is_file():
+        return list(_lines_of_words(folder, split))
+    raise UserError(f"{folder}: holds neither boxes.tsv nor words.tsv; photos/folders.py says what they are")
+
+
+def _lines_of_words(folder, only):
+    lines = {}
+    for row in _rows(folder / "words.tsv"):
+        if float(row["fit"]) < SURE:
+            quad = np.array([[float(row[f"{axis}{k}"]) for axis in "xy"] for k in range(1, 5)])
+            lines.setdefault(row["file"], {}).setdefault(int(row["line"]), {})[int(row["word"])] = quad, row["text"]
+    for photo in json.loads((folder / "lines.json").read_text(encoding="utf8")):
+        if only in (None, photo["split"]):
+            words = [parted(line) for _, line in sorted(lines.get(photo["file"], {}).items())]
+            yield (folder / "photos" / photo["file"], photo.get("source", photo["file"]), photo["split"],
+                   [line for part in words for line in part])
+
+
+def parted(line):
+    """A line's words, {place: word}, as lists of those that follow each other."""
+    lines = []
+    for place, word in sorted(line.items()):
+        if place - 1 not in line:
+            lines.append([])
+        lines[-1].append(word)
+    return lines
+
+
+def _lines_of_boxes(folder, only):
+    pages = {}
+    for row in _rows(folder / "boxes.tsv"):
+        if only in (None, row["split"]):
+            pages.setdefault((row["page"], row["split"]), []).append(row)
+    for (name, split), rows in pages.items():
+        lines, last = [[]], None
+        for row in rows:
+            x, y, width, height = (float(row[side]) for side in "xywh")
+            if last and (x < last[0] or abs(y + height / 2 - last[1]) > max(height, last[2])):  # a line below
+                lines.append([])
+            last = x, y + height / 2, height
+            if row["segmentation"] == "ok":
+                lines[-1].append((np.array([[x, y], [x + width, y], [x + width, y + height], [x, y + height]]), row["text"]))
+            else:
+                lines.append([])
+        yield folder / name, Path(name).stem, split, [line for line in lines if line]
+
+
 def _rows(path):
     with open(path, encoding="utf8", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def _image(path):
-    """`read_image`, whose errors end the script: there is no training without all pages."""
+def image(path):
+    """words.images.read_image, whose errors end the script: there is no training without all pages."""
     try:
         return read_image(path)
     except ValueError as error:
@@ -80,7 +134,7 @@ def _image(path):
 
 
 def _pixels(path):
-    pixels = _image(path)
+    pixels = image(path)
     return cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB) if pixels.ndim == 2 else np.ascontiguousarray(pixels[..., :3])
 
 
@@ -122,7 +176,7 @@ def _read_inks(folder, only):
         split = "valid" if row["group"] == KEPT_APART else "train"
         if only not in (None, split):
             continue
-        ink = 255 - grey_of(_image(folder / row["ink"]))
+        ink = 255 - grey_of(image(folder / row["ink"]))
         heights = cv2.connectedComponentsWithStats(ink)[2][1:]
         tall = heights[heights[:, cv2.CC_STAT_AREA] > 30, cv2.CC_STAT_HEIGHT]
         yield Page(row["file"], split, _pixels(folder / row["file"]),
