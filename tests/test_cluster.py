@@ -34,10 +34,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's o
 def local():
     """A cluster of two processes on this machine, of which nothing is left afterwards."""
     import cluster
-    before = set(os.listdir("/tmp"))
+    before = set(glob.glob("/tmp/ray*/session_latest"))
     with cluster.joined("local", processors=2):
-        folder, = set(glob.glob("/tmp/ray*/session_latest")) - before
-        folder = os.path.dirname(folder)
+        session, = set(glob.glob("/tmp/ray*/session_latest")) - before
+        folder = os.path.dirname(session)
         yield
     assert not os.path.exists(folder) and not [path for path in glob.glob("/proc/[0-9]*/cmdline") if folder in text_of(path)]
 
