@@ -24,7 +24,7 @@ def part(polygon: list[list[float]], ink: np.ndarray, text: str, log_probabiliti
     """
     quad = corners(polygon)
     strokes = None if quad is None else cut(ink, polygon)[0]
-    if strokes is None:
+    if strokes is None or len(text.split()) < 2:
         return []
     inked = (strokes > 127).mean(axis=0) > CROSSED
     gaps = [gap_near(inked, share, NEAR * sides(quad)[1]) for share in spaces(text, log_probabilities, alphabet)]

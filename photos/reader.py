@@ -62,7 +62,7 @@ class PageReader:
         """The words with their texts, confidences, alternatives and log-probabilities; boxes of several words are parted."""
         grey, alphabet = grey_of(pixels), self.words.alphabet
         words = self.read_boxes(grey, ink, words, top_paths)
-        quads = [part(word.polygon, ink, word.text, word.log_probabilities, alphabet) if " " in word.text else []
+        quads = [part(word.polygon, ink, word.text, word.log_probabilities, alphabet) if " " in word.text.strip() else []
                  for word in words]
         parts = [dataclasses.replace(word, polygon=quad.round(1).tolist())
                  for word, quads in zip(words, quads) for quad in quads]

@@ -60,3 +60,8 @@ def test_where_a_space_is():
     assert spaces("aa bb", path("a-a- -b-b"), ALPHABET) == pytest.approx([0.5])
     # a, space, b, a: the middles of the letters at steps 0, 2, 4, 6; each is two steps wide
     assert spaces("a ba", path("a- -b-a"), ALPHABET) == pytest.approx([(2 + 1) / 8])
+
+
+@pytest.mark.parametrize("text, steps", [(" ", "- -"), (" a", " -a"), ("a ", "a- ")])
+def test_a_space_beside_a_word_parts_nothing(text, steps):
+    assert part(BOX, sheet((50, 100), (150, 250)), text, path(steps), ALPHABET) == []
