@@ -33,6 +33,8 @@ def test_a_reader_reads_paths_and_arrays_in_their_order(tmp_path):
     prepared = np.stack([faint, prepare(word)] * 70)  # three batches
     for reader.beam_width in (0, 1, 10):
         assert [reading.text for reading in reader.read_prepared(prepared)] == ["aa", "bb"] * 70
+    spaced = Reader(Brightness(), Alphabet(" b")).read_prepared(prepared[:2])
+    assert [reading.text for reading in spaced] == ["", "bb"]  # no text begins or ends with a space
     assert reader.read([]) == []
     assert reader.read(word) == reader.read(tmp_path / "word.png") == readings[1]  # one image, one reading
 

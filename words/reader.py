@@ -126,9 +126,9 @@ class Reader:
         return [[ctc.Text(*text)] for text in zip(greedy, ctc.string_log_probability(logits, greedy))]
 
     def alternatives(self, found: list[list[ctc.Text]], top_paths: int = 1) -> list[list[tuple[str, float]]]:
-        """The `top_paths` best (text, confidence) of each list of ctc.Texts that `search` found."""
+        """The `top_paths` best (text, confidence) of each list of ctc.Texts that `search` found; no spaces around a text."""
         temperature = self.decoding[self.lexicon.TEMPERATURE if self.lexicon else "temperature"]
-        return [[(self.alphabet.decode(text.classes), float(chance)) for text, chance in
+        return [[(self.alphabet.decode(text.classes).strip(), float(chance)) for text, chance in
                  zip(texts[:top_paths], confidences(texts, temperature, self.lexicon))] for texts in found]
 
     # --- From images to texts
