@@ -35,6 +35,7 @@ from index.pictures import Pictures, version, widened
 
 LIMIT, MOST, LONGEST = 20, 200, 500  # photos shown at first, at most, characters of a query
 LOOPBACK = "localhost", "127.0.0.1", "::1"
+THREADS = max(4, os.cpu_count() or 1)  # that answer; more than that wait for each other
 pages = flask.Blueprint("pages", __name__)
 
 
@@ -383,7 +384,7 @@ def create_server(app, host: str, port: int, patience: int = 30, behind_proxy: b
     parts = {}
     try:
         server = waitress.create_server(
-            app, parts, host=host, port=port, threads=8, connection_limit=500, channel_timeout=patience,
+            app, parts, host=host, port=port, threads=THREADS, connection_limit=500, channel_timeout=patience,
             cleanup_interval=max(1, patience // 6), max_request_header_size=65536, max_request_body_size=65536,
             asyncore_use_poll=True, ident=None, clear_untrusted_proxy_headers=True,
             **(dict(trusted_proxy="*", trusted_proxy_headers="x-forwarded-for") if behind_proxy else {}))
