@@ -21,6 +21,7 @@ class Known:
         return [] if self.again is None else [images + 9 * np.eye(images.shape[2])[self.again]]
 
 
+@pytest.mark.slow
 def test_augmented_views_count_where_decoding_is_fitted():
     """The words are "aa"; plain they read "bb", doubtfully, squeezed surely "aa" or "bb"."""
     letter, blank = [1e-9, .4, .45, .15], [1, 1e-30, 1e-30, 1e-30]
@@ -30,6 +31,7 @@ def test_augmented_views_count_where_decoding_is_fitted():
     assert right > 5 and max(by_one, wrong) < 0.5  # surer where it is always right, less sure where always wrong
 
 
+@pytest.mark.slow
 def test_decoding_is_fitted_to_what_was_right():
     """A network that is right in half of the words, and as sure of all of them, is less sure at the fitted temperature."""
     alphabet, words = Alphabet("seed"), ["letter", "meeting", "xqzzv", "idea"] * 50
@@ -58,6 +60,7 @@ def test_decoding_is_fitted_to_what_was_right():
     assert right["lexicon"][~known].mean() == right["free"][~known].mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("names, kept", [(26, True), (24, False)])
 def test_a_word_outside_the_lexicon_counts_as_three(names, kept):
     """What reads "idea" right, 100 - names times, reads the name "iqea" away: worth it for 76 : 24, not for 74 : 26."""
@@ -70,6 +73,7 @@ def test_a_word_outside_the_lexicon_counts_as_three(names, kept):
     assert {texts[0][0] for texts in reader.alternatives(reader.search(logits))} == {"iqea" if kept else "idea"}
 
 
+@pytest.mark.slow
 def test_n_grams_are_read_by_where_they_read_more_than_the_word_list():
     """The network reads "linkcdlist" or "prcorder", with an e half a nat behind; the list has neither word."""
     alphabet, words = Alphabet("seed"), ["linkedlist", "preorder", "xqzzv"] * 50

@@ -32,6 +32,7 @@ def test_what_is_compiled_is_kept_where_the_variable_says(tmp_path):
     assert list((tmp_path / "cache").rglob("*.nbi")) and not list(tmp_path.glob("__pycache__"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["nbi", "nbc"])
 @pytest.mark.parametrize("damage", [lambda content: b"", lambda content: content[:len(content) // 2],
                                     lambda content: b"\x80\x04garbage" + content])

@@ -196,6 +196,7 @@ def real_logits():
     return reader.logits(np.stack(images))
 
 
+@pytest.mark.slow
 def test_pruning_changes_no_best_text_and_stays_within_its_bound(real_logits):
     pruned, whole = ctc.beam_search(real_logits), ctc.beam_search(real_logits, prune=0)
     assert [texts[0].classes for texts in pruned] == [texts[0].classes for texts in whole]

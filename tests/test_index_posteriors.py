@@ -132,6 +132,7 @@ def a_thousand_and_two(loops=None):
     return packed, symbols, words.with_more([(4, blocks.pack_photo([7] * 2000, packed[1000:]))], symbols.count)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loops", [None, compiled])
 def test_the_shortcut_finds_what_a_full_scan_finds(loops):
     packed, symbols, words = a_thousand_and_two(loops)

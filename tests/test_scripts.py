@@ -128,6 +128,7 @@ def test_the_shipped_model_reads_the_sample_words(model):
     assert all(0 < reading.confidence <= 1 for reading in readings)
 
 
+@pytest.mark.slow
 def test_a_model_is_calibrated_on_words_of_ones_own(tmp_path):
     model, words = tmp_path / "notes", tmp_path / "words"
     model.mkdir(), words.mkdir()
