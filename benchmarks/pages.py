@@ -173,7 +173,8 @@ def rapidocr_texts(threads):
     engine = rapidocr.RapidOCR(params={
         "Det.limit_side_len": 1600, "Det.limit_type": "max", "Det.box_thresh": 0.4, "Global.text_score": 0.0,
         "Global.log_level": "error", "EngineConfig.onnxruntime.intra_op_num_threads": threads})
-    return lambda path: engine(str(path)).txts or ()
+    # without its classifier of upside-down lines, which turns lines of handwriting round
+    return lambda path: engine(str(path), use_cls=False).txts or ()
 
 
 # --- Time and memory --------------------------------------------------------------------------------------------

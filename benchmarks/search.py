@@ -178,14 +178,18 @@ def systems_of(index, photos):
     return {"1-best": BestText(best), "trigrams": Trigrams(all_texts), "index": Ours(index, paths)}
 
 
+PPOCR = {"Det.limit_side_len": 1600, "Det.limit_type": "max", "Det.box_thresh": 0.4, "Global.text_score": 0.0,
+         "Global.log_level": "error"}  # as benchmarks/pages.py has it
+
+
 def read_ppocr(path, photos):
     """{path: (text, confidence) of each line} as RapidOCR reads the photos, kept in a JSON file."""
     if not path.exists():
         import rapidocr
-        engine = rapidocr.RapidOCR()
+        engine = rapidocr.RapidOCR(params=PPOCR)
         texts = {}
         for photo in tqdm(photos, "PP-OCRv6", unit="photo"):
-            found = engine(str(photo))
+            found = engine(str(photo), use_cls=False)
             texts[photo.name] = list(zip(found.txts or (), map(float, found.scores or ())))
         command.write_json(path, texts)
     texts = json.loads(path.read_text(encoding="utf8"))
