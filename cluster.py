@@ -7,14 +7,15 @@ docs/deploy.md says what each machine needs. Imported only where --ray is given,
 """
 import collections
 import contextlib
-import logging
+import functools
+import hashlib
 import os
 import pickle
 import secrets
 import socket
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from command import UserError
@@ -22,19 +23,16 @@ from command import UserError
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing leaves the machines
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what went wrong is said below, in one line
 try:
-    import pyarrow
     import ray
     from ray import cloudpickle
-    from ray.data import ActorPoolStrategy, DataContext
 except ImportError:
     raise UserError("--ray needs Ray: pip install -r requirements-cluster.txt") from None
 
-logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-
 ROOT = Path(__file__).parent
 MEMORY = 100 << 20  # bytes of the object store of a cluster that is started here
-TOGETHER = 8  # items of a block at most: what is done again when a process ends in the middle of it
 TRIES = 2  # processes that may end at an item before it is given up
+PROGRAM = "command.py", "words/*.py", "photos/*.py", "index/*.py"  # of which all machines need the same
+MODELS = ".json", ".h5", ".onnx"  # files of a model's folder that change what is read
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # of HTTP/2, which Ray answers by a frame of kind 4
 PATIENCE = 5  # seconds to wait for an address to answer
 NEEDS = "each machine needs this checkout at the same path, with all that is installed here (docs/deploy.md)"
@@ -93,77 +91,132 @@ def _silent():
         os.close(nothing)
 
 
-def results(address: str, make: Callable[[], Callable], items: list, processors: int | None = None) -> Iterator:
+def results(address: str, make: Callable[[], Callable], items: list, processors: int | None = None,
+            same: Iterable[str | os.PathLike] = (), wanted: Callable[[object], bool] = lambda item: True) -> Iterator:
     """work(item) of each of `items`, where work = make(), in the order in which they are done by the cluster at `address`;
-    processors: as of `joined`.
+    processors: as of `joined`; same: files and folders of models, of which each machine must have the same as this one;
+    wanted: says of an item, when its turn comes, whether it is still to be done.
 
-    Each process calls `make` once. One that ends in the middle is replaced, and its block done again: what an item brings
+    Each process calls `make` once. One that ends in the middle is replaced, and its item done again: what an item brings
     about must bear that. Of an item at which TRIES processes ended the result is work.lost(item, reason). All of this is
-    pickled, as Ray does. UserError where they raise.
+    pickled, as Ray does. UserError where they raise, and where a machine has another version of this program.
     """
     if items:
         with joined(address, processors):
-            yield from _results(make, items)
+            count = int(ray.cluster_resources().get("CPU", 0))
+            if not count:
+                raise UserError("--ray: no machine of the cluster has a processor to work with")
+            cloudpickle.register_pickle_by_value(sys.modules[__name__])  # what finds the checkout does not come from there
+            yield from _Crew(make, items, wanted, _digests(same)).work(min(count, len(items)))
 
 
-def _results(make, items):
-    count = int(ray.cluster_resources().get("CPU", 0))
-    if not count:
-        raise UserError("--ray: no machine of the cluster has a processor to work with")
-    context = DataContext.get_current()
-    context.enable_progress_bars = context.print_on_execution_start = False
-    size = max(1, min(TOGETHER, len(items) // (4 * count)))
-    blocks = [pyarrow.table({"item": list(map(pickle.dumps, some)), "block": [k] * len(some)})
-              for k in range(0, len(items), size) if (some := items[k:k + size])]
-    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # what finds the checkout does not come from there
-    begun = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1)(_Begun).remote()
-    data = ray.data.from_arrow(blocks).map_batches(
-        _Worker, fn_constructor_args=(str(ROOT), os.getcwd(), cloudpickle.dumps(make), begun), batch_format="pyarrow",
-        num_cpus=1, compute=ActorPoolStrategy(size=min(count, len(blocks)), max_tasks_in_flight_per_actor=2))
-    try:
-        for row in data.iter_rows():
-            yield pickle.loads(row["result"])
-    except ray.exceptions.RayError as error:
-        raise UserError(f"--ray: {_last_line(error)}; {NEEDS}") from None
+class _Crew:
+    """Processes of a cluster. Each has the item that it is at and the next one, so that it never waits for this process."""
+
+    def __init__(self, make, items, wanted, digests):
+        self._items, self._wanted = items, wanted
+        self._waiting = collections.deque(range(len(items)))
+        self._start = functools.partial(ray.remote(num_cpus=1)(_Worker).remote, str(ROOT), os.getcwd(), digests,
+                                        ray.put(cloudpickle.dumps(make)))
+        self._begun = []  # processes that can be given items
+        self._tasks = {}  # reference: (process, number of the item; None: it begins); of a process as it does them
+        self._ends = collections.Counter()  # number of an item: processes that ended at it
+
+    def work(self, count):
+        """What `results` yields, by `count` processes."""
+        for _ in range(count):
+            self._begin()
+        while self._waiting or any(number is not None for _, number in self._tasks.values()):
+            process, _ = self._tasks[ray.wait(list(self._tasks))[0][0]]
+            reference, number = self._of(process)[0]
+            try:
+                result = ray.get(reference)
+            except ray.exceptions.RayError as error:
+                self._ended(process, number, error, count)
+                number = None
+            else:
+                del self._tasks[reference]
+                if number is None:
+                    self._has_begun(process, result)
+            self._hand_out()
+            if number is not None:
+                yield result
+
+    def _of(self, process):
+        """[(reference, number)] of what a process is to do, in that order."""
+        return [(reference, number) for reference, (other, number) in self._tasks.items() if other is process]
+
+    def _begin(self):
+        process = self._start()
+        self._tasks[process.begin.remote()] = process, None
+
+    def _has_begun(self, process, fault):
+        if fault:
+            raise UserError(f"--ray: {fault}")
+        self._begun.append(process)
+        self._ends[None] = 0
+
+    def _ended(self, process, number, error, count):
+        """Replace a process that ended at an item. UserError if that would not help."""
+        if isinstance(error, ray.exceptions.RayTaskError) or getattr(error, "actor_init_failed", False):
+            raise UserError(f"--ray: {_last_line(error)}; {NEEDS}")
+        self._ends[number] += 1
+        if number is None and self._ends[None] >= TRIES * count:
+            raise UserError(f"--ray: {self._ends[None]} processes ended as they began, maybe for want of memory")
+        ray.kill(process)  # it may only be out of reach
+        self._begun = [other for other in self._begun if other is not process]
+        for reference, number in reversed(self._of(process)):
+            del self._tasks[reference]
+            if number is not None:
+                self._waiting.appendleft(number)
+        self._begin()
+
+    def _hand_out(self):
+        """Give each process an item to do, and the next, unless there are so few left that others would be without."""
+        held = collections.Counter(process for process, _ in self._tasks.values())
+        for process in self._begun:
+            while self._waiting and held[process] < (2 if len(self._waiting) > len(self._begun) else 1):
+                number = self._waiting.popleft()
+                if self._wanted(self._items[number]):
+                    self._tasks[process.do.remote(self._items[number], self._ends[number] >= TRIES)] = process, number
+                    held[process] += 1
 
 
 class _Worker:
-    """A process of the cluster, at work for `results`. root: of the checkout; folder: in which the run was started; make:
-    as there, pickled, since it is looked for in the checkout; begun: a _Begun."""
+    """A process of the cluster, at work for a _Crew. root: of the checkout; folder: in which the run was started; digests:
+    as of `_digests`; make: as of `results`, pickled, since it is looked for in the checkout."""
 
-    def __init__(self, root, folder, make, begun):
-        sys.path.insert(0, root)
-        with contextlib.suppress(OSError):  # else what is named from there on is missed, and said
-            os.chdir(folder)
-        self._work, self._begun = pickle.loads(make)(), begun
+    def __init__(self, root, folder, digests, make):
+        self._others = [path for path, digest in digests.items() if _digest(path) != digest]
+        if not self._others:
+            sys.path.insert(0, root)
+            with contextlib.suppress(OSError):  # else what is named from there on is missed, and said
+                os.chdir(folder)
+            self._work = pickle.loads(make)()
 
-    def __call__(self, table):
-        number, items = table["block"][0].as_py(), map(pickle.loads, table["item"].to_pylist())
-        lost = ray.get(self._begun.again.remote(number))
-        return pyarrow.table({"result": [pickle.dumps(self._result(number, k, item, k in lost))
-                                         for k, item in enumerate(items)]})
+    def begin(self):
+        """Why this process is of no use, one line; None where it has begun."""
+        if self._others:
+            return f"{socket.gethostname()} has another {self._others[0]} than this machine; {NEEDS}"
 
-    def _result(self, number, k, item, lost):
+    def do(self, item, lost):
+        """What comes of an item."""
         if lost:
             return self._work.lost(item, f"{TRIES} processes ended as they read it, maybe for want of memory")
-        ray.get(self._begun.at.remote(number, k))
         return self._work(item)
 
 
-class _Begun:
-    """Which item of each block was begun last: when a block is begun again, a process ended there."""
+def _digests(same):
+    """{path: its digest} of what reads in this checkout, and of the files `same`."""
+    files = [file for pattern in PROGRAM for file in ROOT.glob(pattern)]
+    for path in map(Path, same):
+        files += [file for file in path.iterdir() if file.suffix in MODELS] if path.is_dir() else [path] * path.is_file()
+    return {os.path.abspath(file): _digest(file) for file in files}
 
-    def __init__(self):
-        self._last, self._ends = {}, collections.Counter()
 
-    def again(self, block):
-        """A block is begun: the places of its items at which too many processes ended."""
-        if block in self._last:
-            self._ends[block, self._last[block]] += 1
-        return {k for (other, k), count in self._ends.items() if other == block and count >= TRIES}
-
-    def at(self, block, k):
-        self._last[block] = k
+def _digest(path):
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _last_line(error):

@@ -217,10 +217,11 @@ class Run:
         tqdm.tqdm.write(f"{name}: {error}", file=sys.stderr)
 
 
-def read_by_cluster(address, path, result_path, load_reader, resume, overwrite, **options):
+def read_by_cluster(address, path, result_path, load_reader, models, resume, overwrite, **options):
     """Have photos read by a cluster, and write result_path/words-*.parquet; prints what became of it.
 
-    path: of photos, or the URL of a bucket. load_reader: what loads a PageReader, here to try it. options: of `reader.look`.
+    path: of photos, or the URL of a bucket. load_reader: what loads a PageReader, here to try it. models: folders and files
+    that it reads by. options: of `reader.look`.
     """
     import cluster
     cluster.check(address)
@@ -233,7 +234,7 @@ def read_by_cluster(address, path, result_path, load_reader, resume, overwrite, 
     result_path.mkdir(parents=True, exist_ok=True)
     with command.locked(result_path), parquet.Parts(result_path, resume, overwrite) as parts:
         names = [name for name in names if not parts.has(name)]
-        pages = cluster.results(address, functools.partial(parquet.Worker, root, load_reader, options), names)
+        pages = cluster.results(address, functools.partial(parquet.Worker, root, load_reader, options), names, same=models)
         try:
             with contextlib.closing(pages), tqdm.tqdm(total=len(names), unit="photo", dynamic_ncols=True) as progress:
                 for page in pages:
@@ -270,8 +271,8 @@ def main(argv=None):
     options = {"top_paths": args.top_paths, "min_confidence": args.min_confidence}
     if args.ray:
         return read_by_cluster(args.ray, args.image_path, args.result_path, functools.partial(
-            photos.load_reader, args.model_path, args.words, lexicon=args.lexicon, threads=1), args.resume, args.overwrite,
-            **options)
+            photos.load_reader, args.model_path, args.words, lexicon=args.lexicon, threads=1),
+            [name for name in (args.model_path, args.words, args.lexicon) if name], args.resume, args.overwrite, **options)
     root, names = files.find_photos(args.image_path)
     formats = [] if args.boxes_only else ["json", "text", *(name for name in list(FORMATS)[2:] if getattr(args, name))]
     results = Results(args.result_path, formats, args.draw, args.ink, args.clean)

@@ -126,13 +126,14 @@ def index_photos(folder, path, models, retry, ray=None):
         raise UserError(f"{folder}: a bucket is read with --ray local, or by a cluster, and --index says where the index is")
     if not photos.in_bucket(folder) and not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder")
+    reads_by = [name for name in models.values() if name]
     if ray:
         import cluster
         cluster.check(ray)
         models = {**models, "threads": 1}
     from index.indexing import update
     store = index.open_store(choose_index(path or Path(folder)), create=True)
-    counts = update(store, folder, functools.partial(load_reader, **models), retry, ray)
+    counts = update(store, folder, functools.partial(load_reader, **models), retry, ray, reads_by)
     remember(store.address)
     total = store.counts()
     store.close()

@@ -6,9 +6,11 @@
 All readers have one thread and read as search.py does. One reads in this process; the others are processes of a cluster that
 is started here and ends with the round. together: photos that end between the moment in which the last reader has begun and
 the one in which the first has no more, over the seconds between; all: over the seconds from the start of the cluster to the
-last result. CPU: seconds that a photo keeps a processor busy. One and the cluster take turns; figures are medians. As many
-cores as readers must be free.
+last result. CPU: seconds that a photo keeps a processor busy; beside: seconds that all else in the run does so, from the
+start of the cluster to the last result, the loading of the networks among it. One and the cluster take turns; figures are
+medians. As many cores as readers must be free.
 """
+import contextlib
 import datetime
 import functools
 import os
@@ -65,10 +67,12 @@ _here = functools.cache(Timed)
 
 def by_cluster(paths, readers):
     """(photos a second while all readers work, and with the start of the cluster; seconds that a photo keeps a processor
-    busy)."""
-    began = time.time()
-    results = list(cluster.results("local", Timed, paths, readers))
-    ended = time.time()
+    busy, and all else)."""
+    began, results, busy = time.time(), [], processor_time()
+    for result in cluster.results("local", Timed, paths, readers):
+        results.append(result)
+        if len(results) == len(paths):  # the cluster is still there
+            ended, busy = time.time(), processor_time() - busy
     by_reader = {}
     for process, *times, _ in results:
         by_reader.setdefault(process, []).append(times)
@@ -77,7 +81,24 @@ def by_cluster(paths, readers):
     first = max(min(start for start, _ in times) for times in by_reader.values())
     last = min(max(end for _, end in times) for times in by_reader.values())
     together = sum(first < end <= last for _, _, end, _ in results)
-    return together / max(last - first, 1e-9), len(paths) / (ended - began), statistics.mean(busy for *_, busy in results)
+    reading = [result[-1] for result in results]
+    return (together / max(last - first, 1e-9), len(paths) / (ended - began), statistics.mean(reading),
+            busy - sum(reading))
+
+
+def processor_time():
+    """Seconds that this process and all that came of it keep processors busy, or did."""
+    parents, times = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has just ended
+            fields = path.read_text().rpartition(")")[2].split()  # from the third one of `man proc` on
+            parents[int(path.parent.name)] = int(fields[1])
+            times[int(path.parent.name)] = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+    def is_ours(process):
+        return process == os.getpid() or process in parents and is_ours(parents[process])
+
+    return sum(seconds for process, seconds in times.items() if is_ours(process))
 
 
 def main(argv=None):
@@ -90,13 +111,13 @@ def main(argv=None):
     measured = []
     for _ in range(args.rounds):
         measured.append((*alone(paths), *by_cluster(paths, args.readers)))
-        print("one, CPU s; together, all, CPU s:", *(f"{value:.2f}" for value in measured[-1]), file=sys.stderr)
-    one, cpu, together, whole, cpu_there = (statistics.median(column) for column in zip(*measured))
-    print("| readers | photos/s together | times one | photos/s, all | times one | CPU s a photo |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: |")
-    print(f"| 1, in this process | {one:.2f} | 1 | {one:.2f} | 1 | {cpu:.2f} |")
+        print("one, CPU s; together, all, CPU s, beside:", *(f"{value:.2f}" for value in measured[-1]), file=sys.stderr)
+    one, cpu, together, whole, cpu_there, beside = (statistics.median(column) for column in zip(*measured))
+    print("| readers | photos/s together | times one | photos/s, all | times one | CPU s a photo | CPU s beside |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(f"| 1, in this process | {one:.2f} | 1 | {one:.2f} | 1 | {cpu:.2f} | |")
     print(f"| {args.readers}, of a Ray cluster | {together:.2f} | {together / one:.2f} | {whole:.2f} | {whole / one:.2f} | "
-          f"{cpu_there:.2f} |")
+          f"{cpu_there:.2f} | {beside:.1f} |")
 
 
 if __name__ == "__main__":

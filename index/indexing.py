@@ -3,12 +3,14 @@
     >>> update(store, "photos", lambda: photos.load_reader("models/pages", words="models/notes"))
 
 Each photo is written in one transaction, so that a run may end at any moment and the next one goes on. Runs at the same time
-share the work, as the store deals it out. Where a cluster reads, only this process writes, what comes twice once.
+share the work, as the store deals it out. Where a cluster reads, only this process writes, what comes twice once; what
+another run has done by the time that its turn comes is left out.
 """
 import collections
 import contextlib
 import functools
 import os
+import random
 import socket
 import sys
 from pathlib import Path
@@ -44,12 +46,13 @@ class Folder:
         return os.path.exists(path)
 
 
-def update(store, folder, load_reader, retry=False, ray=None):
+def update(store, folder, load_reader, retry=False, ray=None, models=()):
     """Index the photos below a folder or, with `ray`, in a bucket; Counts of photos read, known by their content, failed,
     and files gone.
 
     load_reader: called once, if a photo is to be read; returns a photos.reader.PageReader. retry: read photos again that
-    could not be read. ray: the address of a cluster that reads, see cluster.py, whose processes call `load_reader` too.
+    could not be read. ray: the address of a cluster that reads, see cluster.py, whose processes call `load_reader` too;
+    models: folders and files that it reads by, of which all machines must have the same.
     UserError if there is no such folder, and as `Store` and `cluster` raise them.
     """
     folder = Bucket(os.fsdecode(folder)) if in_bucket(folder) else Folder(folder)
@@ -66,7 +69,7 @@ def update(store, folder, load_reader, retry=False, ray=None):
         store.drop_files(gone)
     changed = [(path, size, modified) for path, size, modified in found
                if known.get(store.name(path), ())[1:3] != (size, modified) or retry and known[store.name(path)][3]]
-    outcomes = _by_cluster(store, folder, changed, load_reader, retry, ray) if ray and changed else _here(
+    outcomes = _by_cluster(store, folder, changed, load_reader, retry, ray, models) if ray and changed else _here(
         store, folder, [path for path, *_ in changed], load_reader, retry)
     with contextlib.closing(outcomes), tqdm(outcomes, "photos", len(changed), unit="photo", file=sys.stderr,
                                             disable=not changed) as bar:
@@ -138,13 +141,20 @@ def keep(store, file, read, retry):
 
 # --- By a cluster -----------------------------------------------------------------------------------------------
 
-def _by_cluster(store, folder, found, load_reader, retry, address):
+def _by_cluster(store, folder, found, load_reader, retry, address, models):
     """What `keep` says of each of the files `found`, (path, size, modified), which a cluster looks at and reads."""
     import cluster
     reader = load_reader()  # what is wrong with the models is said here
     entries = Entries(store, reader.words.alphabet.characters)
     make = functools.partial(Worker, folder, load_reader, entries, store.hashes(retry))
-    with contextlib.closing(cluster.results(address, make, found)) as results:
+    random.shuffle(found)  # else two runs at once would always be at the same photos
+
+    def wanted(file):
+        path, *facts = file
+        known = store.facts(store.name(path))
+        return not known or known[:2] != tuple(facts) or retry and known[2]
+
+    with contextlib.closing(cluster.results(address, make, found, same=models, wanted=wanted)) as results:
         for file, reading in results:
             gone = file.error and not folder.has(file.path)
             yield "gone" if gone else keep(store, file, lambda: reading, retry)

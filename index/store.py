@@ -185,6 +185,11 @@ class Store:
         return {path: tuple(values) for path, *values in self._all(
             "SELECT path, photo, size, modified, error FROM files JOIN photos ON photos.id = photo ORDER BY path")}
 
+    def facts(self, path):
+        """(size, modified, error) of a file, as of `files`; None if it is not known."""
+        found = self._all("SELECT size, modified, error FROM files JOIN photos ON photos.id = photo WHERE path = ?", (path,))
+        return tuple(found[0]) if found else None
+
     def files_between(self, first, last):
         """(photo, path, size, modified, orientation, taken) of the files of photos with these numbers and those between."""
         return self._all("SELECT photo, path, size, modified, orientation, taken FROM files WHERE photo BETWEEN ? AND ?",

@@ -101,7 +101,7 @@ def test_photos_of_a_bucket_are_as_those_of_a_folder(url):
 @pytest.fixture
 def cluster(monkeypatch):
     """One of this process alone."""
-    def results(address, make, items):
+    def results(address, make, items, **_):
         work = make()
         yield from map(work, items)
 

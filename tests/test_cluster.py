@@ -1,16 +1,19 @@
 """--ray: photos read by processes of a cluster on this machine, of which one is killed, and what the user can mend."""
 import collections
 import contextlib
+import functools
 import glob
 import http.server
 import importlib.util
 import json
+import operator
 import os
 import re
 import socket
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 
 import pytest
@@ -23,7 +26,7 @@ from command import UserError
 from index import files, indexing
 from index.entries import Entries
 from photos.page import Page
-from tests.fake_reader import ALPHABET, ROOT, FakeReader, everything, save, texts_of
+from tests.fake_reader import ALPHABET, ROOT, FakeReader, end_once, everything, save, save_many, texts_of
 
 needs_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"),
                                reason="Ray's tests need it: pip install -r requirements-cluster.txt")
@@ -34,10 +37,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Ray's o
 def local():
     """A cluster of two processes on this machine, of which nothing is left afterwards."""
     import cluster
-    before = set(glob.glob("/tmp/ray*/session_latest"))
     with cluster.joined("local", processors=2):
-        session, = set(glob.glob("/tmp/ray*/session_latest")) - before
-        folder = os.path.dirname(session)
+        folder = os.path.dirname(cluster.ray._private.worker._global_node.get_session_dir_path())
         yield
     assert not os.path.exists(folder) and not [path for path in glob.glob("/proc/[0-9]*/cmdline") if folder in text_of(path)]
 
@@ -102,7 +103,7 @@ def test_a_cluster_of_which_a_process_is_killed_reads_as_one_machine(joined, pla
 @needs_ray
 @pytest.mark.slow
 def test_a_photo_that_ends_each_process_is_a_failure(joined, capsys):
-    for k in range(16):  # two a block
+    for k in range(16):
         save(f"photos/{k}.png", f"photo {k}" + " poison" * (k == 7))
     search.main(["index", "photos", "--ray", "local"])
     assert "16 photos; now 15 read, 0 known" in (said := capsys.readouterr()).out
@@ -145,6 +146,23 @@ def test_parquet_has_a_row_a_word(joined, monkeypatch, capsys):
         {name: len(of_photo) for name, of_photo in found.items()} | {"none.png": 5})
 
 
+def test_what_another_run_has_done_meanwhile_is_left_out(reader, place, monkeypatch):
+    def results(address, make, items, wanted, **_):
+        work = make()
+        for k, item in enumerate(items):
+            if k == 10:  # of 24
+                search.main(["index", "photos", "--index", place])
+            if wanted(item):
+                yield work(item)
+
+    save_many(24)
+    monkeypatch.setitem(sys.modules, "cluster", types.SimpleNamespace(check=lambda address: None, results=results))
+    search.main(["index", "photos", "--index", place, "--ray", "local"])
+    assert len(reader.read_files) == len(set(reader.read_files)) == 24
+    search.main(["index", "photos", "--index", "one.index"])
+    assert everything(place) == everything("one.index")
+
+
 def test_what_comes_twice_is_kept_once(reader, place):
     """As when a process ends behind the results of its block, which another one does again."""
     store = index.open_store(place, create=True)
@@ -158,6 +176,46 @@ def test_what_comes_twice_is_kept_once(reader, place):
         assert indexing.keep(store, file, lambda: reading, retry) == "known"
         store.add({"hash": file.content, "orientation": 1, "width": 1, "height": 1, "error": ""}, [], b"", replace=retry)
     assert everything(place) == before and len(before[1]) == 1
+
+
+@needs_ray
+@pytest.mark.slow
+def test_who_is_left_does_the_work_of_a_machine_that_is_lost(joined, monkeypatch):
+    import cluster
+    starts, begin = [], cluster._Crew._begin
+    monkeypatch.setattr(cluster._Crew, "_begin", lambda crew: starts.append(crew) if len(starts) == 2 else (
+        starts.append(crew), begin(crew)))  # there is no processor for a third one
+    asked, items = [], ["deadly", *range(20)]
+
+    def work(item):
+        return end_once(item) if item == "deadly" else item
+
+    done = list(cluster.results("local", lambda: work, items, wanted=lambda item: asked.append(item) or item != 7))
+    assert len(starts) == 3 and set(done) == {None, *range(20)} - {7} and len(done) == 20
+    assert set(asked) == set(items)
+
+
+@needs_ray
+@pytest.mark.slow
+def test_a_machine_with_another_version_and_a_process_that_cannot_begin_end_the_run(joined, monkeypatch):
+    import cluster
+    assert {f"{ROOT}/command.py", f"{ROOT}/index/indexing.py", f"{ROOT}/photos/lines.py"} <= cluster._digests([]).keys()
+    save("model/config.json", "{}")
+    save("model/final.weights.h5", "weights")
+    save("model/report.md", "whatever")
+    same = cluster._digests(["model", "en"])
+    assert {path for path in same if path.startswith(os.getcwd())} == {
+        os.path.abspath(f"model/{name}") for name in ("config.json", "final.weights.h5")}
+    one_more = functools.partial(functools.partial, operator.add, 1)
+    assert sorted(cluster.results("local", one_more, [1, 2, 3], same=["model"])) == [2, 3, 4]
+    with pytest.raises(UserError, match="2 processes ended as they began"):
+        list(cluster.results("local", functools.partial(os._exit, 1), [1]))
+    with pytest.raises(UserError, match="No such file or directory: 'none'; each machine needs this checkout") as caught:
+        list(cluster.results("local", functools.partial(open, "none"), [1]))
+    assert "\n" not in str(caught.value)
+    monkeypatch.setattr(cluster, "_digests", lambda _: {**same, os.path.abspath("model/config.json"): "another"})
+    with pytest.raises(UserError, match=f"{socket.gethostname()} has another .*model/config.json than this machine"):
+        list(cluster.results("local", one_more, [1]))
 
 
 # --- A worker ---------------------------------------------------------------------------------------------------
@@ -192,7 +250,7 @@ def test_without_ray_the_error_says_how_to_install_it(reader):
     save("photos/a.png", "word")
     done = run("index", "photos", "--ray", "local", without_ray=True)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and not os.path.exists("photos/search.index")
-    assert "pip install -r requirements-cluster.txt" in done.stderr and "\nray[data]" in text_of(
+    assert "pip install -r requirements-cluster.txt" in done.stderr and "\nray>=" in text_of(
         ROOT / "requirements-cluster.txt")
 
 
