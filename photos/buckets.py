@@ -14,6 +14,7 @@ from command import UserError
 from words.lists import IMAGE_SUFFIXES
 
 KINDS = "s3", "gs"
+PATIENCE = 20  # seconds for which Google's servers, or keys for them, are tried again, unless the URL says: not 15 minutes
 SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
 
 
@@ -27,7 +28,9 @@ class Bucket:
         if kind not in KINDS:
             raise UserError(f"{url}: photos are in folders, or in {' and '.join(f'{kind}://' for kind in KINDS)}")
         try:
-            self._files, folder = fs.FileSystem.from_uri(url)
+            limited = "retry_limit_seconds" in url or kind != "gs"
+            self._files, folder = fs.FileSystem.from_uri(
+                url if limited else f"{url}{'&' if '?' in url else '?'}retry_limit_seconds={PATIENCE}")
             found = self._files.get_file_info(folder)
         except (OSError, ArrowException) as error:
             raise UserError(f"{url.partition('?')[0]}: {_line(error)}") from None

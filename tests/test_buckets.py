@@ -1,7 +1,10 @@
-"""photos/buckets.py, by a server that answers as S3 does what pyarrow asks it."""
+"""photos/buckets.py, by servers that answer as S3 and Google's Cloud Storage do what pyarrow asks them."""
+import contextlib
 import http.server
+import json
 import os
 import pickle
+import re
 import sys
 import threading
 import types
@@ -18,7 +21,7 @@ import pages
 import photos
 import search
 from index import files, indexing
-from photos import in_bucket
+from photos import buckets, in_bucket
 from photos.buckets import Bucket
 from tests.fake_reader import save
 
@@ -26,28 +29,21 @@ DATE = "Mon, 30 Nov 2026 12:00:00 GMT"
 MODIFIED = 1796040000  # the same, seconds
 
 
-class S3(http.server.BaseHTTPRequestHandler):
+class Files(http.server.BaseHTTPRequestHandler):
     """One bucket, `archive`, of the files in the folder `bucket`; those with "secret" in their name may not be read."""
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self):
-        url = urllib.parse.urlsplit(self.path)
-        query = dict(urllib.parse.parse_qsl(url.query))
-        key = urllib.parse.unquote(url.path).removeprefix("/archive").lstrip("/")
-        if not url.path.startswith("/archive"):
-            return self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
-        if not key:
-            return self.answer(200, self.listing(query.get("prefix", "")).encode())
-        if not os.path.isfile(f"bucket/{key}"):
-            return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+    def do_HEAD(self):
+        self.do_GET()
+
+    def send(self, key):
+        """The content of a file, or the part of it that is asked for."""
         if "secret" in key and self.command == "GET":
             return self.answer(403, b"<Error><Code>AccessDenied</Code><Message>not for you</Message></Error>")
         with open(f"bucket/{key}", "rb") as file:
             content = file.read()
         first, _, last = self.headers.get("Range", "bytes=0-").removeprefix("bytes=").partition("-")
         self.answer(200 if self.command == "HEAD" else 206, content[int(first):int(last or len(content)) + 1])
-
-    do_HEAD = do_GET
 
     def answer(self, status, content):
         self.send_response(status)
@@ -56,41 +52,97 @@ class S3(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content if self.command == "GET" else b"")
 
-    def listing(self, prefix):
-        keys = sorted(os.path.relpath(os.path.join(folder, name), "bucket") for folder, _, names in os.walk("bucket")
-                      for name in names)
-        entries = "".join(f"<Contents><Key>{escape(key)}</Key><LastModified>2026-11-30T12:00:00.000Z</LastModified>"
-                          f"<Size>{os.path.getsize(f'bucket/{key}')}</Size></Contents>"
-                          for key in keys if key.startswith(prefix))
-        return (f"<ListBucketResult><Name>archive</Name><IsTruncated>false</IsTruncated><KeyCount>{len(keys)}</KeyCount>"
-                f"{entries}</ListBucketResult>")
-
     def log_message(self, *_):
         pass
 
 
-@pytest.fixture
-def url(tmp_path, monkeypatch):
-    """What a URL of the bucket ends with."""
+def keys(prefix):
+    """The names of the files in the bucket that begin with `prefix`."""
+    found = sorted(os.path.relpath(os.path.join(folder, name), "bucket") for folder, _, names in os.walk("bucket")
+                   for name in names)
+    return [key for key in found if key.startswith(prefix)]
+
+
+class S3(Files):
+    """As Amazon's S3; another bucket, `private`, may not be looked into."""
+
+    def do_GET(self):
+        url = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        key = urllib.parse.unquote(url.path).removeprefix("/archive").lstrip("/")
+        if url.path.startswith("/private"):
+            return self.answer(403, b"<Error><Code>AccessDenied</Code><Message>not for you</Message></Error>")
+        if not url.path.startswith("/archive"):
+            return self.answer(404, b"<Error><Code>NoSuchBucket</Code></Error>")
+        if not key:
+            return self.answer(200, self.listing(keys(query.get("prefix", ""))).encode())
+        if not os.path.isfile(f"bucket/{key}"):
+            return self.answer(404, b"<Error><Code>NoSuchKey</Code></Error>")
+        self.send(key)
+
+    def listing(self, found):
+        entries = "".join(f"<Contents><Key>{escape(key)}</Key><LastModified>2026-11-30T12:00:00.000Z</LastModified>"
+                          f"<Size>{os.path.getsize(f'bucket/{key}')}</Size></Contents>" for key in found)
+        return (f"<ListBucketResult><Name>archive</Name><IsTruncated>false</IsTruncated><KeyCount>{len(found)}</KeyCount>"
+                f"{entries}</ListBucketResult>")
+
+
+class GCS(Files):
+    """As Google's Cloud Storage."""
+
+    def do_GET(self):
+        url = urllib.parse.urlsplit(self.path)
+        query = dict(urllib.parse.parse_qsl(url.query))
+        key = urllib.parse.unquote(re.sub("^(/download)?(/storage/v1/b)?/archive(/o)?/?", "", url.path))
+        if "/archive" not in url.path:
+            self.answer(404, b'{"error": {"code": 404, "message": "no such bucket"}}')
+        elif not key:
+            self.answer(200, json.dumps({"kind": "storage#objects", "items": [
+                self.facts(key) for key in keys(query.get("prefix", ""))]}).encode())
+        elif not os.path.isfile(f"bucket/{key}"):
+            self.answer(404, b'{"error": {"code": 404, "message": "no such object"}}')
+        elif url.path.startswith("/storage") and query.get("alt") != "media":
+            self.answer(200, json.dumps(self.facts(key)).encode())
+        else:
+            self.send(key)
+
+    def facts(self, key):
+        return {"kind": "storage#object", "bucket": "archive", "name": key, "size": str(os.path.getsize(f"bucket/{key}")),
+                "generation": "1", "timeCreated": "2026-11-30T12:00:00.000Z", "updated": "2026-11-30T12:00:00.000Z"}
+
+
+@contextlib.contextmanager
+def served(answers):
+    """The address of a server, HOST:PORT."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), answers)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"127.0.0.1:{server.server_address[1]}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture(params=["s3", "gs"])
+def url(request, tmp_path, monkeypatch):
+    """A function from what is in a bucket to its URL."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "me")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), S3)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"?scheme=http&region=here&endpoint_override=127.0.0.1:{server.server_address[1]}"
-    server.shutdown()
-    server.server_close()
+    options = {"s3": "region=here", "gs": "retry_limit_seconds=1"}[request.param]
+    user = {"s3": "", "gs": "anonymous@"}[request.param]
+    with served({"s3": S3, "gs": GCS}[request.param]) as address:
+        yield lambda path: f"{request.param}://{user}{path}?scheme=http&endpoint_override={address}&{options}"
 
 
 def test_photos_of_a_bucket_are_as_those_of_a_folder(url):
     for path in ("a.png", "monday/ä b#c.JPG", ".hidden/c.png", "monday/.d.png"):
         save(f"bucket/boards/{path}", f"{path} is read")
     save("bucket/other/e.png", "elsewhere")
-    bucket = pickle.loads(pickle.dumps(Bucket(f"s3://archive/boards{url}")))  # as it gets to the processes of a cluster
-    assert bucket.path == b"s3://archive/boards" and in_bucket(bucket.path) and not in_bucket("a:/b")
+    bucket = pickle.loads(pickle.dumps(Bucket(url("archive/boards"))))  # as it gets to the processes of a cluster
+    kind, path = bucket.path.decode().split("://")
+    assert url("").startswith(f"{kind}://") and path == "archive/boards" and in_bucket(bucket.path) and not in_bucket("a:/b")
     found = sorted(bucket.walk())
-    assert found == [(f"s3://archive/boards/{name}".encode(), os.path.getsize(f"bucket/boards/{name}"), MODIFIED * 10 ** 9)
-                     for name in ("a.png", "monday/ä b#c.JPG")]
+    assert found == [(f"{kind}://archive/boards/{name}".encode(), os.path.getsize(f"bucket/boards/{name}"),
+                      MODIFIED * 10 ** 9) for name in ("a.png", "monday/ä b#c.JPG")]
     for (path, size, modified), name in zip(found, bucket.names()):
         with bucket.fetched(path) as copy:
             there, here = files.look(copy), files.look(os.fsencode(f"bucket/boards/{name}"))
@@ -111,11 +163,11 @@ def cluster(monkeypatch):
 def test_an_index_of_a_bucket(url, reader, cluster, capsys):
     for path in ("a.png", "monday/b.jpg", "secret.png"):
         save(f"bucket/boards/{path}", f"{path} is read")
-    command = ["index", f"s3://archive/boards{url}", "--ray", "local", "--index", "all.index"]
+    command = ["index", url("archive/boards"), "--ray", "local", "--index", "all.index"]
     search.main(command)
     assert "3 photos; now 2 read, 0 known under another name or date, 0 files gone, 1 failed" in capsys.readouterr().out
     found = index.open("all.index")
-    assert [result.file for result in found.find("monday")] == ["s3://archive/boards/monday/b.jpg"]
+    assert [result.file for result in found.find("monday")] == [f"{url('')[:2]}://archive/boards/monday/b.jpg"]
     assert "s3cr3t" not in (said := str(list(found.export()))) and "endpoint" not in said
     os.rename("bucket/boards/a.png", "bucket/boards/c.png")
     os.remove("bucket/boards/monday/b.jpg")
@@ -129,7 +181,7 @@ def test_pages_of_a_bucket(url, reader, cluster, monkeypatch, capsys):
     monkeypatch.setattr(photos, "load_reader", lambda *_, **options: reader)
     for path in ("a.png", "monday/b.jpg", "secret.png"):
         save(f"bucket/boards/{path}", f"{path} is read")
-    pages.main(["--image_path", f"s3://archive/boards{url}", "--result_path", "out", "--ray", "local"])
+    pages.main(["--image_path", url("archive/boards"), "--result_path", "out", "--ray", "local"])
     assert "3 photos, 6 words, 1 unreadable" in capsys.readouterr().out
     table = parquet.read_table("out/words-00001.parquet")
     assert list(zip(table["photo"].to_pylist(), table["text"].to_pylist())) == [
@@ -138,14 +190,31 @@ def test_pages_of_a_bucket(url, reader, cluster, monkeypatch, capsys):
 
 def test_what_cannot_be_read_says_why(url):
     save("bucket/boards/secret.png", "read")
-    bucket = Bucket(f"s3://archive/boards{url}")
+    bucket = Bucket(url("archive/boards"))
     found, = bucket.walk()
     file, reading = indexing.Worker(bucket, lambda: None, None, set())(found)
-    assert file[:3] == found and "ACCESS_DENIED" in reading.error.upper().replace(" ", "_") and "\n" not in reading.error
+    assert file[:3] == found and "DENIED" in reading.error.upper() and "\n" not in reading.error
     os.remove("bucket/boards/secret.png")
     file, reading = indexing.Worker(bucket, lambda: None, None, set())(found)
     assert reading.error and not bucket.has(found[0])
-    for place, why in (("s3://archive/none", "no such folder"), ("hdfs://archive/boards", "folders, or in s3:// and gs://")):
-        with pytest.raises(UserError, match=why) as caught:
-            Bucket(place + url)
+
+
+@pytest.mark.parametrize("place, why", [
+    ("archive/none", "no such folder"), ("other/boards", "no such folder"), ("private/boards", "denied|no such folder"),
+    ("", "no such folder|URI")])
+def test_a_bucket_that_cannot_be_looked_into_is_one_line(url, cluster, place, why):
+    save("bucket/boards/a.png", "read")
+    with pytest.raises(UserError, match=f"(?i){why}") as caught:
+        search.main(["index", url(place), "--ray", "local", "--index", "new.index"])
+    assert "\n" not in str(caught.value) and "s3cr3t" not in str(caught.value)
+
+
+def test_another_kind_of_url_and_servers_that_do_not_answer_are_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(buckets, "PATIENCE", 1)
+    with pytest.raises(UserError, match="hdfs://archive/boards: photos are in folders, or in s3:// and gs://"):
+        Bucket("hdfs://archive/boards")
+    for place in ("s3://archive/boards?region=here&", "gs://anonymous@archive/boards?"):
+        with pytest.raises(UserError, match="archive/boards: .*(onnect|CURL)") as caught:
+            Bucket(f"{place}scheme=http&endpoint_override=127.0.0.1:1")
         assert "\n" not in str(caught.value)
