@@ -19,8 +19,8 @@ LEAST = 6  # pixels of ink without which a box stays as it is
 MOVED = 0.3  # of a word's shorter side: a side moves so far at most
 
 
-def tighten(polygons, ink):
-    """Boxes of words, float32 [N, 4, 2], tight around the words' ink, uint8 [h, w]."""
+def tighten(polygons, ink, moved=MOVED):
+    """Boxes of words, float32 [N, 4, 2], tight around the words' ink, uint8 [h, w]; a side moves by so much at most."""
     if not len(polygons):
         return polygons
     angles = turned_together(polygons)
@@ -37,7 +37,7 @@ def tighten(polygons, ink):
     np.minimum.at(high, word, -places)
     tight = np.concatenate([low - 0.5, 0.5 - high], axis=1)
     inked = np.bincount(word, minlength=len(polygons)) >= LEAST
-    reach = MOVED * 2 * half.min(axis=1)[:, None]
+    reach = moved * 2 * half.min(axis=1)[:, None]
     boxes[inked] = np.clip(tight, boxes - reach, boxes + reach)[inked]
     return corners_of(frames, boxes).astype(np.float32)
 

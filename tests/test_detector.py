@@ -65,7 +65,7 @@ def test_the_look_whose_words_are_most_of_the_networks_height_is_taken(monkeypat
     monkeypatch.setattr(Detector, "look_at", look_at)
     monkeypatch.setattr(detector, "full_ink", lambda pixels, image, ink: ink)
     found = Detector(None).find(np.full((400, 600, 3), 200, np.uint8))
-    assert len(scales) == 2 and found.polygons[0, 2, 1] == best and found.scale == scales[heights.index(best)]
+    assert len(scales) == 2 and found.polygons[0, 2, 1] == best + 0.5 and found.scale == scales[heights.index(best)]
 
 
 def test_small_writing_is_found_beside_larger_things():
@@ -86,9 +86,21 @@ def test_small_writing_is_found_beside_larger_things():
     assert len(found.polygons) == len(quads) > 20 and found.scale * 12 > 0.6 * WORD_HEIGHT
 
 
+def test_boxes_are_as_tight_as_the_photo_shows(monkeypatch):
+    pixels = np.full((400, 600, 3), 230, np.uint8)
+    for left, top, right, bottom in (tight := [(100, 60, 200, 91), (211, 85, 217, 91)]):  # a word and a full stop
+        pixels[top:bottom, left:right] = 60
+    ink = cv2.resize(np.uint8(255) * (pixels[..., 0] < 100), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    loose = [[[left - 5, top - 5], [right + 4, top - 5], [right + 4, bottom + 4], [left - 5, bottom + 4]]
+             for left, top, right, bottom in tight]
+    monkeypatch.setattr(Detector, "look_at", lambda *_: (pixels, ink, np.float32(loose), np.ones(2)))
+    found = Detector(None).find(pixels).polygons
+    assert found[:, [0, 2]].reshape(2, 4).tolist() == [list(sides) for sides in tight]  # from corner to corner of pixels
+
+
 def test_boxes_around_nothing_are_left_out(monkeypatch):
     pixels = np.full((400, 600, 3), 230, np.uint8)
-    pixels[100:130, 100:200] = 60
+    pixels[100:130, 100:200] = pixels[110:116, 340:346] = 60  # and a speck
     boxes = [[[x, 100], [x + 100, 100], [x + 100, 130], [x, 130]] for x in (100, 300)]
     ink = np.uint8(255) * (pixels[..., 0] < 100)
     monkeypatch.setattr(Detector, "look_at", lambda *_: (pixels, ink, np.float32(boxes), np.ones(2)))
