@@ -15,13 +15,17 @@ import numpy as np
 from photos.cutting import cut_alone
 from photos.detector import load_detector
 from photos.files import load_photo
+from photos.joining import joined, neighbours
 from photos.lines import reading_order
 from photos.page import MIN_CONFIDENCE, Page, Word
 from photos.parting import part
+from words import ctc
 from words.images import grey_of, prepare
 from words.models import find_model
 from words.reader import Reader
 from words.reader import load_reader as load_word_reader
+
+FORCED = -2.0  # nats a character: a lexicon makes a word of anything; where the image says less of its text, it is none
 
 
 class PageReader:
@@ -55,11 +59,19 @@ class PageReader:
                  for i, line, paragraph in reading_order(polygons)]
         if self.words:
             words = [word for word in self.read_words(pixels, found.ink, words, top_paths)
-                     if word.text and word.confidence >= min_confidence]
+                     if word.text and word.confidence >= min_confidence and (min_confidence == 0 or self.fits(word))]
         return Page(file, pixels.shape[1], pixels.shape[0], words, dict(self.models)), found.ink
 
+    def fits(self, word):
+        """Whether a word's text is what its image says, or with a lexicon may be."""
+        if not self.words.lexicon:
+            return True
+        text = self.words.alphabet.encode(word.text)
+        return ctc.string_log_probability(word.log_probabilities[None], [text])[0] >= FORCED * len(text)
+
     def read_words(self, pixels, ink, words, top_paths):
-        """The words with their texts, confidences, alternatives and log-probabilities; boxes of several words are parted."""
+        """The words with their texts, confidences, alternatives and log-probabilities; boxes of several words are parted,
+        those of parts of a word joined."""
         grey, alphabet = grey_of(pixels), self.words.alphabet
         words = self.read_boxes(grey, ink, words, top_paths)
         quads = [part(word.polygon, ink, word.text, word.log_probabilities, alphabet) if " " in word.text.strip() else []
@@ -67,14 +79,18 @@ class PageReader:
         parts = [dataclasses.replace(word, polygon=quad.round(1).tolist())
                  for word, quads in zip(words, quads) for quad in quads]
         parts = iter(self.read_boxes(grey, ink, parts, top_paths))
-        return [found for word, quads in zip(words, quads) for found in ([next(parts) for _ in quads] or [word])]
+        words = [found for word, quads in zip(words, quads) for found in ([next(parts) for _ in quads] or [word])]
+        pairs = neighbours(words)
+        wholes = self.read_boxes(grey, ink, [dataclasses.replace(words[k], text="", confidence=0.0, polygon=polygon)
+                                             for k, polygon in pairs], top_paths, tta=False)
+        return joined(words, {k: whole for (k, _), whole in zip(pairs, wholes)})
 
-    def read_boxes(self, grey, ink, words, top_paths):
+    def read_boxes(self, grey, ink, words, top_paths, **options):
         """The words with what is read in their boxes; as they are, without a text, where the photo shows nothing there."""
         cuts = [cut_alone(grey, ink, word.polygon)[0] for word in words]
         seen = [k for k, image in enumerate(cuts) if image is not None]
         images = np.stack([prepare(cuts[k], self.words.size) for k in seen]) if seen else []
-        readings = dict(zip(seen, self.words.read_prepared(images, top_paths) if seen else []))
+        readings = dict(zip(seen, self.words.read_prepared(images, top_paths, **options) if seen else []))
         return [dataclasses.replace(word, text=reading.text, confidence=round(reading.confidence, 4),
                                     alternatives=[(text, round(sure, 4)) for text, sure in reading.alternatives],
                                     log_probabilities=reading.log_probabilities) if (reading := readings.get(k)) else word

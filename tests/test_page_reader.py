@@ -21,12 +21,12 @@ ROOT = Path(__file__).parent.parent
 
 class WidthReader:
     """Reads an image as the width of its ink, in tenths of the image's."""
-    size = 100, 32
+    size, lexicon = (100, 32), None
 
     def __init__(self, alphabet="0123456789w"):
         self.alphabet, self.batches = Alphabet(alphabet), []
 
-    def read_prepared(self, images, top_paths=1):
+    def read_prepared(self, images, top_paths=1, tta=True):
         self.batches.append(len(images))
         readings = []
         for image in images:
@@ -96,6 +96,43 @@ def test_a_box_in_which_a_space_is_read_is_parted_and_read_again():
     assert len(page.words) == 2 and {(word.line, word.paragraph) for word in page.words} == {(0, 0)}
     for word, (_, (left, _, right, _)) in zip(page.words, written, strict=True):
         np.testing.assert_allclose([word.polygon[0][0], word.polygon[2][0]], [left, right], atol=14)
+
+
+def test_parts_of_a_word_are_joined_and_the_whole_is_read_once_only():
+    class Parts(WidthReader):
+        lexicon = None
+
+        def read_prepared(self, images, top_paths=1, tta=True):
+            self.batches.append((len(images), tta))
+            texts = [("wo", 0.5), ("rd", 0.5), ("far", 0.5)] if tta else [("word", 0.9)]
+            return [Reading(*text, [text], np.zeros((2, 12))) for text in texts]
+
+    class Found(WordFinder):
+        def find(self, pixels):
+            found = super().find(pixels)
+            found.polygons = np.float32([[[x, 50], [x + 40, 50], [x + 40, 70], [x, 70]] for x in (10, 55, 110)])
+            return found
+
+    words = Parts()
+    page = PageReader(Found(), words, {}).read(written_page("some word")[0])
+    assert [(word.text, word.confidence, word.polygon[2]) for word in page.words] == [("word", 0.9, [95, 70]),
+                                                                                      ("far", 0.5, [150, 70])]
+    assert words.batches == [(3, True), (1, False)]
+
+
+def test_texts_that_only_a_lexicon_sees_are_left_out():
+    class Forced(WidthReader):
+        lexicon = True
+
+        def read_prepared(self, images, top_paths=1, tta=True):
+            step = np.log([1 - self.chance, *[1e-9] * 10, self.chance])  # one step, a blank or "w"
+            return [Reading("w", 0.9, [("w", 0.9)], step[None]) for _ in images]
+
+    pixels, _ = written_page("one")
+    for chance, min_confidence, count in ((0.14, 0.01, 1), (0.13, 0.01, 0), (0.13, 0, 1)):  # e ** -2 is 0.135
+        words = Forced()
+        words.chance = chance
+        assert len(PageReader(WordFinder(), words, {}).read(pixels, min_confidence=min_confidence).words) == count
 
 
 def test_ink_of_others_is_erased_before_a_word_is_read():

@@ -32,9 +32,9 @@ ROOT = Path(__file__).parent.parent
 
 class SameReader:
     """Reads "word" with a confidence of 0.6, 0.7, 0.8, ... in turn."""
-    size, alphabet = (100, 32), Alphabet("seed")
+    size, alphabet, lexicon = (100, 32), Alphabet("seed"), None
 
-    def read_prepared(self, images, top_paths=1):
+    def read_prepared(self, images, top_paths=1, tta=True):
         return [Reading("word", sure, [("word", sure), ("ward", 0.1)][:top_paths])
                 for sure in (0.6 + k / 10 for k in range(len(images)))]
 

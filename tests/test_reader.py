@@ -122,6 +122,7 @@ def test_a_doubtful_word_is_read_again_squeezed_and_the_surest_reading_counts(su
         assert [reading.alternatives for reading in readings] == [[(text, pytest.approx(chance))]] * 2 + [[]]
         assert readings[0].log_probabilities[0].max() == pytest.approx(np.log(chance), abs=1e-5)  # of the view that won
         assert (network.seen, network.calls) == (views, 1 + (views > 2))  # the squeezed ones go through it together
+        assert reader.read_prepared(BAR, tta=False)[0].alternatives == [("a", pytest.approx(sure[0]))]
         reader = Reader(network, SEED, beam_width=beam_width, tta=False)
         assert reader.read_prepared(BAR)[0].alternatives == [("a", pytest.approx(sure[0]))]
 

@@ -133,13 +133,15 @@ class Reader:
 
     # --- From images to texts
 
-    def read_prepared(self, images: np.ndarray, top_paths: int = 1) -> list[Reading]:
-        """A Reading of each of prepared images, float32 [N, W, H, 1], with its `top_paths` likeliest texts."""
+    def read_prepared(self, images: np.ndarray, top_paths: int = 1, tta: bool = True) -> list[Reading]:
+        """A Reading of each of prepared images, float32 [N, W, H, 1], with its `top_paths` likeliest texts.
+
+        tta: whether doubtful ones are read again, squeezed, if the reader does so."""
         if not len(images):
             return []
         first = self.logits(images)
         found, logits = search_views(lambda logits: self.search(logits, top_paths), first,
-                                     lambda which: self.augmented_logits(images[which]), self.lexicon)
+                                     lambda which: self.augmented_logits(images[which]) if tta else [], self.lexicon)
         return [Reading(*texts[0], texts, steps) if image.any() else Reading(error="no ink in it")
                 for image, texts, steps in zip(images, self.alternatives(found, top_paths), ctc.log_softmax(logits))]
 
