@@ -50,6 +50,15 @@ class Block:
     def __len__(self):
         return len(self.photos)
 
+    def take(self, which, symbols):
+        """The Block of some words, int [n] rising; with the costs of these symbols alone, int, and 0 for others: bounds that
+        hold."""
+        costs = np.zeros((3, self.costs.shape[1], len(which)), np.uint8)
+        for letter in symbols[symbols < FIRST + len(costs[0])] - FIRST:
+            costs[:, letter] = self.costs[:, letter].take(which, axis=1)
+        return dataclasses.replace(self, photos=self.photos[which], lines=self.lines[which], sparse=self.sparse.take(which),
+                                   costs=costs, mapped=None)
+
     def forget(self):
         """Let go of the costs that were looked at, where the file has them: the system keeps them while there is room."""
         if self.mapped and hasattr(mmap, "MADV_DONTNEED"):
@@ -135,7 +144,8 @@ def merged(blocks):
     if len(blocks) == 1:
         return blocks[0]
     letters = max(block.costs.shape[1] for block in blocks)
-    costs = [np.pad(block.costs, ((0, 0), (0, letters - block.costs.shape[1]), (0, 0)), constant_values=RARE)
+    costs = [block.costs if block.costs.shape[1] == letters else
+             np.pad(block.costs, ((0, 0), (0, letters - block.costs.shape[1]), (0, 0)), constant_values=RARE)
              for block in blocks]
     photos, lines = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("photos", "lines"))
     sparse = join([block.sparse for block in blocks])

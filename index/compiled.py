@@ -8,7 +8,7 @@ this program, a few seconds to compile. The loops run without Python's lock, so 
 import numpy as np
 
 from index.blocks import RARE
-from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, SEPARATOR
+from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, LONGEST, SEPARATOR
 from words.compiled import compiled
 
 TOGETHER = 4096  # words whose costs are added at once
@@ -68,38 +68,44 @@ def _possible(costs, kinds, letters, most, known, found, found_costs):
 def _score(starts, steps, symbols, levels, which, slots, places, prefix, likely, result):
     """Write how likely a query is in each word of `which`: `posteriors.forward`, word by word.
 
-    slots: where a symbol's probability is in `step`: 0 is the blank's, 1 the separator's, the last of those that are not
+    slots: where a symbol's probability is in `chances`: 0 is the blank's, 1 the separator's, the last of those that are not
     asked for. places: where those of the query's letters are.
     """
     length = len(places)
-    before, inside, step = np.empty(length + 1), np.empty(length), np.empty(slots.max() + 1)
+    follows = np.ones(length)  # 0 where a blank must be between a letter and the one before it
+    for i in range(1, length):
+        follows[i] = places[i] != places[i - 1]
+    chances = np.empty((LONGEST, slots.max() + 1))
+    before, inside = np.empty(length), np.empty(length)
     for k in range(len(which)):
         entry, end = np.int64(starts[which[k]]), min(np.int64(starts[which[k] + 1]), len(steps))
         count = np.int64(steps[end - 1]) + 1 if end > entry else 0
         if count < length:  # a letter takes a step
             continue
+        chances[:count] = FLOOR
+        for at in range(entry, end):
+            chances[steps[at], slots[symbols[at]]] = likely[levels[at]]
         before[:] = 0.0
         inside[:] = 0.0
-        before[0], other, done = 1.0, 0.0, 0.0
+        before[0], behind, other, done = 1.0, 0.0, 0.0, 0.0  # behind: to be past the last letter, after a blank
         for time in range(count):
-            step[:] = FLOOR
-            while entry < end and steps[entry] <= time:
-                step[slots[symbols[entry]]] = likely[levels[entry]]
-                entry += 1
-            blank, separator = step[0], step[1]
+            blank, separator = chances[time, 0], chances[time, 1]
             pause = blank + separator
             if not prefix:
-                done += (before[length] + inside[length - 1]) * separator
-            for i in range(length - 1, -1, -1):  # the last first: a letter needs what the one before it was a step ago
-                entering = before[i]
-                if i > 0 and places[i] != places[i - 1]:  # else a blank must be between
-                    entering += inside[i - 1]
-                before[i + 1] = (before[i + 1] + inside[i]) * (pause if i + 1 < length else blank)
-                inside[i] = (inside[i] + entering) * step[places[i]]
+                done += (behind + inside[length - 1]) * separator
+                behind = (behind + inside[length - 1]) * blank
+            start = here = before[0]  # here: a step ago in front of letter i,
+            last = 0.0  # and writing the one before it
+            for i in range(length):
+                writing = inside[i]
+                inside[i] = (writing + here + last * follows[i]) * chances[time, places[i]]
+                if i + 1 < length:
+                    here = before[i + 1]
+                    before[i + 1] = (here + writing) * pause
+                last = writing
             if prefix:  # whatever follows
                 done += inside[length - 1]
                 inside[length - 1] = 0.0
-            rest = before[0] + other
-            before[0] = before[0] * pause + other * separator
-            other = rest * max(1 - pause, 0.0) + other * blank
-        result[k] = min(1.0, done if prefix else done + before[length] + inside[length - 1])
+            before[0] = start * pause + other * separator
+            other = (start + other) * max(1 - pause, 0.0) + other * blank
+        result[k] = min(1.0, done if prefix else done + behind + inside[length - 1])

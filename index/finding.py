@@ -4,6 +4,8 @@ Each word of a query is scored on what the network saw of each word on the photo
 hold it is that of one of its best places at least being right.
 """
 import dataclasses
+import functools
+import itertools
 import os
 import threading
 from typing import NamedTuple
@@ -19,14 +21,16 @@ from index.query import other_forms, parse
 from index.scanning import Words
 
 LEAST = 1e-8  # a word that is less likely the query's is no match
-LIKELY = 0.1, 1e-2, 1e-3, 1e-4, 1e-6  # words so likely are looked for first; where there are several terms, from 1e-2 on
+LIKELY = 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7  # words so likely are looked for, one level after another, of a single term
 COUNTED = 1e-2  # likely terms of photos say how rare a term is; a million that are next to impossible do not
-ENOUGH = 3  # times the photos asked for, of several terms: where so many have such words, less likely ones would come last
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
 OTHER_FORM, LEAST_FORM = 0.01, 0.1  # what a plural or another form of the query's word counts, and how likely it must be
+LEVELS = COUNTED, 1e-4, 1e-6, LEAST  # of several terms: how likely words are known, one level after another
+FEW = 20  # times the photos asked for: of so many photos, all words are known at once
+COPIED = 0.1  # of all photos: the words of so many are copied, to be looked at by themselves
 BEST = 5  # places of a photo that count, and that a result shows of each term,
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
-KEPT = 32 << 20  # bytes of hits that are kept for who asks for the same term again
+KEPT, ANSWERS = 32 << 20, 1000  # bytes of hits of terms, and queries, that are kept for who asks for the same again
 SHIFT, SLOPE = 1.1, 0.5  # of `calibrated`; benchmarks/search.py fits them
 
 
@@ -44,9 +48,9 @@ class Scope(NamedTuple):
     another, until `enough` photos have a term; full_scan: all words are scored."""
     since: str | None
     until: str | None
-    likely: tuple[float, ...]
-    enough: int | None
-    full_scan: bool
+    likely: tuple[float, ...] = ()
+    enough: int | None = None
+    full_scan: bool = False
 
 
 class Hits(NamedTuple):
@@ -83,8 +87,8 @@ class Index:
         self.store, self._loops = store, loops
         self._lock, self._turns = threading.Lock(), threading.Semaphore(os.cpu_count() or 1)
         self._latest = None  # a Seen, once something was asked
-        self._hits = cached(LRUCache(KEPT, getsizeof=lambda hits: sum(part.nbytes for part in hits)),
-                            key=lambda seen, *asked: hashkey(seen.changes, *asked), condition=threading.Condition())(_hits)
+        hits = _kept(LRUCache(KEPT, getsizeof=lambda hits: sum(part.nbytes for part in hits)), _hits)
+        self._best = _kept(LRUCache(ANSWERS), functools.partial(_best, hits=hits))
 
     def close(self):
         self.store.close()
@@ -101,17 +105,13 @@ class Index:
         """
         seen = self._refresh()
         with self._turns:  # more searches than processors would only hold up each other
-            terms = parse(query)
-            enough = limit * (ENOUGH if len(terms) > 1 else 1)
-            found, scores = _search(seen, terms, all_words, since, until, enough, hits=self._hits)
+            numbers, scores, matched = self._best(seen, tuple(parse(query)), limit, all_words, since, until)
         seen.words.forget()
-        best = _best(scores, limit)
-        numbers, matched = seen.photos[best].tolist(), [_matched(found, photo) for photo in best.tolist()]
         photos = self.store.photos_of(numbers)
         words = self.store.words_of({number: [seen.words.place(word) for word in chances]
                                      for number, chances in zip(numbers, matched)})
         return [self._result(photos[number], score, words[number], chances.values())
-                for number, score, chances in zip(numbers, scores[best].tolist(), matched)
+                for number, score, chances in zip(numbers, scores, matched)
                 if number in photos and number in words]  # else its file is gone now
 
     def scores(self, query: str, **options) -> dict[int, float]:
@@ -204,6 +204,11 @@ class Index:
         return os.fsdecode(self.store.file(photo["files"][0][0]))
 
 
+def _kept(cache, function):
+    """A function of a Seen and more, with a cache of what it gave, as long as the index does not change."""
+    return cached(cache, key=lambda seen, *asked: hashkey(seen.changes, *asked), condition=threading.Condition())(function)
+
+
 def _polygon(photo, word):
     """A word's corners in pixels of the photo's file, upright as its EXIF data say now."""
     return turned(word["polygon"], photo["width"], photo["height"], photo["orientation"], photo["files"][0][1])
@@ -230,45 +235,107 @@ def _hits(seen, term, scope):
     return _on_photos(seen, allowed, *_places(seen, term, allowed, scope))
 
 
-def _search(seen, terms, all_words=False, since=None, until=None, enough=None, full_scan=False, hits=_hits):
+def _search(seen, terms, all_words=False, since=None, until=None, limit=None, full_scan=False, hits=_hits):
     """(the Hits of each term, the score of each photo, float64 [P]): the mean of its chances to have them, the rarer ones
-    weighing more; with `all_words`, their product. enough: photos with a term after which unlikely ones do not matter."""
-    scope = Scope(since, until, LIKELY[len(terms) > 1:] if enough else (), enough, full_scan)
+    weighing more; with `all_words`, their product. limit: how many of the best photos are asked for; others may lack what is
+    unlikely."""
     terms = terms if len(seen.photos) else []
-    found = [hits(seen, term, scope) for term in terms]
-    weights = np.ones(len(terms))
-    if not all_words:
-        sums = [each.totals[each.totals >= calibrated(COUNTED)].sum() for each in found]
-        weights = np.log1p(len(seen.photos) / (1 + np.array(sums)))  # inverse document frequency
-        weights /= max(weights.sum(), 1e-9)
-    scores = np.zeros(len(seen.photos))
-    for k, each in enumerate(found):
-        if all_words:
-            scores = each.on_all(len(scores)) * (scores if k else 1)
-        else:
-            scores[each.found] += weights[k] * each.totals
-    return found, scores
+    scope = single = Scope(since, until, full_scan=full_scan)
+    if limit:
+        single = scope._replace(likely=LIKELY if len(terms) == 1 else (COUNTED,), enough=limit if len(terms) == 1 else 0)
+    found = [hits(seen, term, single if len(term.words) == 1 or len(terms) == 1 else scope) for term in terms]
+    sums = [each.totals[each.totals >= calibrated(COUNTED)].sum() for each in found]
+    weights = np.log1p(len(seen.photos) / (1 + np.array(sums)))  # inverse document frequency
+    weights = None if all_words else weights / max(weights.sum(), 1e-9)
+    if limit and len(terms) > 1:
+        found = _completed(seen, terms, found, weights, scope, limit)
+    return found, _scores(_totals(found, len(seen.photos)), weights)
 
 
-def _best(scores, limit):
+def _totals(found, count):
+    """How likely each of `count` photos has each term, float64 [K, count]."""
+    return np.array([hits.on_all(count) for hits in found]).reshape(len(found), count)
+
+
+def _scores(totals, weights):
+    """The scores of n photos, float64 [n], of how likely they have the terms, float64 [K, n]."""
+    return totals.prod(axis=0) * (len(totals) > 0) if weights is None else weights @ totals
+
+
+def _completed(seen, terms, found, weights, scope, limit):
+    """The Hits of terms, known where words are as likely as COUNTED, with the less likely words of all photos that may be
+    among the `limit` best.
+
+    Level by level, photos are left out that would not come so far even if they had, of each term, one word more that is as
+    likely as those that are known: a threshold algorithm (Fagin, Lotem and Naor, PODS 2001).
+    """
+    found, others, allowed = list(found), {}, _taken_between(seen, scope.since, scope.until)
+    asked = {k: [seen.symbols.encode(word) for word in (*term.words, *_forms(term))]
+             for k, term in enumerate(terms) if len(term.words) == 1}
+    letters = np.unique(np.concatenate([np.zeros(0, np.int64), *itertools.chain(*asked.values())]))
+    for known, least in itertools.pairwise(LEVELS):
+        totals = _totals(found, len(seen.photos))[:, allowed]
+        lowest = _nth_highest(_scores(totals, weights), limit)
+        totals[list(asked)] = np.minimum(totals[list(asked)] + calibrated(known), 1)
+        allowed[allowed] = _scores(totals, weights) >= lowest
+        words, place, count = seen.words, np.asarray, np.count_nonzero(allowed)
+        if count < COPIED * len(allowed):
+            places, words = words.only(seen.photos[allowed], letters[letters >= 0])
+            place = places.take
+        least = LEAST if count <= FEW * limit else least
+        for k, (query, *forms) in asked.items():
+            which, chances = _likely(*words.score(query, terms[k].prefix, least), LEAST)
+            if k not in others:
+                which_others, their = _other_forms(words, forms)
+                others[k] = place(which_others), their
+            which, chances = map(np.append, (place(which), chances), others[k])
+            found[k] = _on_photos(seen, allowed, which, chances, np.ones_like(which))
+        if least == LEAST:
+            break
+    return found
+
+
+def _forms(term):
+    """The other forms of a term's word that count too, list of str."""
+    return [] if term.prefix else other_forms(*term.words)
+
+
+def _other_forms(words, forms):
+    """(places in `words`, chances) of other forms of a term's word, symbols of letters."""
+    found = [_likely(*words.score(form, False, LEAST_FORM), LEAST_FORM) for form in forms]
+    which, chances = np.concatenate([np.zeros((2, 0)), *found], axis=1)
+    return which.astype(np.int64), OTHER_FORM * chances
+
+
+def _best(seen, terms, limit, all_words, since, until, hits=_hits):
+    """(numbers, scores, matched words as of `_matched`) of the `limit` best photos, lists."""
+    found, scores = _search(seen, terms, all_words, since, until, limit, hits=hits)
+    best = _highest(scores, limit)
+    return seen.photos[best].tolist(), scores[best].tolist(), [_matched(found, photo) for photo in best.tolist()]
+
+
+def _highest(scores, limit):
     """The places of the highest scores above 0, the best first, of equal ones the first."""
-    found = np.flatnonzero(scores)
-    if len(found) > limit:
-        found = found[scores[found] >= np.partition(scores[found], -limit)[-limit]]
+    found = np.flatnonzero((scores > 0) & (scores >= _nth_highest(scores, limit)))
     return found[np.argsort(-scores[found], kind="stable")[:limit]]
+
+
+def _nth_highest(scores, n):
+    """The n-th highest score; 0 where less are above 0."""
+    found = scores[scores > 0]
+    return np.partition(found, -n)[-n] if len(found) >= n else 0.0
 
 
 def _places(seen, term, allowed, scope):
     """(words, chances, spans) of a term, see Hits; a phrase may be in one word too, as "anti-war" is, or words too close."""
-    if len(term.words) > 1:
-        which, chances, _ = _word(seen, "".join(term.words), term.prefix, allowed, scope, LEAST_IN_PHRASE)
-        others, their = _phrase(seen, term)
-    else:
+    if len(term.words) == 1:
         which, chances, least = _word(seen, *term.words, term.prefix, allowed, scope, LEAST)
-        forms = [] if term.prefix or least >= OTHER_FORM else other_forms(*term.words)
-        found = [_likely(*seen.words.score(seen.symbols.encode(form), False, LEAST_FORM), LEAST_FORM) for form in forms]
-        others, their = np.concatenate([np.zeros((2, 0)), *found], axis=1)
-        others, their = others.astype(np.int64), OTHER_FORM * their
+        if least < OTHER_FORM:
+            others = _other_forms(seen.words, [seen.symbols.encode(form) for form in _forms(term)])
+            which, chances = map(np.append, (which, chances), others)
+        return which, chances, np.ones_like(which)
+    which, chances, _ = _word(seen, "".join(term.words), term.prefix, allowed, scope, LEAST_IN_PHRASE)
+    others, their = _phrase(seen, term)
     spans = np.repeat([1, len(term.words)], [len(which), len(others)])
     return np.append(which, others), np.append(chances, their), spans
 
@@ -285,7 +352,8 @@ def _word(seen, word, prefix, allowed, scope, least):
         found.append(some)
         which, chances = _likely(*np.concatenate(found, axis=1), likely)
         sure = which[chances >= 1 - (1 - likely) ** BEST]  # a photo of less likely words has not that chance
-        if scope.enough and np.count_nonzero(np.diff(_photos(seen, allowed, sure)[1], prepend=-1)) >= scope.enough:
+        photos = np.unique(_photos(seen, allowed, sure)[1]) if scope.enough else []
+        if scope.enough is not None and len(photos) >= scope.enough:
             break
     return which, chances, likely
 

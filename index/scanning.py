@@ -69,6 +69,20 @@ class Words:
         for k in np.flatnonzero(np.diff(ends)):
             yield self._blocks[k], which[ends[k]:ends[k + 1]] - self._firsts[k]
 
+    def only(self, photos, symbols):
+        """(places of the words on photos of these numbers, int64 rising; the Words of these alone, for queries of these
+        symbols, int)."""
+        places, parts = [np.zeros(0, np.int64)], []
+        for block, first in zip(self._blocks, self._firsts):
+            mine = photos[slice(*np.searchsorted(photos, [block.after, block.last], side="right"))].astype(np.int32)
+            if len(mine):
+                starts, ends = (np.searchsorted(block.photos, mine, side) for side in ("left", "right"))
+                ends = np.cumsum(sizes := ends - starts)
+                which = np.repeat(starts - ends + sizes, sizes) + np.arange(ends[-1])
+                places.append(first + which)
+                parts.append(block.take(which, symbols))
+        return np.concatenate(places), Words([blocks.merged(parts)] if parts else [], self._count, self._loops)
+
     # --- Scores -------------------------------------------------------------------------------------------------
 
     def score(self, query, prefix=False, least=0.0):

@@ -1,4 +1,5 @@
 """index/finding.py: what is kept between queries, and what is asked for anew when the index changes."""
+import functools
 import random
 
 import numpy as np
@@ -6,9 +7,11 @@ import pytest
 
 import index
 import search
-from index import finding, scanning
-from index.finding import BEST, Index, Scope, Seen, _best, _on_photos, _search
+from index import blocks, compiled, finding, posteriors, scanning
+from index.finding import BEST, Index, Scope, Seen, _highest, _on_photos, _search
+from index.query import Term, other_forms, parse
 from tests.fake_reader import save
+from tests.test_index_posteriors import random_posterior
 
 PHOTO = {"width": 4, "height": 3, "orientation": 1, "error": ""}
 
@@ -36,14 +39,85 @@ def test_a_photos_best_words_count():
 
 
 def test_scores_are_means_weighed_by_how_rare_a_term_is():
+    terms = Term(("a",), False), Term(("b",), False)
     hits = {term: finding.Hits(*np.zeros((4, 0)), np.array(found), np.array(totals))
-            for term, found, totals in (("a", [0, 2], [0.9, 0.5]), ("b", [2, 3], [0.8, 0.01]))}
+            for term, found, totals in zip(terms, ([0, 2], [2, 3]), ([0.9, 0.5], [0.8, 0.01]))}
     seen = Seen(0, None, None, np.arange(4), np.array([""] * 4))
-    _, scores = _search(seen, ["a", "b"], hits=lambda seen, term, scope: hits[term])
+    _, scores = _search(seen, terms, hits=lambda seen, term, scope: hits[term])
     weights = np.log1p([4 / 2.4, 4 / 1.8])  # that a photo may hold it with 0.01 does not count
     assert scores == pytest.approx(weights @ [[0.9, 0, 0.5, 0], [0, 0, 0.8, 0.01]] / weights.sum())
-    _, scores = _search(seen, ["a", "b"], all_words=True, hits=lambda seen, term, scope: hits[term])
+    _, scores = _search(seen, terms, all_words=True, hits=lambda seen, term, scope: hits[term])
     assert scores == pytest.approx([0, 0, 0.4, 0])
+
+
+def noisy_or(chances):
+    return 1 - np.prod(1 - np.minimum(sorted(chances)[-BEST:], 1 - 1e-6))
+
+
+SOME = posteriors.Symbols("abcdest")
+
+
+@functools.cache
+def pages():
+    """150 photos of four packed posteriors; one in ten has "baded"."""
+    steps = np.full((10, SOME.count), 0.001)
+    steps[range(10), np.stack([SOME.encode("baded"), np.zeros(5, int)], axis=1).ravel()] = 0.9
+    return [[posteriors.pack(random_posterior(8 * photo + word, 7, SOME.count, 4.0)) if word or photo % 10 else
+             posteriors.pack(steps / steps.sum(axis=1, keepdims=True)) for word in range(4)] for photo in range(150)]
+
+
+@functools.cache
+def totals_of(term):
+    """How likely a term of one word is on each photo, and as far as words are as likely as 0.01: float64 [150] both."""
+    def on_photos(word, prefix=False):
+        return np.array([posteriors.score(page, SOME.encode(word), SOME.count, prefix) for page in pages()])
+
+    chances = on_photos(*term.words, term.prefix)
+    others = [0.01 * np.where(form >= 0.1, form, 0) for form in map(on_photos, other_forms(*term.words) * (not term.prefix))]
+    everything = np.max([chances, *others], axis=0)
+    return [np.array([finding.calibrated(noisy_or(page[page >= least])) * (page >= least).any() for page in words])
+            for words, least in ((everything, 1e-8), (chances, 0.01))]
+
+
+@pytest.mark.parametrize("loops", [None, compiled])
+@pytest.mark.parametrize("few", [0, 50])
+def test_the_best_photos_of_several_words_are_those_of_all_words_scored(monkeypatch, loops, few):
+    monkeypatch.setattr(finding, "FEW", few)  # 0: level by level
+    monkeypatch.setattr(finding, "COPIED", 0.25)
+    monkeypatch.setattr(blocks, "FULL", 100)  # several blocks
+    photos = [(2 * k + 1, blocks.pack_photo([0] * 4, page)) for k, page in enumerate(pages())]
+    words, narrowed = scanning.Words(loops=loops).with_more(photos, SOME.count), []
+    seen = Seen(0, words, SOME, np.arange(1, 300, 2), np.array([""] * 150))
+    monkeypatch.setattr(scanning.Words, "only", lambda *asked, only=scanning.Words.only: narrowed.append(0) or only(*asked))
+    for query in ("ab cd", "bad* st", "bad ace tab", "bad baded"):
+        totals, likely = zip(*map(totals_of, parse(query)))
+        weights = np.log1p(150 / (1 + np.sum(likely, axis=1)))
+        for all_words, expected in ((True, np.prod(totals, axis=0)), (False, weights @ totals / weights.sum())):
+            _, scores = _search(seen, tuple(parse(query)), all_words, limit=4)
+            best = _highest(scores, 4)
+            assert scores[best] == pytest.approx(np.sort(expected)[::-1][:4], rel=1e-9)
+            assert scores[best] == pytest.approx(expected[best], rel=1e-9)
+    assert narrowed
+
+
+def test_the_words_of_some_photos_are_found_as_among_all(monkeypatch):
+    monkeypatch.setattr(blocks, "FULL", 30)
+    symbols = posteriors.Symbols("abcd")
+    packed = [[posteriors.pack(random_posterior(20 * photo + word, 8, symbols.count, 4.0)) for word in range(photo % 7)]
+              for photo in range(40)]
+    photos = [(3 * k + 5, blocks.pack_photo(range(len(page)), page)) for k, page in enumerate(packed)]
+    words = scanning.Words().with_more(photos, symbols.count)
+    query = symbols.encode("bad")
+    for some in ([], [2], [0, 1, 5, 6, 7, 20, 39], range(40)):
+        numbers = np.array([3 * k + 5 for k in some], np.int64)
+        places, part = words.only(numbers, query)
+        assert places.tolist() == np.flatnonzero(np.isin(words.photos(np.arange(len(words))), numbers)).tolist()
+        assert part.lines(np.arange(len(part))).tolist() == [line for k in some for line in range(k % 7)]
+        for least in (0.0, 1e-4):
+            which, chances = part.score(query, least=least)
+            all_of_them, theirs = words.score(query, least=least)
+            mine = np.isin(all_of_them, places)
+            assert places[which].tolist() == all_of_them[mine].tolist() and chances.tolist() == theirs[mine].tolist()
 
 
 def test_the_best_are_those_of_a_stable_sort():
@@ -52,7 +126,7 @@ def test_the_best_are_those_of_a_stable_sort():
         scores = np.array([draw.choice([0, 0.1, 0.2, 0.5, 0.9]) for _ in range(20)])
         expected = [k for k in sorted(range(20), key=lambda k: -scores[k]) if scores[k]]
         for limit in (1, 5, 30):
-            assert _best(scores, limit).tolist() == expected[:limit]
+            assert _highest(scores, limit).tolist() == expected[:limit]
 
 
 def test_a_term_is_scored_once_until_the_index_changes(reader, place, monkeypatch):
