@@ -6,6 +6,7 @@
     >>> print(page.text)
     >>> [(word.text, word.confidence, word.polygon) for word in page.words]
 """
+import concurrent.futures
 import dataclasses
 import os
 from pathlib import Path
@@ -87,10 +88,14 @@ class PageReader:
 
     def read_boxes(self, grey, ink, words, top_paths, **options):
         """The words with what is read in their boxes; as they are, without a text, where the photo shows nothing there."""
-        cuts = [cut_alone(grey, ink, word.polygon)[0] for word in words]
-        seen = [k for k, image in enumerate(cuts) if image is not None]
-        images = np.stack([prepare(cuts[k], self.words.size) for k in seen]) if seen else []
-        readings = dict(zip(seen, self.words.read_prepared(images, top_paths, **options) if seen else []))
+        def prepared(word):
+            image, _ = cut_alone(grey, ink, word.polygon)
+            return None if image is None else prepare(image, self.words.size)
+
+        with concurrent.futures.ThreadPoolExecutor(self.words.threads) as pool:
+            images = {k: image for k, image in enumerate(pool.map(prepared, words)) if image is not None}
+        readings = self.words.read_prepared(np.stack(list(images.values())), top_paths, **options) if images else []
+        readings = dict(zip(images, readings))
         return [dataclasses.replace(word, text=reading.text, confidence=round(reading.confidence, 4),
                                     alternatives=[(text, round(sure, 4)) for text, sure in reading.alternatives],
                                     log_probabilities=reading.log_probabilities) if (reading := readings.get(k)) else word

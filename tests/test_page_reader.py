@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 class WidthReader:
     """Reads an image as the width of its ink, in tenths of the image's."""
-    size, lexicon = (100, 32), None
+    size, lexicon, threads = (100, 32), None, 2
 
     def __init__(self, alphabet="0123456789w"):
         self.alphabet, self.batches = Alphabet(alphabet), []

@@ -32,7 +32,7 @@ ROOT = Path(__file__).parent.parent
 
 class SameReader:
     """Reads "word" with a confidence of 0.6, 0.7, 0.8, ... in turn."""
-    size, alphabet, lexicon = (100, 32), Alphabet("seed"), None
+    size, alphabet, lexicon, threads = (100, 32), Alphabet("seed"), None, 1
 
     def read_prepared(self, images, top_paths=1, tta=True):
         return [Reading("word", sure, [("word", sure), ("ward", 0.1)][:top_paths])

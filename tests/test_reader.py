@@ -74,6 +74,20 @@ def test_outputs_that_are_no_numbers_are_said_in_a_line():
         Reader(Width(a=np.nan, b=0.5, c=0.5), SEED).read_prepared(BAR)
 
 
+@pytest.mark.parametrize("threads, count, sizes", [(2, 181, [46, 46, 46, 43]), (1, 130, [44, 44, 42]), (2, 3, [2, 1]),
+                                                   (4, 1, [1])])
+def test_all_threads_have_as_many_batches_of_about_a_size(threads, count, sizes):
+    class Counting(Brightness):
+        def run(self, outputs, feed):
+            seen.append(len(feed["image"]))
+            return super().run(outputs, feed)
+
+    seen = []
+    reader = Reader(Counting(), Alphabet("ab"), threads=threads)
+    assert len(reader.logits(np.zeros((count, *SIZE, 1), np.float32))) == count
+    assert sorted(seen, reverse=True) == sizes
+
+
 SEED = Alphabet("seed")
 
 

@@ -78,9 +78,10 @@ class Reader:
         """The network's `output` for prepared images; UserError where it is not finite.
 
         Threads take batches in turns: several in one batch wait for each other at each layer, which takes half as long
-        again.
+        again. All have as many batches, of about a size.
         """
-        size = min(BATCH, -(-len(images) // self.threads))
+        rounds = -(-len(images) // (BATCH * self.threads))
+        size = -(-len(images) // (rounds * self.threads))
         parts = [images[k:k + size] for k in range(0, len(images), size)]
 
         def run(part):
