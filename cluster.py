@@ -220,4 +220,4 @@ def _digest(path):
 
 
 def _last_line(error):
-    return str(error).strip().splitlines()[-1].strip().rstrip(".")
+    return str(error).strip().splitlines()[-1].strip().rstrip(".").removeprefix("command.UserError: ")

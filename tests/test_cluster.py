@@ -213,6 +213,8 @@ def test_a_machine_with_another_version_and_a_process_that_cannot_begin_end_the_
     with pytest.raises(UserError, match="No such file or directory: 'none'; each machine needs this checkout") as caught:
         list(cluster.results("local", functools.partial(open, "none"), [1]))
     assert "\n" not in str(caught.value)
+    with pytest.raises(UserError, match="^--ray: none: no such folder; each machine needs"):
+        list(cluster.results("local", functools.partial(indexing.Folder, "none"), [1]))
     monkeypatch.setattr(cluster, "_digests", lambda _: {**same, os.path.abspath("model/config.json"): "another"})
     with pytest.raises(UserError, match=f"{socket.gethostname()} has another .*model/config.json than this machine"):
         list(cluster.results("local", one_more, [1]))
