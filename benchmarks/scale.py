@@ -2,11 +2,13 @@
 
     python benchmarks/search.py --iam_pages iam_pages --boards boards --keep read.index    # real words
     python benchmarks/scale.py read.index --photos 20000 200000 1000000 --folder large --url postgresql://owner@/postgres
+    python benchmarks/scale.py read.index --photos 20000 --copies 50 --folder large --url postgresql://owner@/postgres
     python benchmarks/scale.py read.index --folder large --draw docs/scale.png             # curves of what was measured
 
 An index of 50 words a photo is made by benchmarks/index_scale.py, as a file in --folder, and copied by `search.py copy` into
-a database beside the one that --url names; its owner must be allowed to make databases. What is there already is used. What
-is measured goes into a JSON file in --folder, with date and machine, and is printed.
+a database beside the one that --url names; its owner must be allowed to make databases. With --copies, a database is made of
+so many copies of that one by the server itself, where the disk has no room for a file as well, and measured instead. What is
+there already is used. What is measured goes into a JSON file in --folder, with date and machine, and is printed.
 
 bytes: on disk, with what searching keeps beside it. index: seconds to make the file, which is mostly to jitter, or to copy
 it into the database. first: seconds from Python's start to a query's results in a process that finds nothing kept; start:
@@ -29,6 +31,7 @@ from pathlib import Path
 
 import numpy as np
 from index_scale import WORDS, make, make_queries
+from tqdm import tqdm
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # the scripts are no package: their folder, by hand
@@ -37,6 +40,12 @@ import index
 from index import blocks
 
 CLIENTS = 1, 16
+COPY = """
+WITH new AS (INSERT INTO photos (hash, width, height, orientation, error, words, posteriors)
+             SELECT hash || %(k)s, width, height, orientation, error, words, posteriors FROM photos WHERE id <= %(last)s
+             ORDER BY id RETURNING id, hash)
+INSERT INTO files SELECT path || %(k)s, new.id, size, modified, files.orientation, taken
+FROM files JOIN photos ON photos.id = photo JOIN new ON new.hash = photos.hash || %(k)s WHERE photo <= %(last)s"""
 STORES = {"SQLite": "#1f77b4", "PostgreSQL": "#d62728"}
 PANELS = {"bytes": "GB on disk", "index": "s to make (file), to copy (database)", "first": "s to results, nothing kept",
           "start": "s to results", "find": "ms a query: p50, p95 (dashed); 16 at once: thin", "memory": "MB of memory"}
@@ -48,12 +57,15 @@ def parse_args(argv=None):
     parser.add_argument("--folder", type=Path, required=True, help="for the large indexes and what is measured")
     parser.add_argument("--photos", type=command.whole(1), nargs="*", default=[], help=f"sizes, of {WORDS} words each")
     parser.add_argument("--url", help="a database in the server to measure")
+    parser.add_argument("--copies", type=command.whole(2), metavar="N", help="measure a database of N copies of each photo")
     parser.add_argument("--queries", type=command.whole(1), default=200, help="(default 200)")
     parser.add_argument("--draw", type=Path, metavar="FILE", help="draw curves of all that was measured")
     parser.add_argument("--overwrite", action="store_true", help="replace the picture")
     parser.add_argument("--measure", action="store_true", help="measure queries in this process, print JSON")
     args = parser.parse_args(argv)
     command.new_picture(args.draw, args.overwrite)
+    if args.copies and not args.url:
+        raise command.UserError("--copies are made in a database; name one with --url")
     return args
 
 
@@ -71,18 +83,40 @@ def make_file(real, folder, photos):
 
 def make_database(url, path, photos):
     """(the URL of a copy of an index, the seconds that copying took); None for one that was there."""
+    copied, new = make_empty(url, f"scale_{photos}")
+    start = time.perf_counter()
+    if new:
+        subprocess.run([sys.executable, ROOT / "search.py", "copy", path, copied], stdout=subprocess.DEVNULL, check=True)
+    return copied, time.perf_counter() - start if new else None
+
+
+def make_empty(url, name, template="template1"):
+    """(the URL of a database beside another one, whether it is new and as `template`)."""
     import psycopg
     from psycopg.conninfo import conninfo_to_dict
-    name = f"scale_{photos}"
     before, after = url.split("?")[0], "".join(url.partition("?")[1:])
-    copied = before.removesuffix(conninfo_to_dict(url)["dbname"]) + name + after
+    made = before.removesuffix(conninfo_to_dict(url)["dbname"]) + name + after
     with psycopg.connect(url, autocommit=True) as connection:
-        if connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None:
-            return copied, None
-        connection.execute(f"CREATE DATABASE {name}")
+        there = connection.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone() is not None
+        if not there:
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+    return made, not there
+
+
+def make_copies(url, photos, copies):
+    """As `make_database`, of a database with so many copies of each photo of one that `make_database` made."""
+    import psycopg
+    made, new = make_empty(url, f"scale_{photos * copies}", f"scale_{photos}")
     start = time.perf_counter()
-    subprocess.run([sys.executable, ROOT / "search.py", "copy", path, copied], stdout=subprocess.DEVNULL, check=True)
-    return copied, time.perf_counter() - start
+    if new:
+        with psycopg.connect(made, autocommit=True) as connection:
+            connection.execute("SET search_path = photo_index; SET synchronous_commit = off; DELETE FROM meta WHERE name = "
+                               "'recent'; UPDATE meta SET value = gen_random_uuid() WHERE name = 'identity'")
+            last, = connection.execute("SELECT max(id) FROM photos").fetchone()
+            for k in tqdm(range(1, copies), "copies", file=sys.stderr):
+                connection.execute(COPY, {"k": f"-{k}".encode(), "last": last})
+            connection.execute("UPDATE meta SET value = CAST(value AS bigint) + 1 WHERE name = 'changes'; ANALYZE")
+    return made, time.perf_counter() - start if new else None
 
 
 # --- Measures ---------------------------------------------------------------------------------------------------
@@ -178,6 +212,8 @@ def main(argv=None):
     for photos in args.photos:
         path, made = make_file(args.real, args.folder, photos)
         places = [(str(path), made)] + ([make_database(args.url, path, photos)] if args.url else [])
+        if args.copies:
+            places, photos = [make_copies(args.url, photos, args.copies)], photos * args.copies
         for place, made in places:
             result = {**measure_all(place, made, args.queries), "photos": photos, "date": str(datetime.date.today()),
                       "machine": f"{os.cpu_count()} cores, {platform.machine()}"}
