@@ -50,12 +50,13 @@ class Block:
     def __len__(self):
         return len(self.photos)
 
-    def take(self, which, symbols):
-        """The Block of some words, int [n] rising; with the costs of these symbols alone, int, and 0 for others: bounds that
-        hold."""
+    def take(self, which, rows):
+        """The Block of some words, int [n] rising, with these (place, symbol) rows of costs alone, and 0 for others: bounds
+        that hold."""
         costs = np.zeros((3, self.costs.shape[1], len(which)), np.uint8)
-        for letter in symbols[symbols < FIRST + len(costs[0])] - FIRST:
-            costs[:, letter] = self.costs[:, letter].take(which, axis=1)
+        for place, symbol in rows:
+            if symbol - FIRST < costs.shape[1]:
+                costs[place, symbol - FIRST] = self.costs[place, symbol - FIRST].take(which)
         return dataclasses.replace(self, photos=self.photos[which], lines=self.lines[which], sparse=self.sparse.take(which),
                                    costs=costs, mapped=None)
 

@@ -25,8 +25,10 @@ LIKELY = 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7  # words so likely are looked f
 COUNTED = 1e-2  # likely terms of photos say how rare a term is; a million that are next to impossible do not
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
 OTHER_FORM, LEAST_FORM = 0.01, 0.1  # what a plural or another form of the query's word counts, and how likely it must be
+ENOUGH = 1  # times the photos asked for: of several terms, one that so many have is not looked for further
 LEVELS = COUNTED, 1e-4, 1e-6, LEAST  # of several terms: how likely words are known, one level after another
 FEW = 20  # times the photos asked for: of so many photos, all words are known at once
+BETTER = 5  # times the photos asked for: of the best ones so many, all words are known of all terms
 COPIED = 0.1  # of all photos: the words of so many are copied, to be looked at by themselves
 BEST = 5  # places of a photo that count, and that a result shows of each term,
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
@@ -263,36 +265,46 @@ def _scores(totals, weights):
 
 
 def _completed(seen, terms, found, weights, scope, limit):
-    """The Hits of terms, known where words are as likely as COUNTED, with the less likely words of all photos that may be
+    """The Hits of terms, known where words are as likely as COUNTED, with the less likely words of the photos that may be
     among the `limit` best.
 
-    Level by level, photos are left out that would not come so far even if they had, of each term, one word more that is as
-    likely as those that are known: a threshold algorithm (Fagin, Lotem and Naor, PODS 2001).
+    For terms that are on few photos: level by level, photos are left out that would not come so far even if they had, of
+    each such term, one word more that is as likely as those that are known, a threshold algorithm (Fagin, Lotem and Naor,
+    PODS 2001). At last, for all terms, on the best photos.
     """
-    found, others, allowed = list(found), {}, _taken_between(seen, scope.since, scope.until)
+    found, allowed = list(found), _taken_between(seen, scope.since, scope.until)
     asked = {k: [seen.symbols.encode(word) for word in (*term.words, *_forms(term))]
              for k, term in enumerate(terms) if len(term.words) == 1}
-    letters = np.unique(np.concatenate([np.zeros(0, np.int64), *itertools.chain(*asked.values())]))
-    for known, least in itertools.pairwise(LEVELS):
+    sure = calibrated(1 - (1 - COUNTED) ** BEST)  # a photo of less likely words has not that chance
+    rare = [k for k in asked if np.count_nonzero(found[k].totals >= sure) < ENOUGH * limit]
+    for known, least in itertools.pairwise(LEVELS) if rare else ():
         totals = _totals(found, len(seen.photos))[:, allowed]
         lowest = _nth_highest(_scores(totals, weights), limit)
-        totals[list(asked)] = np.minimum(totals[list(asked)] + calibrated(known), 1)
+        totals[rare] = np.minimum(totals[rare] + calibrated(known), 1)
         allowed[allowed] = _scores(totals, weights) >= lowest
-        words, place, count = seen.words, np.asarray, np.count_nonzero(allowed)
-        if count < COPIED * len(allowed):
-            places, words = words.only(seen.photos[allowed], letters[letters >= 0])
-            place = places.take
-        least = LEAST if count <= FEW * limit else least
-        for k, (query, *forms) in asked.items():
-            which, chances = _likely(*words.score(query, terms[k].prefix, least), LEAST)
-            if k not in others:
-                which_others, their = _other_forms(words, forms)
-                others[k] = place(which_others), their
-            which, chances = map(np.append, (place(which), chances), others[k])
-            found[k] = _on_photos(seen, allowed, which, chances, np.ones_like(which))
+        least = LEAST if np.count_nonzero(allowed) <= FEW * limit else least
+        _look(seen, terms, found, {k: asked[k] for k in rare}, allowed, least)
         if least == LEAST:
             break
+    best = _highest(_scores(_totals(found, len(seen.photos)), weights), BETTER * limit)
+    allowed[:] = False
+    allowed[best] = True
+    _look(seen, terms, found, asked, allowed, LEAST)
     return found
+
+
+def _look(seen, terms, found, asked, allowed, least):
+    """Put into `found` the Hits of terms, on the photos `allowed` alone, of words that may be as likely as `least`. asked:
+    {place in `terms`: the symbols of its word, and those of each of its other forms}."""
+    words, place = seen.words, np.asarray
+    if np.count_nonzero(allowed) < COPIED * len(allowed):
+        queries = [(query, terms[k].prefix) for k, some in asked.items() for query in some]
+        places, words = words.only(seen.photos[allowed], queries)
+        place = places.take
+    for k, (query, *forms) in asked.items():
+        which, chances = _likely(*words.score(query, terms[k].prefix, least), LEAST)
+        which, chances = map(np.append, (which, chances), _other_forms(words, forms))
+        found[k] = _on_photos(seen, allowed, place(which), chances, np.ones_like(which))
 
 
 def _forms(term):

@@ -69,9 +69,12 @@ class Words:
         for k in np.flatnonzero(np.diff(ends)):
             yield self._blocks[k], which[ends[k]:ends[k + 1]] - self._firsts[k]
 
-    def only(self, photos, symbols):
-        """(places of the words on photos of these numbers, int64 rising; the Words of these alone, for queries of these
-        symbols, int)."""
+    def only(self, photos, queries):
+        """(places of the words on photos of these numbers, int64 rising; the Words of these alone, for these queries).
+
+        queries: (query, prefix) as of `posteriors.score`.
+        """
+        rows = {row for query, prefix in queries if self._known(query) for row in _rows(query, prefix)}
         places, parts = [np.zeros(0, np.int64)], []
         for block, first in zip(self._blocks, self._firsts):
             mine = photos[slice(*np.searchsorted(photos, [block.after, block.last], side="right"))].astype(np.int32)
@@ -80,7 +83,7 @@ class Words:
                 ends = np.cumsum(sizes := ends - starts)
                 which = np.repeat(starts - ends + sizes, sizes) + np.arange(ends[-1])
                 places.append(first + which)
-                parts.append(block.take(which, symbols))
+                parts.append(block.take(which, rows))
         return np.concatenate(places), Words([blocks.merged(parts)] if parts else [], self._count, self._loops)
 
     # --- Scores -------------------------------------------------------------------------------------------------

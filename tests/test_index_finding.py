@@ -110,7 +110,7 @@ def test_the_words_of_some_photos_are_found_as_among_all(monkeypatch):
     query = symbols.encode("bad")
     for some in ([], [2], [0, 1, 5, 6, 7, 20, 39], range(40)):
         numbers = np.array([3 * k + 5 for k in some], np.int64)
-        places, part = words.only(numbers, query)
+        places, part = words.only(numbers, [(query, False)])
         assert places.tolist() == np.flatnonzero(np.isin(words.photos(np.arange(len(words))), numbers)).tolist()
         assert part.lines(np.arange(len(part))).tolist() == [line for k in some for line in range(k % 7)]
         for least in (0.0, 1e-4):
