@@ -91,7 +91,7 @@ def test_boxes_are_as_tight_as_the_photo_shows(monkeypatch):
     for left, top, right, bottom in (tight := [(100, 60, 200, 91), (211, 85, 217, 91)]):  # a word and a full stop
         pixels[top:bottom, left:right] = 60
     ink = cv2.resize(np.uint8(255) * (pixels[..., 0] < 100), None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    loose = [[[left - 5, top - 5], [right + 4, top - 5], [right + 4, bottom + 4], [left - 5, bottom + 4]]
+    loose = [[[left - 6, top - 6], [right + 5, top - 6], [right + 5, bottom + 5], [left - 6, bottom + 5]]
              for left, top, right, bottom in tight]
     monkeypatch.setattr(Detector, "look_at", lambda *_: (pixels, ink, np.float32(loose), np.ones(2)))
     found = Detector(None).find(pixels).polygons
