@@ -5,6 +5,7 @@
 
 A network gives logits; `words.ctc` turns them into text. Reading with a trained one is words.reader's, without Keras.
 """
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -216,19 +217,30 @@ class WordBatches(Batches):
     def __init__(self, words, chosen, labels, size, batch_size, last, first=0, seed=0, augment=1.0, workers=1, draw=None):
         """`chosen`: int [n], the words to read; `labels`: int32 [texts, L], the classes of each of `words.texts`.
 
-        `augment`: the share of the words that is changed at random, see `prepare`; the others are shown as they are.
+        `augment`: the share of the words that is changed at random, see `prepare`, some of them with a piece of another
+        word beside them; the others are shown as they are.
         `draw`, a function (i, epoch) -> (pixels, label int32 [L]), makes the words from number len(words) on.
         """
         self.words, self.labels, self.size, self.augment, self.draw = words, labels, size, augment, draw
         super().__init__(chosen, batch_size, last, first, seed, workers)
 
     def read(self, i, epoch, rng):
-        if i >= len(self.words):
-            pixels, label = self.draw(i, epoch)
-        else:
-            pixels, label = read_image(self.words.path(i)), self.labels[self.words.text_ids[i]]
-        return prepare(pixels, self.size, rng if rng.random() < self.augment else None), label
+        pixels, label = self._word(i, epoch)
+        if rng.random() >= self.augment:
+            return prepare(pixels, self.size), label
+        neighbour = None
+        if rng.random() < NEIGHBOURS:
+            with contextlib.suppress(ValueError):  # its own turn tells why it cannot be read
+                neighbour, _ = self._word(int(rng.choice(self.items)), epoch)
+        return prepare(pixels, self.size, rng, neighbour), label
 
+    def _word(self, i, epoch):
+        if i >= len(self.words):
+            return self.draw(i, epoch)
+        return read_image(self.words.path(i)), self.labels[self.words.text_ids[i]]
+
+
+NEIGHBOURS = 0.35  # the share of augmented words that stand beside a piece of another
 
 LOSSES = 256  # words whose losses are computed at once: each takes some megabytes
 

@@ -256,6 +256,23 @@ def test_a_share_of_the_words_is_augmented(seven, share, least, most):
     assert least <= changed <= most
 
 
+def test_a_third_of_the_augmented_words_stand_beside_a_piece_of_another(seven, monkeypatch):
+    neighbours = []
+    monkeypatch.setattr(utils, "prepare", lambda pixels, size, rng, other: neighbours.append(other) or prepare(pixels, size))
+    reading = batches(seven, batch_size=100, count=3)
+    [reading.read_batch(k) for k in range(3)]
+    beside = [other for other in neighbours if other is not None]
+    assert len(neighbours) == 300 and 80 <= len(beside) <= 130  # 105 +- 3 standard deviations
+    images = [read_image(seven[0].path(i)) for i in range(7)]
+    assert all(any(np.array_equal(other, image) for image in images) for other in beside)
+
+
+def test_a_neighbour_that_cannot_be_read_does_no_harm(seven, tmp_path):
+    Path(seven[0].path(3)).write_bytes(b"no image")
+    images, labels, unreadable = batches(seven, batch_size=60, count=1, chosen=range(7)).read_batch(0)
+    assert list(unreadable) == [3] and 4 not in labels and images.shape == (60, *SIZE, 1)
+
+
 def test_a_word_is_changed_anew_each_time(seven):
     reading = batches(seven, chosen=[0], batch_size=2, count=2)
     shown = [image.tobytes() for k in range(2) for image in reading[k][0]]

@@ -334,24 +334,27 @@ def on_paper(colours, alpha):
     return seen if np.ptp(seen) >= MIN_CONTRAST else (drawn // 255).astype(np.uint8)
 
 
-def prepare(pixels, size=(100, 32), rng=None):
+def prepare(pixels, size=(100, 32), rng=None, neighbour=None):
     """What the network sees of an image of one word: float32 [width, height, 1], time axis first.
 
     0 is paper, 1 ink, and less than 0, to -1, what differs from the paper the other way, see `find_ink`.
     The one way from image to network, in training and everywhere else. The word keeps its aspect ratio, is as
     large as `size` = (width, height) and MARGIN allow, starts at the left and stands in the middle of the height.
     With `rng` (numpy Generator), as training does, it is also changed at random: see `random_placement`,
-    `random_stroke` and `random_light`. All is drawn at twice the size and shrunk at the end, to keep thin pens.
+    `random_warp`, `random_stroke` and `random_light`; with `neighbour`, another word's image, a piece of that stands beside
+    it, see `beside_a_piece`. All is drawn at twice the size and shrunk at the end, to keep thin pens.
     """
     width, height = 2 * size[0], 2 * size[1]
     ink = find_ink(pixels, (2 * width, 2 * height))
+    if neighbour is not None:
+        ink = beside_a_piece(ink, find_ink(neighbour, (2 * width, 2 * height)), rng)
     if rng is None:
         matrix = fit_into(ink.shape, (width, height))
     else:
         matrix = random_placement(ink.shape, (width, height), rng)
     canvas = cv2.warpAffine(ink, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=PAPER)
     if rng is not None:
-        canvas = random_stroke(canvas, rng)
+        canvas = random_stroke(random_warp(canvas, rng), rng)
     canvas = (cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) - PAPER) / 127
     if rng is not None:
         canvas = random_light(canvas, rng)
@@ -370,6 +373,23 @@ def fit_into(shape, box):
     return np.array([[scale, 0, left + (scale - 1) / 2], [0, scale, (box[1] - scale * shape[0] + scale - 1) / 2]])
 
 
+def beside_a_piece(ink, other, rng):
+    """A word's ink, uint8 [H, W], with a piece of `other`, another word's, on one side of it, as in a loose box."""
+    zoom = min(len(ink) / len(other) * np.exp(rng.normal(0, 0.15)), 4)  # how large the other is drawn
+    other = cv2.resize(other, [max(4, round(zoom * side)) for side in other.shape[::-1]], interpolation=cv2.INTER_LINEAR)
+    upright, after, height = rng.random() < 0.8, rng.random() < 0.6, len(ink)
+    if not upright:  # left and right are above and below of the transposed images
+        ink, other = ink.T, other.T
+    seen, gap = rng.uniform(0.05, 0.6 if upright else 0.3), rng.uniform(-0.12, 0.2)  # as parts of the word's height
+    more = round(max(seen + gap, 0) * height)
+    x, y = rng.uniform(0, ink.shape[1]) - other.shape[1] / 2, gap * height
+    matrix = np.float32([[1, 0, x], [0, 1, len(ink) + y if after else more - y - len(other)]])
+    sheet = cv2.warpAffine(other, matrix, (ink.shape[1], len(ink) + more), borderValue=PAPER)
+    word = sheet[:len(ink)] if after else sheet[more:]
+    np.copyto(word, ink, where=cv2.absdiff(ink, PAPER) > cv2.absdiff(word, PAPER))
+    return np.ascontiguousarray(sheet if upright else sheet.T)
+
+
 def random_placement(shape, box, rng):
     """As `fit_into`, with random stretch, slant, rotation and place: what differs between writers and between croppers."""
     slant, angle = rng.normal(0, 0.2), rng.normal(0, 0.03)
@@ -382,6 +402,18 @@ def random_placement(shape, box, rng):
     room = np.array(box) - scale * extent
     place = room * [rng.beta(1, 3), rng.uniform(0.1, 0.9)] - scale * corners.min(axis=1)
     return np.column_stack([scale * linear, place])
+
+
+def random_warp(canvas, rng):
+    """uint8 [H, W] on a rubber sheet whose knots, half a height apart, are moved at random: letters of another shape.
+
+    Wigington et al., Data Augmentation for Recognition of Handwritten Words and Lines, 2017: random grid warps.
+    """
+    height, width = canvas.shape
+    knots = rng.normal(0, rng.uniform(0, 0.06) * height, (4, 3 + 2 * width // height, 2)).astype(np.float32)
+    moved = cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC)
+    x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
+    return cv2.remap(canvas, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def random_stroke(canvas, rng):
