@@ -1,7 +1,7 @@
 """Read whole photos: find the words on whiteboards, notebooks, flipcharts and notes, and read them.
 
     python pages.py --image_path my_photos --result_path out                     # out/board.jpg.json and .txt
-    python pages.py --image_path scan.pdf --result_path out --lexicon en --pdf   # out/scan.pdf.pdf, searchable
+    python pages.py --image_path scan.pdf --result_path out --pdf                # out/scan.pdf.pdf, searchable
     python pages.py --image_path my_photos --result_path out --resume            # goes on where a run broke off
     python pages.py --image_path my_photos --result_path out --draw drawn        # each photo with what was read on it
     python pages.py --image_path my_photos --result_path out --ink cleaned --clean  # the boards, cleaned
@@ -45,7 +45,8 @@ def parse_args(argv=None):
     add("--result_path", required=True, type=Path, help="folder for the results")
     add("--model_path", default="models/pages", help="page network, a model folder (default models/pages)")
     add("--words", default="models/notes", help="word recogniser, a model folder (default models/notes)")
-    add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
+    add("--lexicon", default="en", metavar="FILE", help="what to read by: en (default), English; none; or a file with a "
+                                                       "word a line, and how often it occurs")
     add("--top_paths", type=command.whole(1, 1000), default=1, metavar="N", help="keep the N likeliest texts of each word")
     add("--min_confidence", type=command.number(0, 1), default=MIN_CONFIDENCE,
         help=f"leave out words that are read less surely (default {MIN_CONFIDENCE}: arrows and parts of drawings mostly)")

@@ -95,7 +95,8 @@ def add_decoding_options(add):
     add("--no_tta", "--one_look", action="store_true", help="read each word once; else doubtful words are read again, a "
                                                             "little squeezed, and the surest reading counts (test-time "
                                                             "augmentation)")
-    add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
+    add("--lexicon", metavar="FILE", help="what to read by: en, English; none (default); or a file with a word a line, and "
+                                       "how often it occurs")
     add("--top_paths", type=whole(1, 1000), default=1, metavar="N", help="write the N likeliest texts of each word")
     add("--max_len", type=whole(1), help="longest text to write; by itself the model's time steps are the limit")
     add("--threads", type=whole(1, 1024), default=os.cpu_count() or 1, help="threads of network and search")

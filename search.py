@@ -50,7 +50,8 @@ def parse_args(argv=None):
         add("photos", metavar="PHOTOS", help="folder of photos; with --ray, also s3://... or gs://...")
         add("--pages", default="models/pages", help="model that finds words on a photo (default models/pages)")
         add("--words", default="models/notes", help="model that reads words (default models/notes)")
-        add("--lexicon", metavar="FILE", help="words to read by: en, or a file with a word a line, and how often it occurs")
+        add("--lexicon", default="en", metavar="FILE", help="what to read by: en (default), English; none; or a file "
+                                                           "with a word a line, and how often it occurs")
         add("--retry", action="store_true", help="also read photos again that could not be read")
         if name == "index":
             add("--ray", metavar="HOST:PORT", help="read by a Ray cluster; local: one on this machine, a reader a processor")

@@ -102,11 +102,11 @@ class PageReader:
                 for k, word in enumerate(words)]
 
 
-def load_reader(model_path: str | os.PathLike, words: str | os.PathLike | None = None, lexicon: str | None = None,
+def load_reader(model_path: str | os.PathLike, words: str | os.PathLike | None = None, lexicon: str | None = "en",
                 threads: int = os.cpu_count() or 1) -> PageReader:
     """The PageReader of two model folders, of a page network and of a word recogniser, None to find words only.
 
-    lexicon: words to read by, "en" or the path of a word list. UserError where a folder holds no such model.
+    lexicon: what to read by, "en", None, or the path of a word list. UserError where a folder holds no such model.
     """
     folders = {"pages": model_path, **({} if words is None else {"words": words})}
     models = {kind: find_model(folder)[0].resolve().name for kind, folder in folders.items()}

@@ -9,8 +9,9 @@ from words.reader import DECODING
 
 def test_a_lexicon_that_cannot_be_read_is_named(tmp_path):
     alphabet = Alphabet("seed")
-    with pytest.raises(UserError, match="--lexicon none: no such file; give one with a word a line, or en"):
-        load_lexicon("none", alphabet, DECODING)
+    with pytest.raises(UserError, match="--lexicon nowhere: no such file; give one with a word a line, en or none"):
+        load_lexicon("nowhere", alphabet, DECODING)
+    assert load_lexicon("none", alphabet, DECODING) is None
     for content in (b"", b"# only a remark\n", b"\xff\xfe\x00", b"one two three\n"):
         (tmp_path / "words.txt").write_bytes(content)
         with pytest.raises(UserError, match="words.txt: "):

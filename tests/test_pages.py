@@ -92,6 +92,12 @@ def test_each_photo_has_its_json_and_text(folder, asked, capsys):
     assert capsys.readouterr().out == "2 photos, 5 words, 0 unreadable\n"
 
 
+def test_pages_are_read_by_english_unless_told_otherwise(folder, asked):
+    run("--threads", 1)
+    run("--threads", 1, "--lexicon", "none", "--overwrite")
+    assert [options["lexicon"] for _, _, options in asked] == ["en", "none"]
+
+
 def test_doubtful_words_are_counted(folder, asked, capsys, monkeypatch):
     monkeypatch.setattr(pages, "SURE", 0.65)  # the words are read with 0.6, 0.7 and 0.8, on each photo
     run()
@@ -313,7 +319,7 @@ def test_a_killed_run_goes_on(folder, capsys):
     (("--clean",), "--clean goes with --ink"),
     (("--resume", "--overwrite"), "leave one out"),
     (("--boxes_only", "--pdf"), "--boxes_only reads no words; leave --pdf out"),
-    (("--boxes_only", "--lexicon", "en"), "leave --lexicon out"),
+    (("--boxes_only", "--lexicon", "none"), "leave --lexicon out"),
     (("--boxes_only", "--top_paths", "2"), "leave --top_paths out"),
     (("--top_paths", "0"), "--top_paths: 0: must be a whole number from 1"),
     (("--min_confidence", "nan"), "must be a number from 0 to 1"),

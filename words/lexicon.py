@@ -154,18 +154,20 @@ def _build(counts):
 LEXICONS = Path(__file__).parent.parent / "lexicons"
 
 
-def load_lexicon(name: str, alphabet, decoding: dict[str, float]) -> Lexicon | NGram:
-    """What to read by: a file's words, or its n-gram model (.npz); or the project's own of that name, "en".
+def load_lexicon(name: str, alphabet, decoding: dict[str, float]) -> Lexicon | NGram | None:
+    """What to read by: a file's words, or its n-gram model (.npz); or the project's own of that name, "en"; or None: "none".
 
     Of its own, a network whose `decoding` has a weight for it reads by the n-gram model, any other by the words.
     """
     path = Path(name)
+    if name == "none":
+        return None
     if not path.is_file():
         kinds = (".ngram.npz", ".txt") if decoding["ngram_weight"] else (".txt",)
         path = next((LEXICONS / f"{name}{kind}" for kind in kinds if (LEXICONS / f"{name}{kind}").is_file()), None)
     if path is None:
         own = ", ".join(sorted(path.stem for path in LEXICONS.glob("*.txt") if "LICENSE" not in path.name))
-        raise UserError(f"--lexicon {name}: no such file; give one with a word a line, or {own}")
+        raise UserError(f"--lexicon {name}: no such file; give one with a word a line, {own} or none")
     try:
         if path.suffix != ".npz":
             return Lexicon.load(path, alphabet.characters, weight=decoding["lexicon_weight"],
