@@ -35,7 +35,7 @@ from index.pictures import Pictures, version, widened
 
 LIMIT, MOST, LONGEST = 20, 200, 500  # photos shown at first, at most, characters of a query
 LOOPBACK = "localhost", "127.0.0.1", "::1"
-THREADS = max(4, os.cpu_count() or 1)  # that answer; more than that wait for each other
+THREADS = max(2, os.cpu_count() or 1)  # that answer: more than there are cores wait for each other
 pages = flask.Blueprint("pages", __name__)
 
 
