@@ -322,7 +322,8 @@ def test_a_piece_of_another_word_stands_beside_a_word_and_covers_nothing_of_it(s
         assert set(np.unique(piece)) <= set(range(PAPER, level + 1))
         assert level > PAPER or (word == ink).all()
         assert ((word == ink) | (word == level)).mean() > 0.95 or min(shape) < 10
-        sides.add((axis, word is first[0])) if more else None
+        if more:
+            sides.add((axis, word is first[0]))
         most = max(most, more / shape[0])
     assert len(sides) == 4 or min(shape) < 10
     assert most <= 0.8 + 0.5 / shape[0]
