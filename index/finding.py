@@ -108,11 +108,12 @@ class Index:
         seen = self._refresh()
         with self._turns:  # more searches than processors would only hold up each other
             numbers, scores, matched = self._best(seen, tuple(parse(query)), limit, all_words, since, until)
-        seen.words.forget()
+        if not self._loops:  # for who answers many, that takes a fifth of a query, as the next one asks for the same pages
+            seen.words.forget()
         photos = self.store.photos_of(numbers)
         words = self.store.words_of({number: [seen.words.place(word) for word in chances]
                                      for number, chances in zip(numbers, matched)})
-        return [self._result(photos[number], score, words[number], chances.values())
+        return [self._result(photos[number], score, words[number], list(chances.values()))
                 for number, score, chances in zip(numbers, scores, matched)
                 if number in photos and number in words]  # else its file is gone now
 
@@ -154,8 +155,8 @@ class Index:
 
     def _result(self, photo, score, entries, chances):
         """The Result of a photo. entries, chances: of its words that matched, the likeliest first."""
-        matches = [Match(_polygon(photo, entry), entry["alternatives"][0][0], float(calibrated(chance)))
-                   for entry, chance in zip(entries, chances)]
+        matches = [Match(_polygon(photo, entry), entry["alternatives"][0][0], probability)
+                   for entry, probability in zip(entries, calibrated(np.array(chances)).tolist())]
         return Result(photo["id"], self._file(photo), score, matches)
 
     # --- Photos -----------------------------------------------------------------------------------------------
