@@ -22,7 +22,6 @@ import urllib.parse
 from pathlib import Path
 
 import flask
-import numpy as np
 import waitress
 from flask import current_app, request, session
 from waitress.channel import HTTPChannel
@@ -246,15 +245,15 @@ def points(polygon):
 
 def cut_out(polygon):
     """A polygon with a margin as the address of a cut-out has it."""
-    return ",".join(f"{number:.0f}" for number in widened(np.array(polygon, float)).ravel())
+    return ",".join(f"{x:.0f},{y:.0f}" for x, y in widened(polygon))
 
 
 def window(width, height, matches):
     """The part of a photo, four wide, three high and as large as can be, that has the best match in or near its middle:
     x, y, width, height in whole pixels."""
-    size = np.array([min(width, height * 4 / 3), min(height, width * 3 / 4)])
-    middle = np.mean(matches[0].polygon, axis=0) if matches else np.array([width, height]) / 2
-    first = np.clip(middle - size / 2, 0, np.array([width, height]) - size)
+    sides, size = (width, height), (min(width, height * 4 / 3), min(height, width * 3 / 4))
+    middle = [sum(along) / 4 for along in zip(*matches[0].polygon)] if matches else [side / 2 for side in sides]
+    first = [min(max(at - part / 2, 0), side - part) for at, part, side in zip(middle, size, sides)]
     return [round(number) for number in (*first, *size)]
 
 
