@@ -50,16 +50,6 @@ class Block:
     def __len__(self):
         return len(self.photos)
 
-    def take(self, which, rows):
-        """The Block of some words, int [n] rising, with these (place, symbol) rows of costs alone, and 0 for others: bounds
-        that hold."""
-        costs = np.zeros((3, self.costs.shape[1], len(which)), np.uint8)
-        for place, symbol in rows:
-            if symbol - FIRST < costs.shape[1]:
-                costs[place, symbol - FIRST] = self.costs[place, symbol - FIRST].take(which)
-        return dataclasses.replace(self, photos=self.photos[which], lines=self.lines[which], sparse=self.sparse.take(which),
-                                   costs=costs, mapped=None)
-
     def forget(self):
         """Let go of the costs that were looked at, where the file has them: the system keeps them while there is room."""
         if self.mapped and hasattr(mmap, "MADV_DONTNEED"):
@@ -72,6 +62,10 @@ class Block:
         if symbol - FIRST < self.costs.shape[1]:
             return self.costs[place, symbol - FIRST]
         return np.full(len(self), RARE, np.uint8)
+
+    def costs_of(self, which, rows):
+        """Rows (place, symbol) of the costs of some words, int [n]: uint8 [rows, n]."""
+        return np.array([self.cost(*row).take(which) for row in rows], np.uint8).reshape(len(rows), len(which))
 
 
 # --- Making -----------------------------------------------------------------------------------------------------

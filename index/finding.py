@@ -29,7 +29,7 @@ ENOUGH = 1  # times the photos asked for: of several terms, one that so many hav
 LEVELS = COUNTED, 1e-4, 1e-6, LEAST  # of several terms: how likely words are known, one level after another
 FEW = 20  # times the photos asked for: of so many photos, all words are known at once
 BETTER = 5  # times the photos asked for: of the best ones so many, all words are known of all terms
-COPIED = 0.1  # of all photos: the words of so many are copied, to be looked at by themselves
+NARROW = 0.1  # of all photos: the words of less are looked at by themselves
 BEST = 5  # places of a photo that count, and that a result shows of each term,
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
 KEPT, ANSWERS = 32 << 20, 1000  # bytes of hits of terms, and queries, that are kept for who asks for the same again
@@ -297,15 +297,15 @@ def _completed(seen, terms, found, weights, scope, limit):
 def _look(seen, terms, found, asked, allowed, least):
     """Put into `found` the Hits of terms, on the photos `allowed` alone, of words that may be as likely as `least`. asked:
     {place in `terms`: the symbols of its word, and those of each of its other forms}."""
-    words, place = seen.words, np.asarray
-    if np.count_nonzero(allowed) < COPIED * len(allowed):
-        queries = [(query, terms[k].prefix) for k, some in asked.items() for query in some]
-        places, words = words.only(seen.photos[allowed], queries)
-        place = places.take
-    for k, (query, *forms) in asked.items():
-        which, chances = _likely(*words.score(query, terms[k].prefix, least), LEAST)
-        which, chances = map(np.append, (which, chances), _other_forms(words, forms))
-        found[k] = _on_photos(seen, allowed, place(which), chances, np.ones_like(which))
+    queries = {k: [(query, terms[k].prefix, least), *((form, False, LEAST_FORM) for form in forms)]
+               for k, (query, *forms) in asked.items()}
+    every = list(itertools.chain(*queries.values()))
+    narrow = np.count_nonzero(allowed) < NARROW * len(allowed)
+    answers = seen.words.among(seen.photos[allowed], every) if narrow else (seen.words.score(*each) for each in every)
+    for k, some in queries.items():
+        which, chances = _likely(*next(answers), LEAST)
+        which, chances = map(np.append, (which, chances), _other_forms(itertools.islice(answers, len(some) - 1)))
+        found[k] = _on_photos(seen, allowed, which, chances, np.ones_like(which))
 
 
 def _forms(term):
@@ -313,9 +313,9 @@ def _forms(term):
     return [] if term.prefix else other_forms(*term.words)
 
 
-def _other_forms(words, forms):
-    """(places in `words`, chances) of other forms of a term's word, symbols of letters."""
-    found = [_likely(*words.score(form, False, LEAST_FORM), LEAST_FORM) for form in forms]
+def _other_forms(answers):
+    """(words, chances) of other forms of a term's word; answers: (words, chances of the form) of each."""
+    found = [_likely(*answer, LEAST_FORM) for answer in answers]
     which, chances = np.concatenate([np.zeros((2, 0)), *found], axis=1)
     return which.astype(np.int64), OTHER_FORM * chances
 
@@ -344,7 +344,7 @@ def _places(seen, term, allowed, scope):
     if len(term.words) == 1:
         which, chances, least = _word(seen, *term.words, term.prefix, allowed, scope, LEAST)
         if least < OTHER_FORM:
-            others = _other_forms(seen.words, [seen.symbols.encode(form) for form in _forms(term)])
+            others = _other_forms(seen.words.score(seen.symbols.encode(form), False, LEAST_FORM) for form in _forms(term))
             which, chances = map(np.append, (which, chances), others)
         return which, chances, np.ones_like(which)
     which, chances, _ = _word(seen, "".join(term.words), term.prefix, allowed, scope, LEAST_IN_PHRASE)

@@ -69,22 +69,16 @@ class Words:
         for k in np.flatnonzero(np.diff(ends)):
             yield self._blocks[k], which[ends[k]:ends[k + 1]] - self._firsts[k]
 
-    def only(self, photos, queries):
-        """(places of the words on photos of these numbers, int64 rising; the Words of these alone, for these queries).
-
-        queries: (query, prefix) as of `posteriors.score`.
-        """
-        rows = {row for query, prefix in queries if self._known(query) for row in _rows(query, prefix)}
-        places, parts = [np.zeros(0, np.int64)], []
+    def on(self, photos):
+        """The words on photos of these numbers, int [n] rising: int64 rising."""
+        places = [np.zeros(0, np.int64)]
         for block, first in zip(self._blocks, self._firsts):
             mine = photos[slice(*np.searchsorted(photos, [block.after, block.last], side="right"))].astype(np.int32)
             if len(mine):
                 starts, ends = (np.searchsorted(block.photos, mine, side) for side in ("left", "right"))
                 ends = np.cumsum(sizes := ends - starts)
-                which = np.repeat(starts - ends + sizes, sizes) + np.arange(ends[-1])
-                places.append(first + which)
-                parts.append(block.take(which, rows))
-        return np.concatenate(places), Words([blocks.merged(parts)] if parts else [], self._count, self._loops)
+                places.append(first + np.repeat(starts - ends + sizes, sizes) + np.arange(ends[-1]))
+        return np.concatenate(places)
 
     # --- Scores -------------------------------------------------------------------------------------------------
 
@@ -120,9 +114,23 @@ class Words:
         """Which of words, int [n] rising, may be the query with a probability of `least`: their places in `which`."""
         if not self._known(query):
             return np.zeros(0, np.int64)
-        rows = _rows(query, prefix)
-        costs = [sum(block.cost(*row)[mine].astype(int) for row in rows) for block, mine in self._parted(which)]
-        return np.flatnonzero(np.concatenate([np.zeros(0), *costs]) <= _cost(least))
+        return np.flatnonzero(self._costs(which, _rows(query, prefix)).sum(axis=0, dtype=np.uint16) <= _cost(least))
+
+    def among(self, photos, asked):
+        """For each (query, prefix, least) of `asked`, one after another, what `score` gives, of the words on photos of these
+        numbers, int [n] rising, alone."""
+        which, wanted = self.on(photos), [_rows(query, prefix) if self._known(query) else [] for query, prefix, _ in asked]
+        rows = list(set().union(*wanted))
+        costs = self._costs(which, rows)
+        for mine, (query, prefix, least) in zip(wanted, asked):
+            sums = costs[[rows.index(row) for row in mine]].sum(axis=0, dtype=np.uint16)
+            there = which[sums <= _cost(least)] if mine else which[:0]
+            yield there, self.score_at(there, query, prefix)
+
+    def _costs(self, which, rows):
+        """The costs of words, int [n] rising, uint8 [rows, n]."""
+        return np.concatenate([np.zeros((len(rows), 0), np.uint8),
+                               *(block.costs_of(mine, rows) for block, mine in self._parted(which))], axis=1)
 
     def possible(self, query, prefix, least, known=None):
         """The words, int64 [n] rising, that may be the query with a probability of `least`, but not of `known`, and their

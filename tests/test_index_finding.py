@@ -83,12 +83,13 @@ def totals_of(term):
 @pytest.mark.parametrize("few", [0, 50])
 def test_the_best_photos_of_several_words_are_those_of_all_words_scored(monkeypatch, loops, few):
     monkeypatch.setattr(finding, "FEW", few)  # 0: level by level
-    monkeypatch.setattr(finding, "COPIED", 0.25)
+    monkeypatch.setattr(finding, "NARROW", 0.25)
     monkeypatch.setattr(blocks, "FULL", 100)  # several blocks
     photos = [(2 * k + 1, blocks.pack_photo([0] * 4, page)) for k, page in enumerate(pages())]
     words, narrowed = scanning.Words(loops=loops).with_more(photos, SOME.count), []
     seen = Seen(0, words, SOME, np.arange(1, 300, 2), np.array([""] * 150))
-    monkeypatch.setattr(scanning.Words, "only", lambda *asked, only=scanning.Words.only: narrowed.append(0) or only(*asked))
+    among = scanning.Words.among
+    monkeypatch.setattr(scanning.Words, "among", lambda *asked: narrowed.append(0) or among(*asked))
     for query in ("ab cd", "bad* st", "bad ace tab", "bad baded"):
         totals, likely = zip(*map(totals_of, parse(query)))
         weights = np.log1p(150 / (1 + np.sum(likely, axis=1)))
@@ -100,24 +101,30 @@ def test_the_best_photos_of_several_words_are_those_of_all_words_scored(monkeypa
     assert narrowed
 
 
-def test_the_words_of_some_photos_are_found_as_among_all(monkeypatch):
+@pytest.mark.parametrize("loops", [None, compiled])
+def test_the_words_of_some_photos_are_found_as_among_all(monkeypatch, loops):
     monkeypatch.setattr(blocks, "FULL", 30)
     symbols = posteriors.Symbols("abcd")
     packed = [[posteriors.pack(random_posterior(20 * photo + word, 8, symbols.count, 4.0)) for word in range(photo % 7)]
               for photo in range(40)]
     photos = [(3 * k + 5, blocks.pack_photo(range(len(page)), page)) for k, page in enumerate(packed)]
-    words = scanning.Words().with_more(photos, symbols.count)
-    query = symbols.encode("bad")
+    words = scanning.Words(loops=loops).with_more(photos, symbols.count)
+    later = posteriors.Symbols("abcde")  # no block knows its last letter
+    words = words.with_more([(500, blocks.pack_photo([0], [packed[1][0]]))], later.count)
+    asked = [(later.encode(query), prefix, least) for query, prefix, least in (
+        ("bad", False, 1e-4), ("b", True, 0.1), ("ca", True, 1e-2), ("bade", False, 1e-8), ("dabda", False, 1e-8),
+        ("x", True, 1e-8))]
     for some in ([], [2], [0, 1, 5, 6, 7, 20, 39], range(40)):
         numbers = np.array([3 * k + 5 for k in some], np.int64)
-        places, part = words.only(numbers, [(query, False)])
+        places = words.on(numbers)
         assert places.tolist() == np.flatnonzero(np.isin(words.photos(np.arange(len(words))), numbers)).tolist()
-        assert part.lines(np.arange(len(part))).tolist() == [line for k in some for line in range(k % 7)]
-        for least in (0.0, 1e-4):
-            which, chances = part.score(query, least=least)
-            all_of_them, theirs = words.score(query, least=least)
+        answers = list(words.among(numbers, asked))
+        assert len(answers) == len(asked)
+        for (which, chances), each in zip(answers, asked):
+            all_of_them, theirs = words.score(*each)
             mine = np.isin(all_of_them, places)
-            assert places[which].tolist() == all_of_them[mine].tolist() and chances.tolist() == theirs[mine].tolist()
+            assert which.tolist() == all_of_them[mine].tolist() and chances.tolist() == theirs[mine].tolist()
+    assert sum(len(which) for which, _ in answers) > 100
 
 
 def test_the_best_are_those_of_a_stable_sort():
