@@ -7,6 +7,8 @@ import numpy as np
 
 MARGIN = 1.0  # heights of a word around it that are looked at
 FOREIGN = 0.4  # a stroke is another's if less of it is in the word's box
+NEXT = [1, 2, 3, 0]  # the corner that follows each of four
+ENOUGH = 32  # px, what a reader sees: a word that is twice as high is cut from the photo at half its size, and so on
 
 
 def corners(polygon: list[list[float]]) -> np.ndarray | None:
@@ -21,16 +23,17 @@ def corners(polygon: list[list[float]]) -> np.ndarray | None:
         return None
     hull = cv2.convexHull(points.astype(np.float32), returnPoints=False).ravel()
     quad = points[hull] if len(hull) == 4 else cv2.boxPoints(cv2.minAreaRect(points.astype(np.float32))).astype(float)
-    following = np.roll(quad, -1, axis=0)
+    following = quad[NEXT]
     if (quad[:, 0] * following[:, 1] - quad[:, 1] * following[:, 0]).sum() < 0:  # twice the area; y points down
         quad = quad[::-1]
-    quad = np.roll(quad, -np.argmin(np.abs(quad - points[0]).sum(axis=1)), axis=0)
+    first = np.abs(quad - points[0]).sum(axis=1).argmin()
+    quad = np.concatenate([quad[first:], quad[:first]])
     return None if min(sides(quad)) < 1 else quad
 
 
 def sides(quad: np.ndarray) -> tuple[float, float]:
     """Width and height of a word upright, in pixels: means of the opposite sides of its corners, float [4, 2]."""
-    top, right, bottom, left = np.linalg.norm(quad - np.roll(quad, -1, axis=0), axis=1)
+    top, right, bottom, left = np.linalg.norm(quad - quad[NEXT], axis=1)
     return (top + bottom) / 2, (left + right) / 2
 
 
@@ -106,17 +109,41 @@ def cut_alone(photo: np.ndarray, ink: np.ndarray, polygon: list[list[float]]) ->
         return None, "the box is outside the photo"
     inside = cv2.fillConvexPoly(np.zeros(window.shape, np.uint8), np.int32(np.round(quad - (left, top))), 1)
     count, labels = cv2.connectedComponents(strokes, connectivity=8)
-    inked = np.flatnonzero(strokes)
-    label, within = labels.ravel()[inked], inside.ravel()[inked]
-    share = np.bincount(label, within, count) / np.maximum(np.bincount(label, minlength=count), 1)
-    foreign = share < FOREIGN
+    within = np.bincount(labels[inside > 0], minlength=count)
+    foreign = within < FOREIGN * np.bincount(labels.ravel(), minlength=count)
     foreign[0] = False  # the paper
-    if foreign[label[within > 0]].any() and not strokes.all():
-        others = foreign[labels]
-        around = cv2.dilate(others.view(np.uint8), np.ones((5, 5), np.uint8)) > 0  # with their blurred edges
-        own = (strokes > 0) & ~others
-        window = np.where(around & ~own, np.uint8(np.median(window[strokes == 0])), window)
+    if foreign[within > 0].any() and not strokes.all():
+        others = foreign.view(np.uint8)[labels]
+        around = cv2.dilate(others, np.ones((5, 5), np.uint8)) > 0  # with their blurred edges
+        paper = cv2.calcHist([window], [0], np.uint8(strokes == 0), [256], [0, 256]).ravel().cumsum()
+        grey = np.uint8(np.searchsorted(paper, paper[-1] / 2))  # the median
+        window = np.where(around & ((strokes == 0) | (others > 0)), grey, window)
     return cut(window, quad - (left, top))
+
+
+def halved(pixels: np.ndarray) -> np.ndarray:
+    """An image, uint8 [H, W] or [H, W, 3], at half its size: [H // 2, W // 2], means of 2 x 2 pixels."""
+    height, width = pixels.shape[0] // 2, pixels.shape[1] // 2
+    return cv2.resize(pixels[:2 * height, :2 * width], (width, height), interpolation=cv2.INTER_AREA)
+
+
+def levels_of(photo: np.ndarray, ink: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """A photo and its ink, uint8 [H, W] each, in full size, at half of it, and so on: what `cut_small` cuts from."""
+    levels = [(photo, ink)]
+    while min(levels[-1][0].shape) >= 2 * ENOUGH:
+        photo, ink = map(halved, levels[-1])
+        levels.append((photo, cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1]))
+    return levels
+
+
+def cut_small(levels: list[tuple[np.ndarray, np.ndarray]], polygon: list[list[float]]) -> tuple[np.ndarray | None, str]:
+    """As `cut_alone`, no larger than a reader needs: from the smallest of the `levels` that has the word ENOUGH px high."""
+    quad = corners(polygon)
+    if quad is None:
+        return None, "the box has no area"
+    width, height = sides(quad)
+    level = int(np.clip(np.log2(min(height, 4 * width) / ENOUGH), 0, len(levels) - 1))  # a thin "l" stays thick enough
+    return cut_alone(*levels[level], quad / 2 ** level)
 
 
 def shift(x, y):

@@ -15,6 +15,7 @@ import os
 import cv2
 import numpy as np
 
+from photos.cutting import halved
 from photos.light import PAPER, even_light
 from photos.metrics import areas, intersections
 from photos.network import MULTIPLE, SCHEMA, SHRINK, STRIDE, WORD_HEIGHT, build_graph
@@ -151,6 +152,8 @@ def spans(length):
 
 def resized(pixels, scale):
     size = [max(MULTIPLE, round(side * scale)) for side in pixels.shape[1::-1]]
+    while all(2 * side <= there for side, there in zip(size, pixels.shape[1::-1])):
+        pixels = halved(pixels)  # takes a tenth of the time that any other step does
     if size == list(pixels.shape[1::-1]):
         return pixels
     return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)

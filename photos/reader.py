@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from photos.cutting import cut_alone
+from photos.cutting import cut_small, levels_of
 from photos.detector import load_detector
 from photos.files import load_photo
 from photos.joining import joined, neighbours
@@ -73,23 +73,23 @@ class PageReader:
     def read_words(self, pixels, ink, words, top_paths):
         """The words with their texts, confidences, alternatives and log-probabilities; boxes of several words are parted,
         those of parts of a word joined."""
-        grey, alphabet = grey_of(pixels), self.words.alphabet
-        words = self.read_boxes(grey, ink, words, top_paths)
+        levels, alphabet = levels_of(grey_of(pixels), ink), self.words.alphabet
+        words = self.read_boxes(levels, words, top_paths)
         quads = [part(word.polygon, ink, word.text, word.log_probabilities, alphabet) if " " in word.text.strip() else []
                  for word in words]
         parts = [dataclasses.replace(word, polygon=quad.round(1).tolist())
                  for word, quads in zip(words, quads) for quad in quads]
-        parts = iter(self.read_boxes(grey, ink, parts, top_paths))
+        parts = iter(self.read_boxes(levels, parts, top_paths))
         words = [found for word, quads in zip(words, quads) for found in ([next(parts) for _ in quads] or [word])]
         pairs = neighbours(words)
-        wholes = self.read_boxes(grey, ink, [dataclasses.replace(words[k], text="", confidence=0.0, polygon=polygon)
-                                             for k, polygon in pairs], top_paths, tta=False)
+        wholes = [dataclasses.replace(words[k], text="", confidence=0.0, polygon=polygon) for k, polygon in pairs]
+        wholes = self.read_boxes(levels, wholes, top_paths, tta=False)
         return joined(words, {k: whole for (k, _), whole in zip(pairs, wholes)})
 
-    def read_boxes(self, grey, ink, words, top_paths, **options):
+    def read_boxes(self, levels, words, top_paths, **options):
         """The words with what is read in their boxes; as they are, without a text, where the photo shows nothing there."""
         def prepared(word):
-            image, _ = cut_alone(grey, ink, word.polygon)
+            image, _ = cut_small(levels, word.polygon)
             return None if image is None else prepare(image, self.words.size)
 
         with concurrent.futures.ThreadPoolExecutor(self.words.threads) as pool:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import put_on_photo, turned, word_image
 
-from photos.cutting import cut, cut_alone
+from photos.cutting import ENOUGH, cut, cut_alone, cut_small, halved, levels_of
 
 SQUARE = [[10, 10], [60, 10], [60, 40], [10, 40]]
 
@@ -131,3 +131,43 @@ def test_where_all_or_nothing_is_ink_nothing_is_painted_over():
 def test_no_box_no_word(polygon):
     photo, ink, *_ = crowded()
     assert cut_alone(photo, ink, polygon) == cut(photo, polygon) and cut_alone(photo, ink, polygon)[0] is None
+
+
+# --- From a smaller photo ---------------------------------------------------------------------------------------
+
+def test_halves_are_means_of_two_by_two_pixels():
+    photo = np.random.default_rng(0).integers(0, 256, (91, 120, 3), np.uint8)
+    expected = photo[:90].reshape(45, 2, 60, 2, 3).mean(axis=(1, 3))
+    assert np.abs(halved(photo) - expected).max() <= 0.5
+    ink = np.zeros((90, 120), np.uint8)
+    ink[:, 40:41] = ink[:, 60:63] = 255  # half of two columns, and all of two and half of two
+    halves = [half for _, half in levels_of(photo[:90, :, 0], ink)]
+    assert [half.shape for half in halves] == [(90, 120), (45, 60)]
+    assert halves[1].max(axis=0).nonzero()[0].tolist() == [20, 30, 31] and set(np.unique(halves[1])) == {0, 255}
+
+
+@pytest.mark.parametrize("height, expected", [(ENOUGH, ENOUGH), (2 * ENOUGH - 1, 2 * ENOUGH - 1), (2 * ENOUGH, ENOUGH),
+                                              (4 * ENOUGH + 4, ENOUGH + 1), (8 * ENOUGH, 2 * ENOUGH)])
+def test_high_words_are_cut_from_a_smaller_photo(height, expected):
+    word = np.random.default_rng(0).integers(0, 256, (height // 8 + 1, 60), np.uint8)
+    word = np.kron(word, np.ones((8, 8), np.uint8))[:height]
+    photo = np.full((8 * ENOUGH + 16, 600), 200, np.uint8)
+    photo[8:8 + height, 16:496] = word
+    box = [[16, 8], [496, 8], [496, 8 + height], [16, 8 + height]]
+    levels = levels_of(photo, np.zeros_like(photo))[:3]  # as if the photo were too small for more
+    pixels, reason = cut_small(levels, box)
+    scale = height // expected
+    assert reason == "" and pixels.shape == (expected, 480 // scale)
+    means = word.reshape(expected, scale, 480 // scale, scale).mean(axis=(1, 3))
+    assert np.abs(pixels - means).max() <= 1
+
+
+def test_small_cuts_are_without_the_strokes_of_others():
+    photo, ink, alone, box = crowded()
+    levels = levels_of(*(np.kron(part, np.ones((4, 4), np.uint8)) for part in (photo, ink)))
+    word, reason = cut_small(levels, 4 * np.array(box))
+    assert reason == "" and word.shape == (60, 168)  # from a quarter of the size
+    assert np.abs(word.astype(int) - cut(alone, box)[0]).max() < 40
+    thin = [[800, 304], [816, 304], [816, 544], [800, 544]]
+    assert cut_small(levels, thin)[0].shape == (120, 8)
+    assert cut_small(levels, [[10, 10]] * 4) == (None, "the box has no area")
