@@ -30,6 +30,7 @@ backend = command.later("fitting.backend")
 folders = command.later("fitting.folder")
 history = command.later("fitting.history")
 optimizers = command.later("fitting.optimizers")
+state = command.later("fitting.state")
 training = command.later("fitting.training")
 utils = command.later("utils")
 images = command.later("words.images")
@@ -255,7 +256,6 @@ def settings_of(plan, config, data, starts, drawing):
         checksum = zlib.crc32(np.ascontiguousarray(part), checksum)
     same = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "augment", "dropout")
     return {"network": config["network"], "alphabet": config["alphabet"], "words": checksum,
-            "backend": backend.keras.backend.backend(),
             "--pretrained_path": [str(find_model(path)[1].resolve()) for path in starts],
             **{f"--{name}": str(getattr(plan, name)) for name in same}, **drawing}
 
@@ -318,6 +318,10 @@ def main(argv=None):
         drawing = {name: getattr(args, name) for name in render.OPTIONS}
         if args.synth:
             data = with_drawn(data, args.synth, render.Renderer(**drawing), plan.random_state, alphabet, steps)
+        drawn = {name: str(value) for name, value in {"synth": args.synth, **drawing}.items()} if args.synth else {}
+        settings = settings_of(plan, config, data, starts, {"val_instances": args.val_instances, **drawn})
+        if args.resume:
+            state.check_same(state.read(folder)[0], settings)
 
         backend.choose_gpus(args.G)
         if args.show_batch:
@@ -335,10 +339,8 @@ def main(argv=None):
             len(data.train) if plan.nbepochs else 0, len(validation.truths),
             "python train.py " + shlex.join(sys.argv[1:] if argv is None else argv),
             [load_config(find_model(path)[0]).get("trained") for path in starts])
-        drawn = {name: str(value) for name, value in {"synth": args.synth, **drawing}.items()} if args.synth else {}
-        run = training.Training(folder, validation, plan, len(data.train), "word_accuracy",
-                                settings_of(plan, config, data, starts, {"val_instances": args.val_instances, **drawn}),
-                                earlier, args.tensorboard)
+        run = training.Training(folder, validation, plan, len(data.train), "word_accuracy", settings, earlier,
+                                args.tensorboard)
         run.unreadable.update(unreadable)
         training.start(network, backend.keras.losses.CTC(), run, args.resume, max(1, len(devices)))
         command.write_json(folder / "config.json", config)

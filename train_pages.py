@@ -18,7 +18,7 @@ import command
 from command import UserError, whole
 from fitting import recipe
 from photos.network import NETWORK, SCHEMA, build_graph
-from words.models import FORMAT, WEIGHTS, find_model, load_config, write_onnx
+from words.models import FORMAT, WEIGHTS, export, find_model, load_config, write_onnx
 
 cv2 = command.later("cv2")
 np = command.later("numpy")
@@ -27,6 +27,7 @@ drawn_pages = command.later("render.pages")
 backend = command.later("fitting.backend")
 folders = command.later("fitting.folder")
 history = command.later("fitting.history")
+state = command.later("fitting.state")
 training = command.later("fitting.training")
 crops = command.later("photos.crops")
 detector = command.later("photos.detector")
@@ -115,17 +116,22 @@ def show_batch(path, sources, size, plan):
 
 # --- Training ---------------------------------------------------------------------------------------------------
 
-def start_network(starts):
-    """(network, config) with fresh weights, or the mean of those of the models `starts`."""
-    config = {"format": FORMAT, "kind": "pages", "network": NETWORK}
-    if not starts:
-        return page_network.build_network(**NETWORK), config
-    config["network"], *others = (load_config(find_model(path)[0], SCHEMA)["network"] for path in starts)
-    if any(other != config["network"] for other in others):
-        raise UserError(f"--pretrained_path {', '.join(starts)}: a mean takes models of the same network")
+def start_config(starts):
+    """The config of the new model: that of the models at the paths `starts`, whose weights are there and whole."""
+    configs = [load_config(find_model(path)[0], SCHEMA) for path in starts]
+    for path, its in zip(starts, configs):
+        export(its, find_model(path)[1], build_graph)
+        if its["network"] != configs[0]["network"]:
+            raise UserError(f"--pretrained_path {', '.join(starts)}: a mean takes models of the same network")
+    return {"format": FORMAT, "kind": "pages", "network": configs[0]["network"] if starts else NETWORK}
+
+
+def start_network(config, starts):
+    """The network of `config`, with fresh weights or the mean of those of the models `starts`."""
     network = page_network.build_network(**config["network"])
-    folders.load_mean(network, [find_model(path)[1] for path in starts])
-    return network, config
+    if starts:
+        folders.load_mean(network, [find_model(path)[1] for path in starts])
+    return network
 
 
 def score_pages(folder, pages):
@@ -147,7 +153,7 @@ def score_pages(folder, pages):
 def settings_of(plan, config, starts, data):
     """What a resumed training must share with the interrupted one."""
     same = ("opt", "lr", "schedule", "batch_size", "nbepochs", "random_state", "augment")
-    return {"network": config["network"], "backend": backend.keras.backend.backend(),
+    return {"network": config["network"],
             "--pretrained_path": [str(find_model(path)[1].resolve()) for path in starts],
             **{f"--{name}": str(getattr(plan, name)) for name in same}, **{name: str(value) for name, value in data.items()}}
 
@@ -174,23 +180,28 @@ def main(argv=None):
     with contextlib.ExitStack() as stack:
         if not args.show_batch:
             stack.enter_context(recipe.opened(folder, args.resume, args.overwrite))
-        backend.choose_gpus(args.G)
-        backend.keras.utils.set_random_seed(plan.random_state)
-        network, config = start_network(starts)
+        # Models and pages are read and checked before Keras is loaded, which takes long
+        config = start_config(starts)
+        data = {"path": args.path, "synth": args.synth, "crops": args.crops, "size": args.size, **drawing}
+        settings = settings_of(plan, config, starts, data)
+        if args.resume:
+            state.check_same(state.read(folder)[0], settings)
+        earlier = history.read_history(find_model(starts[0])[0]) if starts else ()
         sources, valid = load_pages(args.path, args.synth, drawing, plan.random_state)
+
+        backend.choose_gpus(args.G)
         if args.show_batch:
             return show_batch(args.show_batch, sources, args.size, plan)
         print(f"on {backend.hardware()}")
+        backend.keras.utils.set_random_seed(plan.random_state)
+        network = start_network(config, starts)
         before = [load_config(find_model(path)[0], SCHEMA).get("trained") for path in starts]
         config["trained"] = folders.training_record(
             [*dict.fromkeys(Path(path).resolve().name for path in args.path), *["drawn pages"] * bool(args.synth)], "pages",
             sum(map(len, sources)) if plan.nbepochs else 0, len(valid),
             "python train_pages.py " + shlex.join(sys.argv[1:] if argv is None else argv), before)
-        data = {"path": args.path, "synth": args.synth, "crops": args.crops, "size": args.size, **drawing}
-        run = training.Training(
-            folder, page_network.Validation(valid, args.size), plan, args.crops, "word_f1",
-            settings_of(plan, config, starts, data),
-            history.read_history(find_model(starts[0])[0]) if starts else (), args.tensorboard)
+        run = training.Training(folder, page_network.Validation(valid, args.size), plan, args.crops, "word_f1", settings,
+                                earlier, args.tensorboard)
         training.start(network, page_network.page_loss, run, args.resume)
         command.write_json(folder / "config.json", config)
         batches = page_network.PageBatches(sources, args.crops, args.size, plan.batch_size, run.batches, run.batch,

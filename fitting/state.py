@@ -2,6 +2,7 @@
 
     >>> write(folder, {"batch": 14, ...}, [variable.numpy() for variable in variables])
     >>> facts, arrays = read(folder)
+    >>> check_same(facts, settings)
 """
 import json
 import math
@@ -48,5 +49,14 @@ def read(folder: Path) -> tuple[dict, list[np.ndarray]]:
             raise ValueError("not all numbers are finite")
         return facts, arrays
     except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RecursionError, MemoryError,
-            NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path}: damaged ({type(error).__name__}: {error}); --overwrite starts afresh") from None
+            NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        raise UserError(f"{path}: damaged, or of another version; --overwrite starts the training afresh") from None
+
+
+def check_same(facts: dict, settings: dict):
+    """UserError where the interrupted training had other `settings`, {name: what JSON can hold}; it may have had more."""
+    settings = json.loads(json.dumps(settings))  # a tuple is a list there
+    changed = [name for name in settings if facts["settings"].get(name) != settings[name]]
+    if changed:
+        raise UserError(f"--resume: {', '.join(changed)} differ from the interrupted training's; give its command again, or "
+                        "--overwrite to start afresh")

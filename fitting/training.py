@@ -6,7 +6,6 @@
 """
 import collections
 import contextlib
-import json
 import math
 import time
 from collections.abc import Callable
@@ -32,7 +31,8 @@ class Training(keras.callbacks.Callback):
 
     validate: function from the network to (metrics, remark): a dict of numbers with val_loss, of which the lowest is the
     best, and `score`, which is drawn beside it; a line that shows where it stands.
-    settings: what a resumed training must share with the interrupted one, for JSON; earlier: rows of the history before.
+    settings: what a resumed training must share with the interrupted one, for JSON, beside Keras's backend; earlier: rows of
+    the history before.
     """
 
     def __init__(self, folder, validate, recipe, items, score, settings=None, earlier=(), tensorboard=None):
@@ -40,7 +40,7 @@ class Training(keras.callbacks.Callback):
         self.folder, self._validate, self.recipe, self.items, self.score = folder, validate, recipe, items, score
         self.batches, self.earlier = recipe.batches(items), list(earlier)
         self.batch, self.history, self.best, self.seconds = 0, [], math.inf, 0.0
-        self.settings, self.bar = json.loads(json.dumps(settings or {})), None
+        self.settings, self.bar = {**(settings or {}), "backend": keras.backend.backend()}, None
         self.recent = collections.deque(maxlen=max(1, 2 * recipe.early_stopping))  # losses, the last ones
         self.since_validation, self.unreadable, self.stopped_early = [], {}, False
         self.saved_at = self.clock = time.monotonic()
@@ -113,11 +113,10 @@ class Training(keras.callbacks.Callback):
     def restore(self):
         """Go back to where `save` was; UserError if that cannot be read, or was a training with other settings."""
         facts, arrays = state.read(self.folder)
-        changed = [name for name in self.settings if facts["settings"].get(name) != self.settings[name]]
-        if changed or [array.shape for array in arrays] != [tuple(v.shape) for v in self._variables()]:
-            changed = changed or ["versions"]
-            raise UserError(f"--resume: {', '.join(changed)} differ from the interrupted training's; give its command "
-                            "again, or --overwrite to start afresh")
+        state.check_same(facts, self.settings)
+        if [array.shape for array in arrays] != [tuple(v.shape) for v in self._variables()]:
+            raise UserError("--resume: the interrupted training was of another version of the project or of Keras; go on "
+                            "with that, or --overwrite to start afresh")
         for variable, value in zip(self._variables(), arrays):
             variable.assign(value)
         self.recent.extend(facts.pop("recent"))

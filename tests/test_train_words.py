@@ -15,12 +15,15 @@ from samples import write_model
 
 import train
 from command import UserError
+from fitting import state
 from fitting.state import STATE
 from words.alphabet import Alphabet
 from words.lists import WordList
 from words.models import WEIGHTS
 
 ROOT = Path(__file__).parent.parent
+BEGUN = {"batch": 3, "history": [], "best": 1.5, "recent": [], "since_validation": [], "stopped_early": False, "seconds": 1,
+         "settings": {"--opt": "adamw"}, "unreadable": {}}  # a training that was interrupted
 
 
 def test_what_cannot_be_learnt_is_left_out_and_named(tmp_path):
@@ -141,6 +144,9 @@ def test_mistakes_are_told_in_one_line_before_keras_is_loaded(words, tmp_path):
     broken = tmp_path / "models" / "broken"
     broken.mkdir(parents=True)
     (broken / STATE).write_bytes(b"PK")
+    other_training = tmp_path / "models" / "begun"
+    other_training.mkdir()
+    state.write(other_training, BEGUN, [])
     cases = [
         (["--path", "nowhere"], "--path nowhere: no such folder"),
         (["--path", str(words("empty", "file,text\n"))], "has no word below its first line"),
@@ -161,7 +167,8 @@ def test_mistakes_are_told_in_one_line_before_keras_is_loaded(words, tmp_path):
         ([*path, "--resume"], "no interrupted training is here to --resume"),
         ([*path, "--resume", "--overwrite"], "give one of them"),
         ([*path, "--model_name", "broken"], "--resume goes on with it, --overwrite replaces it"),
-        ([*path, "--model_name", "broken", "--resume"], "resume.npz: damaged"),
+        ([*path, "--model_name", "broken", "--resume"], "resume.npz: damaged, or of another version; --overwrite starts"),
+        ([*path, "--model_name", "begun", "--lr", "0.1", "--resume"], "--lr, --schedule, "),
         ([*path, "--save_path", str(tmp_path), "--model_name", "file"], "file: is no folder"),
         ([*path, "--show_batch", str(tmp_path / "none" / "a.png")], "there is no folder"),
         ([*path, "--pretrained_path", "nowhere"], "nowhere: not a model folder"),
@@ -178,5 +185,5 @@ def test_mistakes_are_told_in_one_line_before_keras_is_loaded(words, tmp_path):
     assert len(said) == len(cases) and not keras, (said, done.stderr)
     for (argv, expected), line in zip(cases, said):
         assert expected in line and "\n" not in line, (argv, line)
-    assert [path.name for path in (tmp_path / "models").iterdir()] == ["broken"]
+    assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["begun", "broken"]
     assert [path.name for path in broken.iterdir()] == [STATE]
