@@ -62,9 +62,10 @@ def read_lines(path: Path) -> list[dict]:
             str(photo["file"])
             for line in photo["lines"]:
                 if np.shape(line["quad"]) != (4, 2) or not isinstance(line["text"], str):
-                    raise ValueError("a line has a quad of four corners and a text")
-    except (TypeError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: not a list of photos with lines ({error}); --help says what it holds") from None
+                    raise ValueError
+    except (TypeError, KeyError, ValueError):
+        raise UserError(f"{path}: not a list of photos with a file and lines, each with a quad of four corners and a text; "
+                        "--help says what it holds") from None
     return photos
 
 

@@ -22,9 +22,11 @@ def read_history(folder: Path) -> list[dict]:
         return history
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, AttributeError, csv.Error) as error:
-        raise UserError(f"{folder / 'history.csv'}: not a training's ({type(error).__name__}: {error}); mend it or move it "
-                        "away") from None
+    except OSError as error:
+        raise UserError(f"{folder / 'history.csv'}: {error.strerror}; mend that or move it away") from None
+    except (ValueError, KeyError, AttributeError, csv.Error):
+        raise UserError(f"{folder / 'history.csv'}: not a training's, whose columns are model, numbers in batch, loss and "
+                        "val_loss, and more; mend it or move it away") from None
 
 
 def write_history(folder: Path, history: list[dict], score: str):

@@ -32,8 +32,10 @@ def read_password(path: Path | str) -> str:
     """The password in a file: its first line, without the line's end. UserError where there is none or it is too short."""
     try:
         lines = Path(path).read_text(encoding="utf8").splitlines()
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not readable ({type(error).__name__}); write a password on its first line") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; name a file with a password on its first line") from None
+    except ValueError:
+        raise UserError(f"{path}: not a text in UTF-8; write a password on its first line") from None
     password = lines[0] if lines else ""
     if len(password) < LEAST_PASSWORD:
         raise UserError(f"{path}: the password on its first line needs at least {LEAST_PASSWORD} characters")

@@ -170,7 +170,8 @@ def test_the_script_writes_labelled_words(tmp_path):
     assert "quiz" in [row["text"] for row in rows_of(tmp_path / "cut" / "labels.csv")]
 
 
-@pytest.mark.parametrize("content, reason", [("{", "not JSON"), ("3", "not a list of photos"), ('[{"lines": []}]', "'file'"),
+@pytest.mark.parametrize("content, reason", [("{", "not JSON"), ("3", "not a list of photos"),
+                                             ('[{"lines": []}]', "a file and lines"),
                                              ('[{"file": "a.png", "lines": [{"quad": [1], "text": "a"}]}]', "four corners")])
 def test_another_file_is_refused(tmp_path, content, reason):
     path = tmp_path / "lines.json"

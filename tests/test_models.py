@@ -97,8 +97,10 @@ def test_a_config_that_is_not_valid_is_refused_by_its_place(model, place, value,
                                      "[" * 100_000, '{"network": {"preset": "big"}, "alphabet": "ab"}'])
 def test_what_is_no_config_is_refused(tmp_path, content):
     write(tmp_path / "config.json", content)
-    with pytest.raises(UserError, match="config.json: not a model's"):
+    with pytest.raises(UserError, match="config.json: not a model's, or damaged; copy the model's folder anew"):
         load_config(tmp_path)
+    with pytest.raises(UserError, match="none/config.json: No such file"):
+        load_config(tmp_path / "none")
 
 
 @pytest.mark.slow
@@ -175,7 +177,7 @@ def test_a_model_onnx_that_is_missing_damaged_or_stale_is_made_anew_in_memory(mo
             (model / ONNX).unlink()
             export.main(["--model_path", str(model)])
         np.testing.assert_allclose(answer(), first, atol=1e-6)
-        assert ("model.onnx: is damaged" in capsys.readouterr().err) is (damage is not None)
+        assert ("model.onnx: is damaged; `python export.py" in capsys.readouterr().err) is (damage is not None)
     write_model(model, seed=1)  # other weights: model.onnx is stale
     assert not np.allclose(answer(), first, atol=0.1)
     assert "model.onnx: is not of these weights and this config.json; `python export.py" in capsys.readouterr().err

@@ -161,7 +161,7 @@ def test_passwords_come_from_the_first_line_of_a_file(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UserError, match="password"):
             guard.read_password(path)
-    with pytest.raises(UserError, match="write a password"):
+    with pytest.raises(UserError, match="none.txt: No such file or directory; name a file with a password"):
         guard.read_password(tmp_path / "none.txt")
 
 

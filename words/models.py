@@ -115,8 +115,10 @@ def read_config(folder: str | Path) -> dict:
                             f"up to {FORMAT}")
         config = migrate(config)
         return {**config, "kind": str(config["kind"])}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise UserError(f"{path}: not a model's ({type(error).__name__}: {str(error)[:200]})") from None
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; a model's folder holds one that can be read") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise UserError(f"{path}: not a model's, or damaged; copy the model's folder anew from where it came from") from None
 
 
 def _refuse(constant):
@@ -210,8 +212,8 @@ def open_session(config: dict, weights: str | Path, build_graph, threads: int = 
             if all(wanted.get(name) == there.get(name) for name in ("weights_sha256", "network", "alphabet")):
                 return found
             fault = "is not of these weights and this config.json"
-        except Exception as error:  # onnxruntime has many kinds of errors for a damaged file
-            fault = f"is damaged ({type(error).__name__})"
+        except Exception:  # onnxruntime has many kinds of errors for a damaged file
+            fault = "is damaged"
         if Path(weights).name == WEIGHTS["final"]:  # a checkpoint has none of its own
             print(f"{path}: {fault}; `python export.py --model_path {path.parent} --overwrite` writes it anew",
                   file=sys.stderr)
