@@ -127,14 +127,18 @@ def index_photos(folder, path, models, retry, ray=None):
         raise UserError(f"{folder}: a bucket is read with --ray local, or by a cluster, and --index says where the index is")
     if not photos.in_bucket(folder) and not Path(folder).is_dir():
         raise UserError(f"{folder}: no such folder")
-    reads_by = [name for name in models.values() if name]
+    reads_by, address = [name for name in models.values() if name], choose_index(path or Path(folder))
     if ray:
         import cluster
         cluster.check(ray)
         models = {**models, "threads": 1}
-    from index.indexing import update
-    store = index.open_store(choose_index(path or Path(folder)), create=True)
-    counts = update(store, folder, functools.partial(load_reader, **models), retry, ray, reads_by)
+    from index.indexing import open_folder, update
+    folder, load = open_folder(folder), functools.partial(load_reader, **models)
+    if not index.is_url(address) and not address.exists():  # wrong models are told before an empty index is made
+        reader = load()
+        load = load if ray else lambda: reader
+    store = index.open_store(address, create=True)
+    counts = update(store, folder, load, retry, ray, reads_by)
     remember(store.address)
     total = store.counts()
     store.close()

@@ -1,6 +1,6 @@
 """Bring an index up to date with a folder of photos: new and changed ones are read, files that are gone are forgotten.
 
-    >>> update(store, "photos", lambda: photos.load_reader("models/pages", words="models/notes"))
+    >>> update(store, open_folder("photos"), lambda: photos.load_reader("models/pages", words="models/notes"))
 
 Each photo is written in one transaction, so that a run may end at any moment and the next one goes on. Runs at the same time
 share the work, as the store deals it out. Where a cluster reads, only this process writes, what comes twice once; what
@@ -46,16 +46,20 @@ class Folder:
         return os.path.exists(path)
 
 
+def open_folder(name):
+    """The Folder of a name or, of a URL, the Bucket. UserError where there is none."""
+    return Bucket(os.fsdecode(name)) if in_bucket(name) else Folder(name)
+
+
 def update(store, folder, load_reader, retry=False, ray=None, models=()):
-    """Index the photos below a folder or, with `ray`, in a bucket; Counts of photos read, known by their content, failed,
+    """Index the photos below a Folder or, with `ray`, in a Bucket; Counts of photos read, known by their content, failed,
     and files gone.
 
     load_reader: called once, if a photo is to be read; returns a photos.reader.PageReader. retry: read photos again that
     could not be read. ray: the address of a cluster that reads, see cluster.py, whose processes call `load_reader` too;
     models: folders and files that it reads by, of which all machines must have the same.
-    UserError if there is no such folder, and as `Store` and `cluster` raise them.
+    UserError as `Store` and `cluster` raise them.
     """
-    folder = Bucket(os.fsdecode(folder)) if in_bucket(folder) else Folder(folder)
     known = store.files()  # before looking, so that what another run adds meanwhile does not seem gone
     unseen = []  # folders that could not be looked into: what is below them is not gone
     found = list(folder.walk(unseen.append))

@@ -36,7 +36,7 @@ class Bucket:
             raise UserError(f"{url.partition('?')[0]}: {_line(error)}") from None
         self._kind = f"{kind}://".encode()
         self.path = self._kind + os.fsencode(folder.rstrip("/"))
-        if found.type != fs.FileType.Directory:
+        if not folder.strip("/") or found.type != fs.FileType.Directory:
             raise UserError(f"{os.fsdecode(self.path)}: no such folder")
 
     def walk(self, failed=None):

@@ -13,7 +13,9 @@ import pytest
 
 import IAM_preprocessing
 import predict
+import search
 import train
+from command import UserError
 from fitting.state import STATE
 from words.images import write_image
 from words.lists import image_names, text_of_name
@@ -98,6 +100,14 @@ def test_what_a_user_can_mend_takes_one_line_and_status_2(command, said):
     assert done.returncode == 2
     assert said in done.stderr and done.stderr.count("\n") == 1 and "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.parametrize("option", ["--words", "--pages", "--lexicon"])
+def test_wrong_models_leave_no_index(tmp_path, monkeypatch, option):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match="^(--lexicon )?nowhere: "):
+        search.main(["index", str(tmp_path), option, "nowhere"])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
