@@ -21,12 +21,13 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
 import command
 from command import UserError
-from fitting.backend import hardware
 from photos.cutting import cut
 from words.images import read_image
 from words.lexicon import LEXICONS
 from words.metrics import letters_and_digits
 from words.reader import load_reader
+
+backend = command.later("fitting.backend")
 
 SURE = 1.0  # the fit of a sure box is below
 
@@ -85,7 +86,7 @@ def main(argv=None):
     scored = [k for k, truth in enumerate(truths) if len(truth) > 1]
     images, truths, half = [images[k] for k in scored], [truths[k] for k in scored], half[scored]
     parts = [np.flatnonzero(half == 0), np.flatnonzero(half == 1), np.arange(len(scored))]
-    print(f"{datetime.date.today()}, {hardware()}\n\n| model | half to choose on | half to report | all |\n"
+    print(f"{datetime.date.today()}, {backend.hardware()}\n\n| model | half to choose on | half to report | all |\n"
           "| --- | --- | --- | --- |")
     print("| words | " + " | ".join(f"{len(part):,}" for part in parts) + " |")
 

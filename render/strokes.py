@@ -46,10 +46,11 @@ class Strokes:
             ends = (len(self.points), len(self.stroke_ends), len(blob), *[len(self.texts)] * 3)
             if ends != (self.stroke_ends[-1], self.word_ends[-1], text_ends[-1], len(self.word_ends) - 1,
                         len(self.writers), len(data["quality"])):
-                raise ValueError("its arrays do not fit together")
+                raise ValueError
             used = (data["quality"] >= MIN_QUALITY) & (data["iam_text"] == 0) & np.array([drawable(t) for t in self.texts])
         except (OSError, ValueError, KeyError, IndexError, EOFError, zipfile.BadZipFile) as error:
-            raise UserError(f"--strokes {path}: not a readable strokes file ({error})") from None
+            fault = getattr(error, "strerror", None) or "not a strokes file, or a damaged one"
+            raise UserError(f"--strokes {path}: {fault}; IAM_OnDB_preprocessing.py makes one") from None
         held = np.unique(self.writers)[-HELD_OUT:]
         split_of = {"train": used & ~np.isin(self.writers, held), "valid": used & np.isin(self.writers, held[::2]),
                     "test": used & np.isin(self.writers, held[1::2])}

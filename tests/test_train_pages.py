@@ -40,6 +40,7 @@ def test_mistakes_are_told_in_one_line_before_keras_is_loaded(tmp_path):
         ([*drawn, "new", "--pretrained_path", "nowhere"], "nowhere: not a model folder"),
         ([*drawn, "new", "--pretrained_path", str(ROOT / "models" / "notes")], "is a model of words, not of pages"),
         ([*drawn, "new", "--pretrained_path", str(cut)], "not weights of this network"),
+        ([*drawn, "new", "--strokes", str(ROOT / "README.md")], "README.md: not a strokes file, or a damaged one"),
         ([*drawn, "new", "--lexicon", "nowhere"], "--lexicon nowhere: No such file"),
         ([*drawn, "new", "--resume"], "no interrupted training is here to --resume"),
         ([*drawn, "begun", "--opt", "adamw", "--resume"], "--resume: network, --pretrained_path, --lr, ")]
