@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import samples
 
-from words.images import PAPER, beside_a_piece, prepare, random_placement, random_stroke, random_warp
+from words.images import (
+    PAPER,
+    beside_a_piece,
+    prepare,
+    random_placement,
+    random_resolution,
+    random_ruling,
+    random_stroke,
+    random_warp,
+)
 
 ROOT = Path(__file__).parent.parent
 SIZE = (100, 32)  # width, height
@@ -349,3 +358,32 @@ def test_a_rubber_sheet_at_rest_shows_the_word_as_it_is():
         uniform = staticmethod(lambda low, high: low)
     canvas = np.random.default_rng(0).integers(0, 256, (64, 200), np.uint8)
     np.testing.assert_array_equal(random_warp(canvas, Rest), canvas)
+
+
+def test_ruled_lines_run_from_edge_to_edge_and_take_nothing_from_the_word():
+    canvas = np.full((64, 200), PAPER, np.uint8)
+    canvas[20:40, 50:60], canvas[20:40, 60:62] = 255, 10
+    ruled, kinds = 0, set()
+    for seed in range(300):
+        drawn = random_ruling(canvas.copy(), np.random.default_rng(seed))
+        lines = drawn != canvas
+        if lines.any():
+            ruled += 1
+            assert drawn.dtype == np.uint8 and (drawn >= canvas).all() and lines.mean() < 0.6
+            kinds.add((bool(lines[:, :50].any(axis=0).all()), bool(lines[:, :50].any(axis=1).all())))
+    assert 30 <= ruled <= 75  # of 300, one in six: 50
+    assert kinds >= {(True, False), (False, True), (True, True)}  # lines, seams, squares
+
+
+def test_a_photo_of_few_pixels_is_as_bright_but_shows_no_fine_detail():
+    canvas = np.full((64, 200), PAPER, np.uint8)
+    canvas[:, ::4] = 248  # strokes two pixels apart at the network's size
+    blurred = 0
+    for seed in range(300):
+        drawn = random_resolution(canvas.copy(), np.random.default_rng(seed))
+        if (drawn != canvas).any():
+            blurred += 1
+            assert drawn.dtype == np.uint8 and abs(drawn.mean() - canvas.mean()) < 3
+            strokes = drawn.reshape(64, 50, 4).mean(axis=(0, 1))
+            assert np.ptp(strokes) < 0.75 * 120
+    assert 38 <= blurred <= 85  # of 300, one in five: 60

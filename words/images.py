@@ -340,9 +340,9 @@ def prepare(pixels, size=(100, 32), rng=None, neighbour=None):
     0 is paper, 1 ink, and less than 0, to -1, what differs from the paper the other way, see `find_ink`.
     The one way from image to network, in training and everywhere else. The word keeps its aspect ratio, is as
     large as `size` = (width, height) and MARGIN allow, starts at the left and stands in the middle of the height.
-    With `rng` (numpy Generator), as training does, it is also changed at random: see `random_placement`,
-    `random_warp`, `random_stroke` and `random_light`; with `neighbour`, another word's image, a piece of that stands beside
-    it, see `beside_a_piece`. All is drawn at twice the size and shrunk at the end, to keep thin pens.
+    With `rng` (numpy Generator), as training does, it is also changed at random: see `random_placement`, `random_warp`,
+    `random_ruling`, `random_stroke`, `random_resolution` and `random_light`; with `neighbour`, another word's image, a piece
+    of that stands beside it, see `beside_a_piece`. All is drawn at twice the size and shrunk at the end, to keep thin pens.
     """
     width, height = 2 * size[0], 2 * size[1]
     ink = find_ink(pixels, (2 * width, 2 * height))
@@ -354,7 +354,7 @@ def prepare(pixels, size=(100, 32), rng=None, neighbour=None):
         matrix = random_placement(ink.shape, (width, height), rng)
     canvas = cv2.warpAffine(ink, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=PAPER)
     if rng is not None:
-        canvas = random_stroke(random_warp(canvas, rng), rng)
+        canvas = random_resolution(random_stroke(random_ruling(random_warp(canvas, rng), rng), rng), rng)
     canvas = (cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) - PAPER) / 127
     if rng is not None:
         canvas = random_light(canvas, rng)
@@ -414,6 +414,35 @@ def random_warp(canvas, rng):
     moved = cv2.resize(knots, (width, height), interpolation=cv2.INTER_CUBIC)
     x, y = np.meshgrid(np.arange(width, dtype=np.float32), np.arange(height, dtype=np.float32))
     return cv2.remap(canvas, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def random_ruling(canvas, rng):
+    """uint8 [H, W], ink bright: on ruled or squared paper, or on a board that has seams, in one of six places."""
+    if rng.random() >= 1 / 6:
+        return canvas
+    height, width = canvas.shape
+    sheet, kind = np.full_like(canvas, PAPER), rng.random()
+    apart, slope = height * rng.uniform(0.25, 1.3), rng.normal(0, 0.03)
+    shade, thickness = PAPER + round(127 * rng.uniform(0.15, 0.8)), int(rng.integers(1, 5))
+    for upright in [False] * (kind < 0.6) + [True] * (kind > 0.4):
+        length, across = (height, width) if upright else (width, height)
+        for place in np.arange(rng.uniform(0, apart), across, apart):
+            ends = np.array([[0, place], [length, place + slope * length]])
+            first, last = np.rint(ends[:, ::-1] if upright else ends).astype(int).tolist()
+            cv2.line(sheet, first, last, shade, thickness, cv2.LINE_AA)
+    return np.where(sheet > PAPER, np.maximum(canvas, sheet), canvas)
+
+
+def random_resolution(canvas, rng):
+    """uint8 [H, W] as a photo with few pixels for it shows it: blurred, and with coarse grain, in one of five places."""
+    if rng.random() >= 1 / 5:
+        return canvas
+    height, width = canvas.shape
+    part = rng.uniform(0.13, 0.5)
+    small = cv2.resize(canvas, (round(part * width), round(part * height)), interpolation=cv2.INTER_AREA).astype(np.float32)
+    small += rng.standard_normal(small.shape, np.float32) * np.float32(rng.uniform(0, 12))
+    how = cv2.INTER_CUBIC if rng.random() < 0.5 else cv2.INTER_LINEAR
+    return np.clip(cv2.resize(small, (width, height), interpolation=how), 1, 255).astype(np.uint8)
 
 
 def random_stroke(canvas, rng):
