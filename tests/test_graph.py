@@ -30,7 +30,7 @@ def test_a_halved_weights_file_holds_the_same_numbers_less_precisely(tmp_path):
         file.create_group("optimizer/vars")
     size = path.stat().st_size
     graph.halve(path)
-    assert path.stat().st_size < 0.6 * size
+    assert path.stat().st_size < 0.48 * size  # half, and compressed
     weights = graph.read_weights(path)
     np.testing.assert_array_equal(weights["dense"][0], large.astype(np.float16).astype(np.float32))
     np.testing.assert_array_equal(weights["dense"][1], small)
