@@ -37,6 +37,8 @@ def run(main: Callable[[], object]):
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except FileExistsError as error:  # where a folder is to be made
+        sys.exit(_complain(f"{error.filename}: is no folder; name another", 2))
     except OSError as error:  # disk full, no permission, ...
         sys.exit(_complain(f"{error.filename or 'writing'}: {error.strerror or error}", 2))
 

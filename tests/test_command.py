@@ -80,7 +80,8 @@ def test_what_is_there_is_not_replaced_unasked(tmp_path):
     (UserError("postgres://me:a /b@c@host/x?a=b&password=d&e=f: no"), "postgres://me@host/x?a=b&password=&e=f: no"),
     (UserError("postgres:/me:b@host: no"), "postgres:/me@host: no"),
     (UserError("http://localhost:8000/a: no"), "http://localhost:8000/a: no"),
-    (OSError(28, "No space left on device", "out.csv"), "out.csv: No space left on device")])
+    (OSError(28, "No space left on device", "out.csv"), "out.csv: No space left on device"),
+    (FileExistsError(17, "File exists", "out"), "out: is no folder; name another")])
 def test_run_turns_what_the_user_can_mend_into_status_2_and_one_line(error, said, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["somewhere/train.py"])
 
