@@ -9,6 +9,7 @@ changed but the last one; one that is not of this index, or of another version o
 the folder may be deleted at any time.
 """
 import dataclasses
+import functools
 import hashlib
 import itertools
 import mmap
@@ -65,7 +66,21 @@ class Block:
 
     def costs_of(self, which, rows):
         """Rows (place, symbol) of the costs of some words, int [n]: uint8 [rows, n]."""
-        return np.array([self.cost(*row).take(which) for row in rows], np.uint8).reshape(len(rows), len(which))
+        places, letters = np.array(rows, np.int64).reshape(-1, 2).T - [[0], [FIRST]]
+        known = letters < self.costs.shape[1]
+        costs = np.full((len(rows), len(which)), RARE, np.uint8)
+        costs[known] = self.costs[places[known, np.newaxis], letters[known, np.newaxis], which]
+        return costs
+
+    @functools.cached_property
+    def fixed(self):
+        """starts, steps, symbols, levels and costs as they are mapped from a file, not to be written to: of the same types
+        for Numba in all blocks."""
+        arrays = [self.sparse.starts.astype(np.uint32, copy=False), *self.sparse[1:], self.costs]
+        arrays = [array.view() for array in arrays]
+        for array in arrays:
+            array.flags.writeable = False
+        return arrays
 
 
 # --- Making -----------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ def possible(block, rows, most, known):
     """As `scanning.possible`."""
     kinds, symbols = (np.array(column, np.int64) for column in zip(*rows))
     found, costs = np.empty(len(block), np.int64), np.empty(len(block), np.uint16)
-    count = _possible(_fixed(block.costs), kinds, symbols - FIRST, most, known, found, costs)
+    count = _possible(block.fixed[-1], kinds, symbols - FIRST, most, known, found, costs)
     return found[:count].copy(), costs[:count].copy()
 
 
@@ -32,17 +32,8 @@ def score(parts, query, prefix):
     slots[[BLANK, SEPARATOR, *letters]] = range(2 + len(letters))
     results = [np.zeros(len(which)) for _, which in parts]
     for (block, which), result in zip(parts, results):
-        starts, *entries = block.sparse
-        sparse = map(_fixed, (starts.astype(np.uint32, copy=False), *entries))
-        _score(*sparse, which, slots, places, prefix, LIKELY, result)
+        _score(*block.fixed[:-1], which, slots, places, prefix, LIKELY, result)
     return np.concatenate([np.zeros(0), *results])
-
-
-def _fixed(array):
-    """An array as those that are mapped from a file, of the same type for Numba."""
-    array = array.view()
-    array.flags.writeable = False
-    return array
 
 
 @compiled

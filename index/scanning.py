@@ -65,7 +65,7 @@ class Words:
 
     def _parted(self, which):
         """(block, places in it) of words, int [n] rising."""
-        ends = np.searchsorted(which, self._firsts)
+        ends = which.searchsorted(self._firsts)
         for k in np.flatnonzero(np.diff(ends)):
             yield self._blocks[k], which[ends[k]:ends[k + 1]] - self._firsts[k]
 
@@ -103,7 +103,7 @@ class Words:
 
     def score_at(self, which, query, prefix=False):
         """How likely the query stands in these words, int [n] rising: float64 [n]."""
-        if not self._known(query):
+        if not len(which) or not self._known(query):
             return np.zeros(len(which))
         return self._loops.score(list(self._parted(which)), query, prefix)
 
