@@ -56,9 +56,9 @@ class Words:
 
     def place(self, word):
         """The place of a word on its photo."""
-        k = int(np.searchsorted(self._firsts, word, side="right")) - 1
-        photos = self._blocks[k].photos
-        return int(word - self._firsts[k] - np.searchsorted(photos, photos[word - self._firsts[k]]))
+        k = self._firsts.searchsorted(word, side="right") - 1
+        photos, place = self._blocks[k].photos, word - self._firsts[k]
+        return int(place - photos.searchsorted(photos[place]))
 
     def _of(self, name, which):
         return np.concatenate([np.zeros(0, np.int64), *(getattr(block, name)[mine] for block, mine in self._parted(which))])

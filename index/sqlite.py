@@ -49,6 +49,7 @@ class SQLite(Store):
     def __init__(self, path, create=False):
         super().__init__(str(path), create)
         self._path = Path(path)
+        self._folder = os.fsencode(self._path.absolute().parent)
         if not create and not self._path.is_file():
             raise UserError(f"{path}: no such index; `python search.py index PHOTOS` makes one")
         with self._errors():
@@ -126,11 +127,11 @@ class SQLite(Store):
 
     def name(self, path):
         """From the index's folder on, if it is in there, so that both may be moved together."""
-        folder = os.fsencode(self._path.absolute().parent)
-        return os.path.relpath(path, folder) if (path + b"/").startswith(folder.rstrip(b"/") + b"/") else path
+        inside = (path + b"/").startswith(self._folder.rstrip(b"/") + b"/")
+        return os.path.relpath(path, self._folder) if inside else path
 
     def file(self, name):
-        return name if in_bucket(name) else os.path.join(os.fsencode(self._path.absolute().parent), name)
+        return name if in_bucket(name) else os.path.join(self._folder, name)
 
     def size(self):
         return self._path.stat().st_size

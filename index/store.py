@@ -282,4 +282,4 @@ def _unpacked(page, places):
     if places is None or len(lines) == 1:
         words = json.loads(page)
         return words if places is None else [words[place] for place in places]
-    return [json.loads(lines[place].strip(b"[],")) for place in places]
+    return json.loads(b"[%b]" % b",".join([lines[place].strip(b"[],") for place in places]))
