@@ -437,7 +437,7 @@ def test_a_run_may_be_killed_at_any_moment(reader, place):
         process = start("index", "photos", "--index", place)
         process.stderr.read(1)  # the progress bar: it has begun
         time.sleep(draw.uniform(0, 0.2))
-        process.send_signal(signal.SIGKILL)
+        process.kill()
         process.wait()
     process = start("index", "photos", "--index", place)
     assert process.wait() == 0, process.stderr.read()
@@ -445,6 +445,14 @@ def test_a_run_may_be_killed_at_any_moment(reader, place):
     if not index.is_url(place):
         with contextlib.closing(sqlite3.connect(place)) as database:
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+def test_a_run_that_is_stopped_says_how_to_go_on(reader):
+    save_many(9)
+    process = start("index", "photos", pause=1)
+    process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1].endswith(": stopped; what was read is in the index, the same command goes on\n")
 
 
 @pytest.mark.slow
@@ -461,8 +469,7 @@ def test_two_runs_at_once_share_the_work(reader, place):
 def test_watch_indexes_what_arrives(reader):
     os.makedirs("photos")
     process = start("watch", "photos")
-    found = None
-    deadline = time.time() + 60
+    found, deadline = None, time.time() + 60
     assert "0 photos" in process.stdout.readline()
     save("photos/new.png", "arrived")
     while time.time() < deadline:
@@ -471,9 +478,8 @@ def test_watch_indexes_what_arrives(reader):
             break
         time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    process.wait()
+    assert process.wait() == 130
     assert names(found) == ["new.png"]
-    assert process.returncode == 130
 
 
 # --- What a file says -------------------------------------------------------------------------------------------
