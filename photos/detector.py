@@ -8,7 +8,9 @@
 The network wants words about WORD_HEIGHT px high. `find` measures letters, looks at the photo at the scale that makes words
 so high, in tiles that overlap, and once more where the words that it sees have another height.
 """
+import concurrent.futures
 import dataclasses
+import itertools
 import math
 import os
 
@@ -70,16 +72,17 @@ class Maps:
 def load_detector(path, threads=None):
     """The Detector of a model folder; `threads`: of the CPU (default one a core). UserError if it is no page network's."""
     folder, weights = find_model(path)
-    threads = threads or len(os.sched_getaffinity(0))
-    session = open_session(load_config(folder, SCHEMA), weights, build_graph, threads)
-    return Detector(lambda images: session.run(None, {"image": images})[0])
+    session = open_session(load_config(folder, SCHEMA), weights, build_graph)
+    return Detector(lambda images: session.run(None, {"image": images})[0], threads or len(os.sched_getaffinity(0)))
 
 
 class Detector:
-    """How a page network is used: a function from images float32 [N, H, W, 3] to maps float32 [N, H / 2, W / 2, 7]."""
+    """How a page network is used: a function from images float32 [N, H, W, 3] to maps float32 [N, H / 2, W / 2, 7].
 
-    def __init__(self, network):
-        self.network = network
+    threads: look at a photo's tiles in turns; several at one tile wait for each other at each layer."""
+
+    def __init__(self, network, threads=1):
+        self.network, self.threads = network, threads
 
     def find(self, pixels):
         """What is Found on a photo, uint8 [H, W, 3] or [H, W]."""
@@ -117,18 +120,19 @@ class Detector:
         """The Maps of an image, uint8 [H, W, 3], as large as it is."""
         height, width = image.shape[:2]
         ink = np.zeros((-(-height // STRIDE), -(-width // STRIDE)), np.uint8)
-        parts = []
-        for top, bottom in spans(height):
-            for left, right in spans(width):
-                y, x = max(top - OVERLAP, 0), max(left - OVERLAP, 0)
-                maps = self.run(even_light(image[y:bottom + OVERLAP, x:right + OVERLAP]))
-                maps = maps[(top - y) // STRIDE:-(-(bottom - y) // STRIDE), (left - x) // STRIDE:-(-(right - x) // STRIDE)]
-                part = Maps.of(maps)
-                part.y += top // STRIDE
-                part.x += left // STRIDE
-                ink[top // STRIDE:, left // STRIDE:][:len(part.ink), :part.ink.shape[1]] = part.ink
-                parts.append((part.y, part.x, part.kernel, part.sides))
-        return Maps(ink, *(np.concatenate(column) for column in zip(*parts)))
+
+        def look_at(tile):
+            (top, bottom), (left, right) = tile
+            y, x = max(top - OVERLAP, 0), max(left - OVERLAP, 0)
+            maps = self.run(even_light(image[y:bottom + OVERLAP, x:right + OVERLAP]))
+            maps = maps[(top - y) // STRIDE:-(-(bottom - y) // STRIDE), (left - x) // STRIDE:-(-(right - x) // STRIDE)]
+            part = Maps.of(maps)
+            ink[top // STRIDE:, left // STRIDE:][:len(part.ink), :part.ink.shape[1]] = part.ink
+            return part.y + top // STRIDE, part.x + left // STRIDE, part.kernel, part.sides
+
+        with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+            columns = zip(*pool.map(look_at, itertools.product(spans(height), spans(width))))
+            return Maps(ink, *map(np.concatenate, columns))
 
     def run(self, image):
         """The network's maps, float32 [H / 2, W / 2, 7] rounded up, of an image, uint8 [H, W, 3], its light evened out."""

@@ -112,7 +112,7 @@ def test_tiles_show_no_seam(monkeypatch):
     pixels, quads = board((900, 700), (52, 26), 60)
     whole = Detector(dark_boxes).look(pixels)
     monkeypatch.setattr(detector, "TILE", 256)
-    tiled = Detector(dark_boxes).look(pixels)
+    tiled = Detector(dark_boxes, threads=3).look(pixels)
     assert (whole.ink == tiled.ink).all()
     assert sorted(zip(whole.y.tolist(), whole.x.tolist())) == sorted(zip(tiled.y.tolist(), tiled.x.tolist()))
     assert len(detector.words_of(tiled)[0]) == len(quads)

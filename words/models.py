@@ -189,15 +189,15 @@ def write_onnx(config: dict, weights: str | Path, build_graph) -> Path:
     return path
 
 
-def open_session(config: dict, weights: str | Path, build_graph, threads: int = 1):
-    """The onnxruntime.InferenceSession of a model's weights file, on the CPU, with so many threads.
+def open_session(config: dict, weights: str | Path, build_graph):
+    """The onnxruntime.InferenceSession of a model's weights file, on the CPU; each run is of one thread.
 
     From model.onnx beside it. Where that is missing, or damaged or of other weights or another config, which is said on
     stderr, from a graph built anew in memory, if requirements.txt is installed (else UserError).
     """
     import onnxruntime
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised
     options.enable_mem_pattern = False  # it keeps memory for every size of image that it has seen
 
