@@ -254,8 +254,8 @@ def ink_share(polygon, ink):
     window = ink[top:bottom, left:right]
     if not window.size:
         return 0.0
-    inside = cv2.fillConvexPoly(np.zeros(window.shape, np.uint8), np.int32(np.rint(polygon - (left, top))), 1) > 0
-    return float((window[inside] > 0).mean())
+    inside = cv2.fillConvexPoly(np.zeros(window.shape, np.uint8), np.int32(np.rint(polygon - (left, top))), 255)
+    return cv2.countNonZero(cv2.bitwise_and(window, inside)) / max(cv2.countNonZero(inside), 1)
 
 
 # --- Ink --------------------------------------------------------------------------------------------------------
