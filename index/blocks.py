@@ -64,23 +64,11 @@ class Block:
             return self.costs[place, symbol - FIRST]
         return np.full(len(self), RARE, np.uint8)
 
-    def costs_of(self, which, rows):
-        """Rows (place, symbol) of the costs of some words, int [n]: uint8 [rows, n]."""
-        places, letters = np.array(rows, np.int64).reshape(-1, 2).T - [[0], [FIRST]]
-        known = letters < self.costs.shape[1]
-        costs = np.full((len(rows), len(which)), RARE, np.uint8)
-        costs[known] = self.costs[places[known, np.newaxis], letters[known, np.newaxis], which]
-        return costs
-
     @functools.cached_property
-    def fixed(self):
-        """starts, steps, symbols, levels and costs as they are mapped from a file, not to be written to: of the same types
-        for Numba in all blocks."""
-        arrays = [self.sparse.starts.astype(np.uint32, copy=False), *self.sparse[1:], self.costs]
-        arrays = [array.view() for array in arrays]
-        for array in arrays:
-            array.flags.writeable = False
-        return arrays
+    def arrays(self):
+        """starts, uint32, steps, symbols, levels and costs, uint8, each in one piece, for who goes by their addresses."""
+        return [np.ascontiguousarray(self.sparse.starts, np.uint32),
+                *(np.ascontiguousarray(part, np.uint8) for part in (*self.sparse[1:], self.costs))]
 
 
 # --- Making -----------------------------------------------------------------------------------------------------

@@ -1,11 +1,15 @@
-"""The two loops in which a search spends its time, compiled: as those of index/scanning.py, several times as fast.
+"""The loops in which a search spends its time, compiled: as those of index/scanning.py, several times as fast.
 
     >>> words = Words(blocks.kept(store), loops=compiled)
 
 For who answers many queries, as `search.py serve` does: Numba takes half a second to load, and once, for a new version of
-this program, a few seconds to compile. The loops run without Python's lock, so that threads search side by side.
+this program, a few seconds to compile. The loops run without Python's lock, so that threads search side by side, and go
+through all blocks in one call: to get the lock back takes until another thread gives it away.
 """
+import numba
 import numpy as np
+from numba.core import types
+from numba.extending import intrinsic
 
 from index.blocks import RARE
 from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, LONGEST, SEPARATOR
@@ -14,52 +18,112 @@ from words.compiled import compiled
 TOGETHER = 4096  # words whose costs are added at once
 AHEAD = 32  # words that are fetched from memory at once
 LINE = 64  # bytes that come together
+WORDS, ENTRIES, LETTERS, STARTS, STEPS, SYMBOLS, LEVELS, COSTS = range(8)  # columns of a table: counts, then addresses
 
 
-def possible(block, rows, most, known):
+def table(blocks):
+    """How large the arrays of Blocks are and where in memory, int64 [blocks, 8]; good as long as the Blocks are there."""
+    sizes = [(len(block), len(block.sparse.steps), block.costs.shape[1]) for block in blocks]
+    addresses = [[array.ctypes.data for array in block.arrays] for block in blocks]
+    return np.array([[*size, *address] for size, address in zip(sizes, addresses)], np.int64).reshape(-1, 8)
+
+
+def possible(blocks, rows, most, known):
     """As `scanning.possible`."""
     kinds, symbols = (np.array(column, np.int64) for column in zip(*rows))
-    found, costs = np.empty(len(block), np.int64), np.empty(len(block), np.uint16)
-    count = _possible(block.fixed[-1], kinds, symbols - FIRST, most, known, found, costs)
+    count = blocks[:, WORDS].sum()
+    found, costs = np.empty(count, np.int64), np.empty(count, np.uint16)
+    count = _possible(blocks, kinds, symbols - FIRST, most, known, found, costs)
     return found[:count].copy(), costs[:count].copy()
 
 
-def score(parts, query, prefix):
+def costs(blocks, ends, which, rows):
+    """As `scanning.costs`."""
+    kinds, symbols = np.array(rows, np.int64).reshape(-1, 2).T.copy()  # each in one piece
+    result = np.empty((len(rows), len(which)), np.uint8)
+    _costs(blocks, ends, which, kinds, symbols - FIRST, result)
+    return result
+
+
+def score(blocks, ends, which, query, prefix):
     """As `scanning.score`."""
     letters, places = np.unique(query, return_inverse=True)
-    places = (places + 2).astype(np.uint64)
     slots = np.full(256, 2 + len(letters), np.uint16)
     slots[[BLANK, SEPARATOR, *letters]] = range(2 + len(letters))
-    results = [np.zeros(len(which)) for _, which in parts]
-    for (block, which), result in zip(parts, results):
-        _score(*block.fixed[:-1], which, slots, places, prefix, LIKELY, result)
-    return np.concatenate([np.zeros(0), *results])
+    result = np.zeros(len(which))
+    _score(blocks, ends, which, slots, (places + 2).astype(np.uint64), prefix, LIKELY, result)
+    return result
+
+
+@intrinsic
+def _pointer(_, address):
+    """An address, int64, as a pointer."""
+    def make(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
+    return types.voidptr(types.int64), make
 
 
 @compiled
-def _possible(costs, kinds, letters, most, known, found, found_costs):
+def _possible(blocks, kinds, letters, most, known, found, found_costs):
     """Write the places of the words whose costs sum up to `most` or less, but to more than `known`, and these sums; how many
     there are."""
-    count, sums = np.int64(0), np.empty(TOGETHER, np.uint16)
-    for first in range(0, costs.shape[2], TOGETHER):
-        words = min(TOGETHER, costs.shape[2] - first)
-        sums[:] = 0
-        for row in range(len(kinds)):
-            if letters[row] < costs.shape[1]:
-                some = costs[kinds[row], letters[row], first:first + words]
-                for word in range(words):
-                    sums[word] += some[word]
-            else:  # a letter that came later
-                sums[:] += np.uint16(RARE)
-        for word in range(words):
-            if known < sums[word] <= most:
-                found[count], found_costs[count] = first + word, sums[word]
-                count += 1
+    count, before, sums = np.int64(0), np.int64(0), np.empty(TOGETHER, np.uint16)
+    for block in blocks:
+        costs = numba.carray(_pointer(block[COSTS]), (3, block[LETTERS], block[WORDS]), np.uint8)
+        for first in range(0, block[WORDS], TOGETHER):
+            words = min(TOGETHER, block[WORDS] - first)
+            sums[:] = 0
+            for row in range(len(kinds)):
+                if letters[row] < block[LETTERS]:
+                    some = costs[kinds[row], letters[row], first:first + words]
+                    for word in range(words):
+                        sums[word] += some[word]
+                else:  # a letter that came later
+                    sums[:] += np.uint16(RARE)
+            for word in range(words):
+                if known < sums[word] <= most:
+                    found[count], found_costs[count] = before + first + word, sums[word]
+                    count += 1
+        before += block[WORDS]
     return count
 
 
 @compiled
-def _score(starts, steps, symbols, levels, which, slots, places, prefix, likely, result):
+def _costs(blocks, ends, which, kinds, letters, result):
+    """Write these rows of the costs of words; ends: int64 [blocks + 1], where in `which` those of each block begin."""
+    before = np.int64(0)
+    for k in range(len(blocks)):
+        block, first, end = blocks[k], ends[k], ends[k + 1]
+        costs = numba.carray(_pointer(block[COSTS]), (3, block[LETTERS], block[WORDS]), np.uint8)
+        for row in range(len(kinds)):
+            if letters[row] < block[LETTERS]:
+                some = costs[kinds[row], letters[row]]
+                for word in range(first, end):
+                    result[row, word] = some[which[word] - before]
+            else:
+                result[row, first:end] = RARE
+        before += block[WORDS]
+
+
+@compiled
+def _score(blocks, ends, which, slots, places, prefix, likely, result):
+    """Write how likely a query is in each word; ends: as of `_costs`. Returns what nobody needs; see `_touch`."""
+    touched, before = np.int64(0), np.int64(0)
+    for k in range(len(blocks)):
+        block, first, end = blocks[k], ends[k], ends[k + 1]
+        if first < end:
+            starts = numba.carray(_pointer(block[STARTS]), block[WORDS] + 1, np.uint32)
+            steps = numba.carray(_pointer(block[STEPS]), block[ENTRIES], np.uint8)
+            symbols = numba.carray(_pointer(block[SYMBOLS]), block[ENTRIES], np.uint8)
+            levels = numba.carray(_pointer(block[LEVELS]), block[ENTRIES], np.uint8)
+            touched += _score_block(starts, steps, symbols, levels, which[first:end] - before, slots, places, prefix, likely,
+                                    result[first:end])
+        before += block[WORDS]
+    return touched
+
+
+@compiled
+def _score_block(starts, steps, symbols, levels, which, slots, places, prefix, likely, result):
     """Write how likely a query is in each word of `which`: `posteriors.forward`, word by word.
 
     slots: uint16, where a symbol's probability is in a row of `chances`: 0 is the blank's, 1 the separator's, the last of

@@ -26,10 +26,11 @@ class Words:
     """
 
     def __init__(self, parts=(), count=0, loops=None):
-        """parts: Blocks that follow each other; count: of symbols; loops: what has `possible` and `score`: this module, with
-        NumPy alone, or index.compiled."""
+        """parts: Blocks that follow each other; count: of symbols; loops: what has `table`, `possible`, `costs` and `score`:
+        this module, with NumPy alone, or index.compiled."""
         self._blocks, self._count = list(parts), count
         self._loops = loops or sys.modules[__name__]
+        self._table = self._loops.table(self._blocks)
         self._firsts = np.cumsum([0, *map(len, self._blocks)])
 
     def __len__(self):
@@ -61,13 +62,8 @@ class Words:
         return int(place - photos.searchsorted(photos[place]))
 
     def _of(self, name, which):
-        return np.concatenate([np.zeros(0, np.int64), *(getattr(block, name)[mine] for block, mine in self._parted(which))])
-
-    def _parted(self, which):
-        """(block, places in it) of words, int [n] rising."""
-        ends = which.searchsorted(self._firsts)
-        for k in np.flatnonzero(np.diff(ends)):
-            yield self._blocks[k], which[ends[k]:ends[k + 1]] - self._firsts[k]
+        parts = _parted(self._blocks, which.searchsorted(self._firsts), which)
+        return np.concatenate([np.zeros(0, np.int64), *(getattr(block, name)[mine] for block, mine in parts)])
 
     def on(self, photos):
         """The words on photos of these numbers, int [n] rising: int64 rising."""
@@ -105,7 +101,7 @@ class Words:
         """How likely the query stands in these words, int [n] rising: float64 [n]."""
         if not len(which) or not self._known(query):
             return np.zeros(len(which))
-        return self._loops.score(list(self._parted(which)), query, prefix)
+        return self._loops.score(self._table, which.searchsorted(self._firsts), which, query, prefix)
 
     def _known(self, query):
         return len(query) and 0 <= query.min() and query.max() < self._count
@@ -129,8 +125,7 @@ class Words:
 
     def _costs(self, which, rows):
         """The costs of words, int [n] rising, uint8 [rows, n]."""
-        return np.concatenate([np.zeros((len(rows), 0), np.uint8),
-                               *(block.costs_of(mine, rows) for block, mine in self._parted(which))], axis=1)
+        return self._loops.costs(self._table, which.searchsorted(self._firsts), which, rows)
 
     def possible(self, query, prefix, least, known=None):
         """The words, int64 [n] rising, that may be the query with a probability of `least`, but not of `known`, and their
@@ -138,10 +133,7 @@ class Words:
         if not self._known(query):
             return np.zeros(0, np.int64), np.zeros(0, np.uint16)
         rows, most, before = _rows(query, prefix), _cost(least), _cost(known) if known else -1
-        found = [self._loops.possible(block, rows, most, before) for block in self._blocks]
-        places = [first + which for (which, _), first in zip(found, self._firsts)]
-        return (np.concatenate([np.zeros(0, np.int64), *places]),
-                np.concatenate([np.zeros(0, np.uint16), *(costs for _, costs in found)]))
+        return self._loops.possible(self._table, rows, most, before)
 
     def forget(self):
         """Let go of memory that the next query may not need; see `Block.forget`."""
@@ -161,28 +153,55 @@ def _rows(query, prefix):
     return [(FIRST, query[0]), *ends, *((ANYWHERE, letter) for letter in sorted(set(between.tolist())))]
 
 
-# --- The two loops over words -----------------------------------------------------------------------------------
+# --- The loops over words ---------------------------------------------------------------------------------------
 
-def possible(block, rows, most, known):
-    """The places in a block, int64 [n] rising, of the words whose costs sum up to `most` or less, but to more than `known`,
-    and these sums, uint16 [n]; rows: of `_rows`."""
-    sums = block.cost(*rows[0])
-    if len(rows) > 1:
-        sums = sums + block.cost(*rows[1])  # at most 240
-    which = np.flatnonzero(sums <= most)
-    sums = sums[which].astype(np.uint16)
-    for row in rows[2:]:
-        sums += block.cost(*row)[which]
-    kept = np.flatnonzero((sums <= most) & (sums > known))
-    return which[kept], sums[kept]
+def table(blocks):
+    """What the other loops get of Blocks."""
+    return blocks
 
 
-def score(parts, query, prefix):
-    """How likely the query is in the words of (block, places in it) parts: float64 [n]."""
+def possible(blocks, rows, most, known):
+    """The words, int64 [n] rising, whose costs sum up to `most` or less, but to more than `known`, and these sums, uint16
+    [n]; rows: of `_rows`."""
+    found, found_costs, first = [np.zeros(0, np.int64)], [np.zeros(0, np.uint16)], 0
+    for block in blocks:
+        sums = block.cost(*rows[0])
+        if len(rows) > 1:
+            sums = sums + block.cost(*rows[1])  # at most 240
+        which = np.flatnonzero(sums <= most)
+        sums = sums[which].astype(np.uint16)
+        for row in rows[2:]:
+            sums += block.cost(*row)[which]
+        kept = np.flatnonzero((sums <= most) & (sums > known))
+        found.append(first + which[kept])
+        found_costs.append(sums[kept])
+        first += len(block)
+    return np.concatenate(found), np.concatenate(found_costs)
+
+
+def costs(blocks, ends, which, rows):
+    """Rows of the costs of words, int64 [n] rising: uint8 [rows, n]; ends: int64 [blocks + 1], where in `which` those of a
+    block begin."""
+    result = np.empty((len(rows), len(which)), np.uint8)
+    for k, row in enumerate(rows):
+        result[k] = np.concatenate([np.zeros(0, np.uint8),
+                                    *(block.cost(*row)[mine] for block, mine in _parted(blocks, ends, which))])
+    return result
+
+
+def score(blocks, ends, which, query, prefix):
+    """How likely the query is in words, int64 [n] rising: float64 [n]; ends: as of `costs`."""
     results = [np.zeros(0)]
-    for some in _batches(parts):
+    for some in _batches(_parted(blocks, ends, which)):
         results.append(score_sparse(join([block.sparse.take(which) for block, which in some]), query, prefix))
     return np.concatenate(results)
+
+
+def _parted(blocks, ends, which):
+    """(block, places in it) of words; ends: as of `costs`."""
+    firsts = np.cumsum([0, *map(len, blocks)])
+    for k in np.flatnonzero(np.diff(ends)):
+        yield blocks[k], which[ends[k]:ends[k + 1]] - firsts[k]
 
 
 def _batches(parts):

@@ -292,4 +292,6 @@ def test_a_loop_is_compiled_once(tmp_path):
         for prefix in (False, True):
             for each in words:
                 list(each.score_by_levels(AB.encode(text), prefix, [0.1, 1e-6]))
-    assert len(compiled._score.signatures) == len(compiled._possible.signatures) == 1
+                list(each.among(np.arange(40), [(AB.encode(text), prefix, 1e-6)]))
+    for loop in (compiled._possible, compiled._costs, compiled._score, compiled._score_block):
+        assert len(loop.signatures) == 1
