@@ -68,11 +68,11 @@ class Hits(NamedTuple):
     found: np.ndarray
     totals: np.ndarray
 
-    def on(self, photo):
-        """(word, chance, span) of the hits on a photo, the likeliest first, a list."""
-        first, end = np.searchsorted(self.photos, [photo, photo + 1])
-        there = zip(*(part[first:end].tolist() for part in self[:3]))
-        return sorted(there, key=lambda hit: -hit[1])
+    def on(self, photos):
+        """For each of some photos, (word, chance, span) of the hits on it, the likeliest first: a list of lists."""
+        firsts, ends = (self.photos.searchsorted(photos, side).tolist() for side in ("left", "right"))
+        parts = [zip(*(part[first:end].tolist() for part in self[:3])) for first, end in zip(firsts, ends)]
+        return [sorted(there, key=lambda hit: -hit[1]) for there in parts]
 
     def on_all(self, count):
         """`totals` of all photos, float64 [count], 0 where there is none."""
@@ -111,10 +111,10 @@ class Index:
         if not self._loops:  # for who answers many, that takes a fifth of a query, as the next one asks for the same pages
             seen.words.forget()
         photos = self.store.photos_of(numbers)
-        words = self.store.words_of({number: [seen.words.place(word) for word in chances]
-                                     for number, chances in zip(numbers, matched)})
-        return [self._result(photos[number], score, words[number], list(chances.values()))
-                for number, score, chances in zip(numbers, scores, matched)
+        words = self.store.words_of({number: [seen.words.place(word) for word in there]
+                                     for number, there in zip(numbers, matched)})
+        return [self._result(photos[number], score, words[number], there.values())
+                for number, score, there in zip(numbers, scores, matched)
                 if number in photos and number in words]  # else its file is gone now
 
     def scores(self, query: str, **options) -> dict[int, float]:
@@ -153,10 +153,10 @@ class Index:
         order = np.argsort(numbers)
         return numbers[order], taken[order]
 
-    def _result(self, photo, score, entries, chances):
-        """The Result of a photo. entries, chances: of its words that matched, the likeliest first."""
+    def _result(self, photo, score, entries, probabilities):
+        """The Result of a photo. entries, probabilities: of its words that matched, the likeliest first."""
         matches = [Match(_polygon(photo, entry), entry["alternatives"][0][0], probability)
-                   for entry, probability in zip(entries, calibrated(np.array(chances)).tolist())]
+                   for entry, probability in zip(entries, probabilities)]
         return Result(photo["id"], self._file(photo), score, matches)
 
     # --- Photos -----------------------------------------------------------------------------------------------
@@ -217,17 +217,20 @@ def _polygon(photo, word):
     return turned(word["polygon"], photo["width"], photo["height"], photo["orientation"], photo["files"][0][1])
 
 
-def _matched(found, photo):
-    """{word: chance} of the best places on a photo of each term, the likeliest first, by their places in `seen`. found: the
-    Hits of each term."""
-    chances = {}
-    for hits in found:
-        there = hits.on(photo)
-        for first, chance, span in there:
-            if chance >= SHOWN * there[0][1]:
-                for word in range(first, first + span):
-                    chances[word] = max(chance, chances.get(word, 0))
-    return dict(sorted(chances.items(), key=lambda each: -each[1]))
+def _matched(found, photos):
+    """For each of some photos, {word: probability} of the best places of each term, the likeliest first, by their places in
+    `seen`. found: the Hits of each term."""
+    matched = []
+    for by_term in zip(*(hits.on(photos) for hits in found)):
+        chances = {}
+        for there in by_term:
+            for first, chance, span in there:
+                if chance >= SHOWN * there[0][1]:
+                    for word in range(first, first + span):
+                        chances[word] = max(chance, chances.get(word, 0))
+        matched.append(dict(sorted(chances.items(), key=lambda each: -each[1])))
+    probabilities = iter(calibrated(np.array([chance for words in matched for chance in words.values()])).tolist())
+    return [dict(zip(words, probabilities)) for words in matched]
 
 
 # --- Terms ------------------------------------------------------------------------------------------------------
@@ -324,7 +327,7 @@ def _best(seen, terms, limit, all_words, since, until, hits=_hits):
     """(numbers, scores, matched words as of `_matched`) of the `limit` best photos, lists."""
     found, scores = _search(seen, terms, all_words, since, until, limit, hits=hits)
     best = _highest(scores, limit)
-    return seen.photos[best].tolist(), scores[best].tolist(), [_matched(found, photo) for photo in best.tolist()]
+    return seen.photos[best].tolist(), scores[best].tolist(), _matched(found, best)
 
 
 def _highest(scores, limit):

@@ -32,10 +32,10 @@ def test_a_photos_best_words_count():
             expected.setdefault(numbers[word] // 2, []).append((word, chance, 1))
     for photo, there in expected.items():
         there.sort(key=lambda hit: -hit[1])
-        assert hits.on(photo) == there[:BEST]
+        assert hits.on([photo]) == [there[:BEST]]
         chance = 1 - np.prod([1 - chance for _, chance, _ in there[:BEST]])
         assert hits.on_all(15)[photo] == pytest.approx(finding.calibrated(chance))
-    assert hits.found.tolist() == sorted(expected) and hits.on(3) == [] and hits.on_all(15)[3] == 0
+    assert hits.found.tolist() == sorted(expected) and hits.on([3, 99]) == [[], []] and hits.on_all(15)[3] == 0
 
 
 def test_scores_are_means_weighed_by_how_rare_a_term_is():
