@@ -167,7 +167,7 @@ def letters_height(pixels):
     """About how high a photo's words are, by the median, in px: of the pieces of what is darker, or brighter, than the paper
     around it, whichever is more. The network itself sees words of the size that it expects even where they are others."""
     scale = min(1.0, math.sqrt(MEASURED / (pixels.shape[0] * pixels.shape[1])))
-    grey = cv2.blur(cv2.cvtColor(even_light(resized(pixels, scale)), cv2.COLOR_RGB2GRAY), (3, 3))
+    grey = cv2.blur(even_light(resized(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), scale)), (3, 3))
     kinds = []
     for mask in (grey < DARK * PAPER, grey > BRIGHT * PAPER):
         width, height, area = cv2.connectedComponentsWithStats(mask.view(np.uint8))[2][1:, 2:].T

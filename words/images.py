@@ -112,7 +112,7 @@ def jpeg_of(path: str | os.PathLike) -> tuple[bytes, int] | None:
     return (Path(path).read_bytes(), orientation) if mode in ("L", "RGB") else None
 
 
-STRIP = 512  # rows of pixels that Pillow hands over at once
+STRIP = 128  # rows of pixels that Pillow hands over at once: as many as the processor keeps at hand
 
 TURNS = {2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
          5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
