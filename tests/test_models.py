@@ -198,7 +198,8 @@ def test_a_checkpoint_is_read_by_its_own_weights(model):
 
 def test_without_onnx_the_error_names_the_command(model, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "onnx", None)
-    with pytest.raises(UserError, match="no model.onnx of these weights; `python export.py --model_path .*requirements.txt"):
+    with pytest.raises(UserError, match="final.weights.h5: these need onnx: pip install -r requirements.txt, here or where "
+                                        "`python export.py --model_path .* makes the model.onnx that"):
         load_reader(model)
 
 

@@ -163,8 +163,8 @@ def export(config: dict, weights: str | Path, build_graph):
 
         from words.graph import Graph, read_weights
     except ImportError as error:
-        raise UserError(f"{Path(weights).parent}: no {ONNX} of these weights; `python export.py --model_path {weights}` "
-                        f"makes it where requirements.txt is installed ({error})") from None
+        raise UserError(f"{weights}: these need {error.name}: pip install -r requirements.txt, here or where `python "
+                        f"export.py --model_path {weights}` makes the {ONNX} that is read without it") from None
     try:
         model = build_graph(Graph(read_weights(weights)), config)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
