@@ -97,7 +97,7 @@ def test_a_config_that_is_not_valid_is_refused_by_its_place(model, place, value,
                                      "[" * 100_000, '{"network": {"preset": "big"}, "alphabet": "ab"}'])
 def test_what_is_no_config_is_refused(tmp_path, content):
     write(tmp_path / "config.json", content)
-    with pytest.raises(UserError, match="config.json: not a model's, or damaged; copy the model's folder anew"):
+    with pytest.raises(UserError, match="config.json: not a model's, or damaged.*; copy the model's folder anew"):
         load_config(tmp_path)
     with pytest.raises(UserError, match="none/config.json: No such file"):
         load_config(tmp_path / "none")

@@ -117,8 +117,10 @@ def read_config(folder: str | Path) -> dict:
         return {**config, "kind": str(config["kind"])}
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; a model's folder holds one that can be read") from None
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise UserError(f"{path}: not a model's, or damaged; copy the model's folder anew from where it came from") from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        fault = f" ({str(error)[:200]})" if isinstance(error, ValueError) else ""
+        raise UserError(f"{path}: not a model's, or damaged{fault}; copy the model's folder anew from where it came from"
+                        ) from None
 
 
 def _refuse(constant):
