@@ -17,8 +17,8 @@ class Known:
     def logits(self, images):
         return images
 
-    def augmented_logits(self, images):
-        return [] if self.again is None else [images + 9 * np.eye(images.shape[2])[self.again]]
+    def views(self, images):
+        return [] if self.again is None else [lambda which: images[which] + 9 * np.eye(images.shape[2])[self.again]]
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def fit_decoding(reader, images: np.ndarray, truths: list[str]) -> dict[str, flo
         return None
     kept = np.random.default_rng(0).permutation(kept)[:FITTED_ON[1]]
     images, truths, alphabet = images[kept], [truths[k] for k in kept], reader.alphabet
-    first, again = reader.logits(images), reader.augmented_logits(images)
+    first, again = reader.logits(images), [view(np.arange(len(images))) for view in reader.views(images)]
     plain = [letters_and_digits(truth) for truth in truths]
 
     def right(found):
@@ -45,7 +45,7 @@ def fit_decoding(reader, images: np.ndarray, truths: list[str]) -> dict[str, flo
 
     def search(lexicon=None, top_paths=1):
         found, _ = search_views(lambda logits: ctc.beam_search(logits, top_paths=top_paths, lexicon=lexicon), first,
-                                lambda which: [logits[which] for logits in again], lexicon)
+                                [logits.__getitem__ for logits in again], lexicon)
         return found
 
     def best_of(lexicon, grid, worth):

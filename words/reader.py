@@ -33,10 +33,10 @@ DECODING = {"temperature": 1.0, "lexicon_temperature": 1.0, "lexicon_weight": 0.
             "ngram_temperature": 1.0, "ngram_weight": 0.0, "ngram_bonus": 0.0}
 
 # Test-time augmentation: a word whose likeliest text has a log-probability below DOUBT is read again, with its prepared
-# image squeezed by these factors of width and height: of different readings of a word the likelier one is more often
-# right (benchmarks/results/2026-11-24-looks.md).
+# image squeezed by the first of these factors of width and height, and if that says something else, by the next: of
+# different readings of a word the likelier one is more often right (benchmarks/results/2026-11-24-looks.md).
 DOUBT = math.log(0.5)
-AUGMENTATIONS = (0.85, 1.0), (1.0, 0.85)
+AUGMENTATIONS = (1.0, 0.85), (0.85, 1.0)
 
 
 @dataclasses.dataclass
@@ -100,12 +100,9 @@ class Reader:
         """float32 [N, T, 1 + len(alphabet)] of prepared images, float32 [N, W, H, 1], N > 0."""
         return self._run("logits", images)
 
-    def augmented_logits(self, images: np.ndarray) -> list[np.ndarray]:
-        """Logits of squeezed prepared images, a float32 [N, T, C] for each augmentation."""
-        if not self.augmentations:
-            return []
-        squeezed = np.concatenate([squeeze(images, *factors) for factors in self.augmentations])
-        return np.split(self.logits(squeezed), len(self.augmentations))
+    def views(self, images: np.ndarray) -> list:
+        """For each augmentation a function from indices of prepared images, int [n], to the logits of these squeezed."""
+        return [lambda which, by=factors: self.logits(squeeze(images[which], *by)) for factors in self.augmentations]
 
     def straighten(self, images: np.ndarray) -> np.ndarray | None:
         """Prepared images as they leave the STN, float32 [N, W, H, 1]; None if the network has none."""
@@ -140,9 +137,8 @@ class Reader:
         tta: whether doubtful ones are read again, squeezed, if the reader does so."""
         if not len(images):
             return []
-        first = self.logits(images)
-        found, logits = search_views(lambda logits: self.search(logits, top_paths), first,
-                                     lambda which: self.augmented_logits(images[which]) if tta else [], self.lexicon)
+        found, logits = search_views(lambda logits: self.search(logits, top_paths), self.logits(images),
+                                     self.views(images) if tta else [], self.lexicon)
         return [Reading(*texts[0], texts, steps) if image.any() else Reading(error="no ink in it")
                 for image, texts, steps in zip(images, self.alternatives(found, top_paths), ctc.log_softmax(logits))]
 
@@ -197,28 +193,35 @@ def squeeze(images: np.ndarray, width: float, height: float) -> np.ndarray:
     return np.stack([cv2.warpAffine(image[..., 0].T, matrix, images.shape[1:3]).T[..., np.newaxis] for image in images])
 
 
-def search_views(search, logits: np.ndarray, augmented, lexicon=None) -> tuple[list[list[ctc.Text]], np.ndarray]:
+def search_views(search, logits: np.ndarray, views: list, lexicon=None) -> tuple[list[list[ctc.Text]], np.ndarray]:
     """Search words, and doubtful ones in several views: (N lists of ctc.Texts, the best first; the logits of the best).
 
-    search: logits [n, T, C] -> n lists of Texts. logits: float [N, T, C] of the words as they are. augmented: from the
-    doubtful words' indices, int [n], to their logits in each further view, a list of [n, T, C]. The Texts of all views
-    of a word stand together, ordered by their scores with a `lexicon`, by their log-probabilities without.
+    search: logits [n, T, C] -> n lists of Texts. logits: float [N, T, C] of the words as they are. views: functions from
+    indices of words, int [n], to their logits in a further view, [n, T, C]; the first is asked for the doubtful words, each
+    other one for those that the view before it read in another way. The Texts of all views of a word stand together, ordered
+    by their scores with a `lexicon`, by their log-probabilities without.
     """
     def certainty(candidate):
         text, _ = candidate
         return lexicon.score(text) if lexicon else text.log_probability
 
     found, logits = search(logits), logits.copy()
-    doubtful = np.array([k for k, texts in enumerate(found) if texts[0].log_probability < DOUBT], int)
-    views = augmented(doubtful) if len(doubtful) else []
-    for k, *further in zip(doubtful, *(zip(search(view), view) for view in views)):
-        candidates = [(text, steps) for texts, steps in [(found[k], logits[k]), *further] for text in texts]
-        candidates.sort(key=certainty, reverse=True)
-        texts = {}
-        for text, _ in candidates:
-            texts.setdefault(tuple(text.classes), text)
-        most = max(len(texts) for texts, _ in [(found[k], None), *further])
-        found[k], logits[k] = list(texts.values())[:most], candidates[0][1]
+    asked = [k for k, texts in enumerate(found) if texts[0].log_probability < DOUBT]
+    for view in views:
+        if not asked:
+            break
+        seen, otherwise = view(np.array(asked)), []
+        for k, texts, steps in zip(asked, search(seen), seen):
+            if texts[0].classes != found[k][0].classes:
+                otherwise.append(k)
+            candidates = [(text, logits[k]) for text in found[k]] + [(text, steps) for text in texts]
+            candidates.sort(key=certainty, reverse=True)
+            different = {}
+            for text, _ in candidates:
+                different.setdefault(tuple(text.classes), text)
+            most = max(len(found[k]), len(texts))
+            found[k], logits[k] = list(different.values())[:most], candidates[0][1]
+        asked = otherwise
     return found, logits
 
 
