@@ -134,7 +134,7 @@ def _score_block(starts, steps, symbols, levels, which, slots, places, prefix, l
     follows = np.ones(length)  # 0 where a blank must be between a letter and the one before it
     for i in range(1, length):
         follows[i] = places[i] != places[i - 1]
-    chances = np.empty(np.uint64(LONGEST) * width)
+    chances = np.empty(np.uint64(LONGEST + 1) * width)  # a row for any byte, as a damaged file may have any
     before, inside = np.empty(length), np.empty(length)
     for k in range(len(which)):
         if k % AHEAD == 0:
@@ -181,7 +181,7 @@ def _touch(starts, steps, symbols, levels, which, first):
     one after another it would wait for."""
     touched = np.int64(0)
     for k in range(first, min(first + AHEAD, len(which))):
-        entry, end = np.int64(starts[which[k]]), np.int64(starts[which[k] + 1])
+        entry, end = np.int64(starts[which[k]]), min(np.int64(starts[which[k] + 1]), len(steps))
         for at in range(entry, end, LINE):
             touched += steps[at] + symbols[at] + levels[at]
     return touched

@@ -38,6 +38,16 @@ def test_a_photos_best_words_count():
     assert hits.found.tolist() == sorted(expected) and hits.on([3, 99]) == [[], []] and hits.on_all(15)[3] == 0
 
 
+def test_the_likeliest_words_on_a_photo_come_first_each_once():
+    one = [3, 5, 7, 9], [0.5, 0.02, 0.9, 0.3], [1, 1, 1, 1], [0, 0, 0, 2]
+    two = [7, 8, 9], [0.6, 0.95, 0.4], [1, 1, 2], [0, 0, 2]
+    hits = [finding.Hits(*map(np.array, term), np.zeros(0), np.zeros(0)) for term in (one, two)]
+    third, first, second = finding._matched(hits, np.array([2, 0, 1]))
+    assert (list(first), list(second), list(third)) == ([8, 7, 3], [], [9, 10])  # 5 is too unlikely beside 7
+    assert list(first.values()) == pytest.approx([finding.calibrated(chance) for chance in (0.95, 0.9, 0.5)])
+    assert list(third.values()) == pytest.approx([finding.calibrated(0.4)] * 2)
+
+
 def test_scores_are_means_weighed_by_how_rare_a_term_is():
     terms = Term(("a",), False), Term(("b",), False)
     hits = {term: finding.Hits(*np.zeros((4, 0)), np.array(found), np.array(totals))
