@@ -32,6 +32,7 @@ from command import UserError
 
 NAME = "search.index"
 QUIET = 2  # seconds without news after which `watch` looks
+LEAST = 0.005  # of scores and probabilities that `find` prints: what is less would be shown as 0.00
 
 
 # --- Options ----------------------------------------------------------------------------------------------------
@@ -196,13 +197,15 @@ def find(path, query, as_json, show, **options):
         entries = [{key: value for key, value in dataclasses.asdict(result).items() if key != "photo"} for result in results]
         print(json.dumps(entries, indent=2))
     else:
+        results = [result for result in results if result.score >= LEAST]
         for k, result in enumerate(results):
             if result.score < index.DOUBTFUL and (k == 0 or results[k - 1].score >= index.DOUBTFUL):
                 print("less likely:")
             print(f"{result.score:.2f}  {result.file}")
             for match in result.matches:
-                x, y = (round(sum(values) / 4) for values in zip(*match.polygon))
-                print(f"      {match.probability:.2f}  {match.text}  at {x}, {y}")
+                if match.probability >= LEAST:
+                    x, y = (round(sum(values) / 4) for values in zip(*match.polygon))
+                    print(f"      {match.probability:.2f}  {match.text}  at {x}, {y}")
         if not results:
             print("no photo found", file=sys.stderr)
     if show and results:

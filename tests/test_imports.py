@@ -163,3 +163,9 @@ def test_an_image_is_opened_in_formats_of_our_list_only():
         for node in ast.walk(ast.parse(path.read_text(encoding="utf8"))):
             if isinstance(node, ast.Call) and ast.unparse(node.func) == "Image.open":
                 assert "formats" in [keyword.arg for keyword in node.keywords], f"{path.name}:{node.lineno}"
+
+
+def test_importing_index_loads_nothing_slow():
+    code = "import sys, index, search; print([name for name in ('numpy', 'numba', 'keras', 'flask') if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stderr
