@@ -195,7 +195,7 @@ def draw(results, path):
         axes.set(xscale="log", yscale="log", title=title, xlabel="million words")
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter("{x:g}")
-            axis.set_minor_formatter("{x:g}" if axis is axes.yaxis else "")
+            axis.set_minor_formatter("")
         axes.grid(alpha=0.3, which="both")
     figure.axes[0].legend()
     with command.written_whole(path) as beside:
