@@ -26,6 +26,7 @@ from words.models import find_model
 from words.reader import Reader
 from words.reader import load_reader as load_word_reader
 
+AT_ONCE = 32  # words, at most, that a thread reads at once
 FORCED = -2.0  # nats a character: a lexicon makes a word of anything; where the image says less of its text, it is none
 
 
@@ -33,11 +34,12 @@ class PageReader:
     """Finds and reads the words of photos.
 
     detector: finds them, see photos/detector.py. words: a words.reader.Reader, or None to find words only.
-    models: {"pages": ..., "words": ...}, their names, which stand in the pages as what they were read with.
+    models: {"pages": ..., "words": ...}, their names, which stand in the pages as what they were read with. threads: that
+    cut and read words, each some at a time: while the network of one works, another has Python's lock to cut.
     """
 
-    def __init__(self, detector, words: Reader | None, models: dict):
-        self.detector, self.words, self.models = detector, words, models
+    def __init__(self, detector, words: Reader | None, models: dict, threads: int = 1):
+        self.detector, self.words, self.models, self.threads = detector, words, models, threads
 
     def read(self, photo: str | os.PathLike | np.ndarray, top_paths: int = 1,
              min_confidence: float = MIN_CONFIDENCE) -> Page:
@@ -88,18 +90,25 @@ class PageReader:
 
     def read_boxes(self, levels, words, top_paths, **options):
         """The words with what is read in their boxes; as they are, without a text, where the photo shows nothing there."""
-        def prepared(word):
-            image, _ = cut_small(levels, word.polygon)
-            return None if image is None else prepare(image, self.words.size)
+        def read(some):
+            images = [image if image is None else prepare(image, self.words.size)
+                      for image, _ in (cut_small(levels, word.polygon) for word in some)]
+            shown = [image for image in images if image is not None]
+            readings = iter(self.words.read_prepared(np.stack(shown), top_paths, **options) if shown else [])
+            return [word if image is None else as_read(word, next(readings)) for word, image in zip(some, images)]
 
-        with concurrent.futures.ThreadPoolExecutor(self.words.threads) as pool:
-            images = {k: image for k, image in enumerate(pool.map(prepared, words)) if image is not None}
-        readings = self.words.read_prepared(np.stack(list(images.values())), top_paths, **options) if images else []
-        readings = dict(zip(images, readings))
-        return [dataclasses.replace(word, text=reading.text, confidence=round(reading.confidence, 4),
-                                    alternatives=[(text, round(sure, 4)) for text, sure in reading.alternatives],
-                                    log_probabilities=reading.log_probabilities) if (reading := readings.get(k)) else word
-                for k, word in enumerate(words)]
+        turns = -(-len(words) // (AT_ONCE * self.threads))  # all threads have as many
+        size = -(-len(words) // max(turns * self.threads, 1))
+        with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
+            parts = pool.map(read, (words[k:k + size] for k in range(0, len(words), max(size, 1))))
+            return [word for part in parts for word in part]
+
+
+def as_read(word: Word, reading) -> Word:
+    """The word with what a words.reader.Reading says of it."""
+    return dataclasses.replace(word, text=reading.text, confidence=round(reading.confidence, 4),
+                               alternatives=[(text, round(sure, 4)) for text, sure in reading.alternatives],
+                               log_probabilities=reading.log_probabilities)
 
 
 def load_reader(model_path: str | os.PathLike, words: str | os.PathLike | None = None, lexicon: str | None = "en",
@@ -110,5 +119,5 @@ def load_reader(model_path: str | os.PathLike, words: str | os.PathLike | None =
     """
     folders = {"pages": model_path, **({} if words is None else {"words": words})}
     models = {kind: find_model(folder)[0].resolve().name for kind, folder in folders.items()}
-    reader = None if words is None else load_word_reader(words, lexicon=lexicon, threads=threads)
-    return PageReader(load_detector(model_path, threads=threads), reader, models)
+    reader = None if words is None else load_word_reader(words, lexicon=lexicon)
+    return PageReader(load_detector(model_path, threads=threads), reader, models, threads)

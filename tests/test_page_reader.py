@@ -180,11 +180,21 @@ def test_models_are_loaded_by_their_folders(tmp_path, monkeypatch):
     monkeypatch.setattr(page_reader, "load_word_reader",
                         lambda *args, **options: asked.append((args, options)) or WidthReader())
     loaded = photos.load_reader(tmp_path / "p", words=tmp_path / "w", lexicon="en", threads=3)
-    assert sorted(asked, key=str) == [((tmp_path / "p",), {"threads": 3}),
-                                      ((tmp_path / "w",), {"lexicon": "en", "threads": 3})]
+    assert sorted(asked, key=str) == [((tmp_path / "p",), {"threads": 3}), ((tmp_path / "w",), {"lexicon": "en"})]
+    assert loaded.threads == 3
     assert loaded.models == {"pages": "p", "words": "w"} and photos.load_reader(tmp_path / "p").words is None
 
 
 def test_importing_photos_loads_nothing_heavy():
     code = "import photos, sys; print({'numpy', 'cv2', 'onnxruntime', 'PIL', 'keras'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout == "set()\n"
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("at_once", [1, 2, 32])
+def test_words_read_by_threads_some_at_a_time_keep_their_order(monkeypatch, threads, at_once):
+    monkeypatch.setattr(page_reader, "AT_ONCE", at_once)
+    pixels, _ = written_page("one three fivefive sevenseven")
+    alone = reader().read(pixels)
+    several = PageReader(WordFinder(), WidthReader(), {"pages": "finder", "words": "widths"}, threads).read(pixels)
+    assert len({word.text for word in alone.words}) > 1 and several == alone
