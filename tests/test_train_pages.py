@@ -1,26 +1,14 @@
 """train_pages.py before Keras is loaded: what it tells a user who made a mistake."""
-import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-from test_train_words import BEGUN
+import mistakes
+from mistakes import BEGUN
 
 from fitting import state
 from words.models import WEIGHTS
 
 ROOT = Path(__file__).parent.parent
-MISTAKES = """
-import json, sys, train_pages
-said = []
-for argv in json.loads(sys.argv[1]):
-    try:
-        train_pages.main(argv)
-    except train_pages.UserError as error:
-        said.append(str(error))
-json.dump([said, "keras" in sys.modules], sys.stderr)
-"""
 
 
 def test_mistakes_are_told_in_one_line_before_keras_is_loaded(tmp_path):
@@ -44,11 +32,5 @@ def test_mistakes_are_told_in_one_line_before_keras_is_loaded(tmp_path):
         ([*drawn, "new", "--lexicon", "nowhere"], "--lexicon nowhere: No such file"),
         ([*drawn, "new", "--resume"], "no interrupted training is here to --resume"),
         ([*drawn, "begun", "--opt", "adamw", "--resume"], "--resume: network, --pretrained_path, --lr, ")]
-    argvs = [["--save_path", str(tmp_path / "models"), *argv] for argv, _ in cases]
-    done = subprocess.run([sys.executable, "-c", MISTAKES, json.dumps(argvs)], cwd=ROOT, capture_output=True, text=True,
-                          timeout=300)
-    said, keras = json.loads(done.stderr.splitlines()[-1])
-    assert len(said) == len(cases) and not keras, (said, done.stderr)
-    for (argv, expected), line in zip(cases, said):
-        assert expected in line and "\n" not in line, (argv, line)
+    mistakes.check("train_pages", ["--save_path", str(tmp_path / "models")], cases)
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["begun"]

@@ -1,16 +1,14 @@
 """train.py before Keras is loaded: which words it takes, and what it tells a user who made a mistake."""
-import json
 import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
 import h5py
+import mistakes
 import numpy as np
 import pytest
+from mistakes import BEGUN
 from samples import write_model
 
 import train
@@ -20,10 +18,6 @@ from fitting.state import STATE
 from words.alphabet import Alphabet
 from words.lists import WordList
 from words.models import WEIGHTS
-
-ROOT = Path(__file__).parent.parent
-BEGUN = {"batch": 3, "history": [], "best": 1.5, "recent": [], "since_validation": [], "stopped_early": False, "seconds": 1,
-         "settings": {"--opt": "adamw"}, "unreadable": {}}  # a training that was interrupted
 
 
 def test_what_cannot_be_learnt_is_left_out_and_named(tmp_path):
@@ -121,18 +115,6 @@ def models(tmp_path):
     return folders
 
 
-MISTAKES = """
-import json, sys, train
-said = []
-for argv in json.loads(sys.argv[1]):
-    try:
-        train.main(argv)
-    except train.UserError as error:
-        said.append(str(error))
-json.dump([said, "keras" in sys.modules], sys.stderr)
-"""
-
-
 def test_mistakes_are_told_in_one_line_before_keras_is_loaded(words, tmp_path):
     path = "--path", str(words("words", "file,text\n0.png,ab\n1.png,cd\n2.png,ef\n3.png,gh\n"))
     folder, link, pipe = (words(name, None) for name in ("folder", "link", "pipe"))
@@ -178,12 +160,6 @@ def test_mistakes_are_told_in_one_line_before_keras_is_loaded(words, tmp_path):
         ([*path, "--pretrained_path", str(good), "--time_dense_size", "99"], "has time_dense_size 10, not 99"),
         ([*path, "--pretrained_path", str(good), "--n_units", "2"], "has n_units 6, not 2"),
         (["--synth", "5", "--lexicon", "nowhere"], "nowhere: no such file")]
-    argvs = [["--save_path", str(tmp_path / "models"), *argv] for argv, _ in cases]
-    done = subprocess.run([sys.executable, "-c", MISTAKES, json.dumps(argvs)], cwd=ROOT, capture_output=True, text=True,
-                          timeout=300)
-    said, keras = json.loads(done.stderr.splitlines()[-1])
-    assert len(said) == len(cases) and not keras, (said, done.stderr)
-    for (argv, expected), line in zip(cases, said):
-        assert expected in line and "\n" not in line, (argv, line)
+    mistakes.check("train", ["--save_path", str(tmp_path / "models")], cases)
     assert sorted(path.name for path in (tmp_path / "models").iterdir()) == ["begun", "broken"]
     assert [path.name for path in broken.iterdir()] == [STATE]
