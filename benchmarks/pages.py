@@ -9,9 +9,9 @@
 boxes: F1 at IoU 0.5 and 0.7 of words' boxes on the pages to validate on; what is doubtful there is ignored. With --peers
 also Tesseract's. ink: pixel F1 on AccessMath's lecture 10, which is in no training, beside Sauvola, Wolf and NICK, each with
 the window and k that do best on the other lectures. words: recall and precision of a photo's words as a bag (lower case,
-letters and digits, 2 and more); with --peers also PP-OCRv6 small's (pip install rapidocr). time: a photo of 12 megapixels
-and about 100 words, decoded, found and read; each program in a process of its own, the median of --rounds. memory: what a
-process holds after each tenth of --photos photos. photos/folders.py describes the folders.
+letters and digits, 2 and more); with --peers also PP-OCRv6 small's (pip install rapidocr). time: three photos of 12
+megapixels and about 100 words, decoded, found and read; each program in a process of its own, the median of --rounds.
+memory: what a process holds after each tenth of --photos photos. photos/folders.py describes the folders.
 """
 import argparse
 import collections
@@ -31,16 +31,18 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
 from photos.detector import load_detector
 from photos.folders import KEPT_APART, read_pages
 from photos.metrics import f1, match
 from photos.reader import load_reader
+from words.images import read_image
 
 WINDOWS, SENSITIVITIES = (15, 25, 45, 75), {"SAUVOLA": (0.05, 0.1, 0.2, 0.3), "WOLF": (0.05, 0.1, 0.2, 0.3),
                                             "NICK": (-0.05, -0.1, -0.15, -0.2)}
-MEGAPIXELS, WORDS = 12e6, 100  # of the photo that is timed
+MEGAPIXELS, WORDS, TIMED = 12e6, 100, 3  # of a photo that is timed; so many photos
 TUNED = 3  # every third frame of the other lectures is what the classical ones are tuned on
 
 
@@ -179,29 +181,30 @@ def rapidocr_texts(threads):
 
 # --- Time and memory --------------------------------------------------------------------------------------------
 
-def large_photo(boards, folder):
-    """The path of a JPEG of 12 megapixels: the board to validate on whose words are nearest to 100, enlarged."""
-    pages = read_pages(boards, split="valid")
-    page = min(pages, key=lambda page: abs(len(page.quads) - WORDS))
-    height, width = page.levels[0].shape[:2]
-    scale = (MEGAPIXELS / (height * width)) ** 0.5
-    large = cv2.resize(page.levels[0], (round(width * scale), round(height * scale)), interpolation=cv2.INTER_CUBIC)
-    path = folder / "large.jpg"
-    cv2.imwrite(str(path), cv2.cvtColor(large, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 92])
-    print(f"{page.name}, {len(page.quads)} sure words, enlarged to {large.shape[1]} x {large.shape[0]} px\n")
-    return path
+def large_photos(boards, folder):
+    """[(row's beginning, path)] of JPEGs of 12 megapixels in `folder`: the TIMED boards to validate on whose transcribed
+    words are nearest to 100, enlarged; of two as near the one with more."""
+    counts = {path: sum(len(text.split()) for text in texts) for path, texts in true_texts(boards).items()}
+    found = []
+    for path in sorted(counts, key=lambda path: (abs(counts[path] - WORDS), -counts[path]))[:TIMED]:
+        pixels = read_image(path)
+        scale = (MEGAPIXELS / (pixels.shape[0] * pixels.shape[1])) ** 0.5
+        large = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        Image.fromarray(large).save(folder / path.name, quality=92)
+        found.append((f"| {path.name}, {large.shape[1]} x {large.shape[0]} px | {counts[path]} |", folder / path.name))
+    return found
 
 
 def times(boards, model_path, recogniser, threads, rounds, peers):
     programs = ["ours", "ours, finding only", "PP-OCRv6 small"] if peers else ["ours", "ours, finding only"]
+    print("| photo | words | program | ms a photo | found |\n" + "| --- " * 5 + "|")
     with tempfile.TemporaryDirectory() as folder:
-        path = large_photo(boards, Path(folder))
-        print("| program | ms a photo | words |\n" + "| --- " * 3 + "|")
-        for name in programs:
-            command = [sys.executable, __file__, "one", "--program", name, "--photo", str(path), "--model_path",
-                       str(model_path), "--words", str(recogniser), "--threads", str(threads), "--rounds", str(rounds)]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            print(done.stdout.strip().splitlines()[-1], flush=True)
+        for start, path in large_photos(boards, Path(folder)):
+            for name in programs:
+                command = [sys.executable, __file__, "one", "--program", name, "--photo", str(path), "--model_path",
+                           str(model_path), "--words", str(recogniser), "--threads", str(threads), "--rounds", str(rounds)]
+                done = subprocess.run(command, capture_output=True, text=True, check=True)
+                print(start, done.stdout.strip().splitlines()[-1][2:], flush=True)
 
 
 def one(program, photo, model_path, recogniser, threads, rounds):
