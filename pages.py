@@ -43,8 +43,8 @@ def parse_args(argv=None):
     add = parser.add_argument
     add("--image_path", required=True, help="a photo, a PDF, or a folder of them; with --ray, also s3://... or gs://...")
     add("--result_path", required=True, type=Path, help="folder for the results")
-    add("--model_path", default="models/pages", help="page network, a model folder (default models/pages)")
-    add("--words", default="models/notes", help="word recogniser, a model folder (default models/notes)")
+    add("--model_path", default=photos.PAGES, help="page network, a model folder (default: this project's models/pages)")
+    add("--words", default=photos.WORDS, help="word recogniser, a model folder (default: this project's models/notes)")
     add("--lexicon", default="en", metavar="FILE", help="what to read by: en (default), English; none; or a file with a "
                                                        "word a line, and how often it occurs")
     add("--top_paths", type=command.whole(1, 1000), default=1, metavar="N", help="keep the N likeliest texts of each word")

@@ -49,8 +49,8 @@ def parse_args(argv=None):
     for name, about in (("index", "read the new and changed photos of a folder"), ("watch", "index photos as they arrive")):
         add = add_command(name, about)
         add("photos", metavar="PHOTOS", help="folder of photos; with --ray, also s3://... or gs://...")
-        add("--pages", default="models/pages", help="model that finds words on a photo (default models/pages)")
-        add("--words", default="models/notes", help="model that reads words (default models/notes)")
+        add("--pages", default=photos.PAGES, help="model that finds words on a photo (default: this project's models/pages)")
+        add("--words", default=photos.WORDS, help="model that reads words (default: this project's models/notes)")
         add("--lexicon", default="en", metavar="FILE", help="what to read by: en (default), English; none; or a file "
                                                            "with a word a line, and how often it occurs")
         add("--retry", action="store_true", help="also read photos again that could not be read")

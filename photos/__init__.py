@@ -9,6 +9,10 @@ and words on a photo; lines: reading order; cutting: words upright out of a phot
 pdf: pages for other programs; drawing, cleaning: pictures of what was found; boxes: boxes.json.
 """
 import os
+from pathlib import Path
+
+MODELS = Path(__file__).parent.parent / "models"
+PAGES, WORDS = MODELS / "pages", MODELS / "notes"  # those that find and read, where no others are named
 
 
 def load_reader(model_path, words=None, **options):

@@ -19,12 +19,14 @@ from samples import WordFinder, written_page
 import command
 import pages
 import photos
+import search
 from command import UserError
 from photos import boxes
 from photos.page import Page
 from photos.reader import PageReader
 from words.alphabet import Alphabet
 from words.images import read_image, write_image
+from words.models import find_model, read_config
 from words.reader import Reading
 
 ROOT = Path(__file__).parent.parent
@@ -46,7 +48,7 @@ def asked(monkeypatch):
 
     def load_reader(model_path, words=None, **options):
         calls.append((model_path, words, options))
-        return PageReader(WordFinder(), words and SameReader(), {"pages": model_path})
+        return PageReader(WordFinder(), words and SameReader(), {"pages": Path(model_path).name})
 
     monkeypatch.setattr(photos, "load_reader", load_reader)
     monkeypatch.setattr("words.models.find_model", lambda path: (Path(path), Path(path, "final.weights.h5")))
@@ -83,12 +85,12 @@ def test_each_photo_has_its_json_and_text(folder, asked, capsys):
     run("--threads", 3, "--lexicon", "en", "--top_paths", 2)
     assert written() == ["a.png.json", "a.png.txt", "errors.csv", "sub/b.jpg.json", "sub/b.jpg.txt"]
     page = Page.from_dict(json.loads(Path("out/a.png.json").read_text()))
-    assert (page.file, page.width, page.height, page.models) == ("a.png", 640, 400, {"pages": "models/pages"})
+    assert (page.file, page.width, page.height, page.models) == ("a.png", 640, 400, {"pages": "pages"})
     assert [(word.text, word.confidence, word.line) for word in page.words] == [
         ("word", 0.6, 0), ("word", 0.7, 0), ("word", 0.8, 1)]
     assert page.words[0].alternatives == [("word", 0.6), ("ward", 0.1)]
     assert Path("out/a.png.txt").read_text() == "word word\nword\n" and errors() == []
-    assert asked == [("models/pages", "models/notes", {"lexicon": "en", "threads": 3})]
+    assert asked == [(photos.PAGES, photos.WORDS, {"lexicon": "en", "threads": 3})]
     assert capsys.readouterr().out == "2 photos, 5 words, 0 unreadable\n"
 
 
@@ -355,6 +357,17 @@ def test_a_folder_that_is_no_model(folder, asked, monkeypatch):
         with pytest.raises(UserError, match="none: not a model folder"):
             run(*options)
     assert asked == [] and not Path("out").exists()
+
+
+@pytest.mark.parametrize("script, options, what", [(pages, ["--image_path", "a", "--result_path", "b"], "model_path"),
+                                                   (search, ["index", "a"], "pages"), (search, ["watch", "a"], "pages")])
+def test_models_by_default_are_those_of_the_checkout_wherever_one_is(tmp_path, monkeypatch, script, options, what):
+    monkeypatch.chdir(tmp_path)
+    args = script.parse_args(options)
+    for folder, kind in ((getattr(args, what), "pages"), (args.words, "words")):
+        assert read_config(find_model(folder)[0])["kind"] == kind
+    with pytest.raises(UserError, match="models/notes: not a model folder"):  # what is named is what is meant
+        find_model(script.parse_args([*options, "--words", "models/notes"]).words)
 
 
 def test_help_is_light():
