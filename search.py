@@ -139,11 +139,11 @@ def index_photos(folder, path, models, retry, ray=None):
         reader = load()
         load = load if ray else lambda: reader
     store = index.open_store(address, create=True)
+    remember(store.address)  # a run that breaks off leaves an index, too
     try:
         counts = update(store, folder, load, retry, ray, reads_by)
     except KeyboardInterrupt:
         raise KeyboardInterrupt("stopped; what was read is in the index, the same command goes on") from None
-    remember(store.address)
     total = store.counts()
     store.close()
     print(f"{store.address}: {command.count(total['photos'], 'photo')}; now {counts.read:,} read, {counts.known:,} known "

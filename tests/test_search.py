@@ -453,6 +453,8 @@ def test_a_run_that_is_stopped_says_how_to_go_on(reader):
     process.stderr.read(1)
     process.send_signal(signal.SIGINT)
     assert process.communicate()[1].endswith(": stopped; what was read is in the index, the same command goes on\n")
+    search.main(["stats"])  # of that index, without its name
+    assert search.choose_index(None) == Path("photos/search.index").absolute()
 
 
 @pytest.mark.slow
