@@ -13,6 +13,7 @@ import importlib.util
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -25,7 +26,12 @@ class UserError(Exception):
 
 
 def run(main: Callable[[], object]):
-    """Call `main()` as a script does: status 0 when done, 130 for Ctrl-C, 2 and one line on stderr for a `UserError`."""
+    """Call `main()` as a script does: status 0 when done, 2 and one line on stderr for a `UserError`, 130 for Ctrl-C and for
+    SIGTERM, which `kill`, systemd and Docker send: a KeyboardInterrupt, both.
+
+    Where SIGINT is ignored, as a shell sets it for what it runs in the background, it stays so.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(encoding="utf8", errors="backslashreplace")  # names of files may be anything
     try:
@@ -33,7 +39,7 @@ def run(main: Callable[[], object]):
     except UserError as error:
         sys.exit(_complain(error, 2))
     except KeyboardInterrupt as interrupt:
-        sys.exit(_complain(str(interrupt) or "stopped by the keyboard", 130))
+        sys.exit(_complain(str(interrupt) or "stopped", 130))
     except BrokenPipeError:  # the reader of our output went away, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)

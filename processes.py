@@ -63,6 +63,7 @@ def _begin(function):
     global _function
     _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the script's to answer
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the pool's way to end a process
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
 

@@ -1,9 +1,14 @@
 """What the tests of search have in common: a reader, and where an index is, in a file or in a server that they start."""
+import signal
+
 import pytest
 
 import search
 from tests.fake_reader import FakeReader
 from tests.postgres_server import PostgresServer, programs
+
+# A shell has what it runs in the background ignore Ctrl-C, and so do the processes that tests start and then stop by it
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

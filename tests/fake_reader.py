@@ -109,6 +109,5 @@ def everything(place):
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell takes from what it runs in the background
     search.load_reader = lambda **models: FakeReader(float(os.environ.get("PAUSE", 0)))
     command.run(search.main)

@@ -1,5 +1,6 @@
 """command.py: options with ranges, slow modules, locks, files that appear whole."""
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -92,6 +93,18 @@ def test_run_turns_what_the_user_can_mend_into_status_2_and_one_line(error, said
         command.run(main)
     assert end.value.code == 2
     assert capsys.readouterr() == ("", f"train.py: {said}\n")
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_script_that_is_stopped_ends_with_a_line(tmp_path, stop):
+    code = ("import command, time\ndef main():\n with command.written_whole('a.csv') as beside:\n  beside.touch()\n"
+            "  print('in', flush=True)\n  time.sleep(60)\ncommand.run(main)")
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)},
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "in\n"
+    process.send_signal(stop)
+    assert process.communicate(timeout=30) == ("", "-c: stopped\n") and process.returncode == 130
+    assert not list(tmp_path.iterdir())
 
 
 def test_run_lets_success_and_bugs_pass():

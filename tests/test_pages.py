@@ -294,9 +294,10 @@ def start(folder):
 
 
 @pytest.mark.slow
-def test_ctrl_c_says_how_to_go_on(folder):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_how_to_go_on(folder, stop):
     process = start(folder)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(stop)
     _, shown = process.communicate(timeout=30)
     assert process.returncode == 130 and "stopped; what is done is in out: --resume goes on" in shown
     assert "Traceback" not in shown and written() == ["a.png.json", "a.png.txt", "errors.csv"]

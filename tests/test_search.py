@@ -447,12 +447,14 @@ def test_a_run_may_be_killed_at_any_moment(reader, place):
             assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_a_run_that_is_stopped_says_how_to_go_on(reader):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_how_to_go_on(reader, stop):
     save_many(9)
     process = start("index", "photos", pause=1)
     process.stderr.read(1)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate()[1].endswith(": stopped; what was read is in the index, the same command goes on\n")
+    process.send_signal(stop)
+    said = process.communicate(timeout=60)[1]
+    assert said.endswith(": stopped; what was read is in the index, the same command goes on\n")
     search.main(["stats"])  # of that index, without its name
     assert search.choose_index(None) == Path("photos/search.index").absolute()
 
@@ -480,7 +482,7 @@ def test_watch_indexes_what_arrives(reader):
             break
         time.sleep(0.5)
     process.send_signal(signal.SIGINT)
-    assert process.wait() == 130
+    assert process.wait(60) == 130
     assert names(found) == ["new.png"]
 
 

@@ -286,7 +286,8 @@ def served(*arguments):
 
 
 @pytest.mark.slow
-def test_it_serves_from_the_command_line_until_it_is_stopped(tmp_path):
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_it_serves_from_the_command_line_until_it_is_stopped(tmp_path, stop):
     open_store(tmp_path / "search.index", create=True).close()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -295,9 +296,10 @@ def test_it_serves_from_the_command_line_until_it_is_stopped(tmp_path):
         try:
             assert process.stdout.readline().startswith(b"http://127.0.0.1:%d " % port)
             assert b"No photos yet" in ask(port, GET % b"/")
+            process.send_signal(stop)
+            assert process.wait(20) == 0
         finally:
-            process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+            process.kill()
 
 
 @pytest.mark.slow
