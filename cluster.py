@@ -12,9 +12,11 @@ import hashlib
 import os
 import pickle
 import secrets
+import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -35,6 +37,7 @@ PROGRAM = "command.py", "words/*.py", "photos/*.py", "index/*.py"  # of which al
 MODELS = ".json", ".h5", ".onnx"  # files of a model's folder that change what is read
 HELLO = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"  # of HTTP/2, which Ray answers by a frame of kind 4
 PATIENCE = 5  # seconds to wait for an address to answer
+LOOK, LOST = 2, 30  # seconds until a run looks again whether Ray is there, and for which that may be out of reach
 NEEDS = "each machine needs this checkout at the same path, with all that is installed here (docs/deploy.md)"
 
 
@@ -46,13 +49,19 @@ def check(address: str):
     if "/" in address or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise UserError(f"--ray {address}: name a cluster as HOST:PORT, as `ray start --head` says it, or local")
     try:
-        with socket.create_connection((host.strip("[]"), int(port)), PATIENCE) as connection:
-            connection.sendall(HELLO)
-            if connection.recv(9)[3:4] != b"\4":
-                raise OSError("something else does")
+        _ask(address)
     except OSError as error:
         raise UserError(f"--ray {address}: no cluster answers there ({error.strerror or error}); `ray start --head` starts "
                         "one, --ray local takes this machine alone") from None
+
+
+def _ask(address):
+    """OSError if no process of Ray answers at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    with socket.create_connection((host.strip("[]"), int(port)), PATIENCE) as connection:
+        connection.sendall(HELLO)
+        if connection.recv(9)[3:4] != b"\4":
+            raise OSError("something else does")
 
 
 @contextlib.contextmanager
@@ -68,6 +77,7 @@ def joined(address: str, processors: int | None = None):
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))  # without it, nobody may use the cluster's ports
             os.environ.setdefault("RAY_worker_niceness", "0")
         stack.callback(ray.shutdown)
+        answer = signal.getsignal(signal.SIGTERM)
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))  # what Ray says of processes that ended
         try:
             with _silent():
@@ -75,6 +85,7 @@ def joined(address: str, processors: int | None = None):
         except (ray.exceptions.RayError, RuntimeError, ConnectionError, TimeoutError, ValueError) as error:
             raise UserError(f"--ray {address}: {_last_line(error)}; run this on a machine of the cluster, with its versions "
                             "of Python and Ray (docs/deploy.md)") from None
+        signal.signal(signal.SIGTERM, answer)  # Ray's own ends this process without a line
         yield
 
 
@@ -121,13 +132,20 @@ class _Crew:
         self._begun = []  # processes that can be given items
         self._tasks = {}  # reference: (process, number of the item; None: it begins); of a process as it does them
         self._ends = collections.Counter()  # number of an item: processes that ended at it
+        self._daemons = _daemons()  # Ray ends this process, without a word, a while after one of them
+        self._seen = time.monotonic()  # when all of them answered
 
     def work(self, count):
         """What `results` yields, by `count` processes."""
         for _ in range(count):
             self._begin()
         while self._waiting or any(number is not None for _, number in self._tasks.values()):
-            process, _ = self._tasks[ray.wait(list(self._tasks))[0][0]]
+            ready, _ = ray.wait(list(self._tasks), timeout=LOOK)
+            if time.monotonic() > self._seen + LOOK:
+                self._look(LOST)
+            if not ready:
+                continue
+            process, _ = self._tasks[ready[0]]
             reference, number = self._of(process)[0]
             try:
                 result = ray.get(reference)
@@ -141,6 +159,17 @@ class _Crew:
             self._hand_out()
             if number is not None:
                 yield result
+
+    def _look(self, patience):
+        """UserError if one of Ray's daemons has ended, or has not answered for `patience` seconds."""
+        try:
+            for address in self._daemons:
+                _ask(address)
+            self._seen = time.monotonic()
+        except OSError as error:
+            if isinstance(error, ConnectionRefusedError) or time.monotonic() > self._seen + patience:
+                raise UserError(f"--ray: Ray's own process at {address} ended or is out of reach; what was read is kept, "
+                                "the same command goes on (that of pages.py with --resume)") from None
 
     def _of(self, process):
         """[(reference, number)] of what a process is to do, in that order."""
@@ -160,6 +189,7 @@ class _Crew:
         """Replace a process that ended at an item. UserError if that would not help."""
         if isinstance(error, ray.exceptions.RayTaskError) or getattr(error, "actor_init_failed", False):
             raise UserError(f"--ray: {_last_line(error)}; {NEEDS}")
+        self._look(0)
         self._ends[number] += 1
         if number is None and self._ends[None] >= TRIES * count:
             raise UserError(f"--ray: {self._ends[None]} processes ended as they began, maybe for want of memory")
@@ -204,6 +234,13 @@ class _Worker:
         if lost:
             return self._work.lost(item, f"{TRIES} processes ended as they read it, maybe for want of memory")
         return self._work(item)
+
+
+def _daemons():
+    """[HOST:PORT] of the cluster's server and of the daemon by which this process belongs to it."""
+    context = ray.get_runtime_context()
+    own, = (node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+    return [context.gcs_address, f"{own['NodeManagerAddress']}:{own['NodeManagerPort']}"]
 
 
 def _digests(same):

@@ -9,6 +9,7 @@ import json
 import operator
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from command import UserError
 from index import files, indexing
 from index.entries import Entries
 from photos.page import Page
-from tests.fake_reader import ALPHABET, ROOT, FakeReader, end_once, everything, save, save_many, texts_of
+from tests.fake_reader import ALPHABET, ROOT, FakeReader, end_once, everything, save, save_many, start, texts_of
 
 needs_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"),
                                reason="Ray's tests need it: pip install -r requirements-cluster.txt")
@@ -218,6 +219,30 @@ def test_a_machine_with_another_version_and_a_process_that_cannot_begin_end_the_
     monkeypatch.setattr(cluster, "_digests", lambda _: {**same, os.path.abspath("model/config.json"): "another"})
     with pytest.raises(UserError, match=f"{socket.gethostname()} has another .*model/config.json than this machine"):
         list(cluster.results("local", one_more, [1]))
+
+
+def child_of(process, name):
+    """The number of the process's child that runs the program of this name."""
+    children = text_of(Path(f"/proc/{process.pid}/task/{process.pid}/children")).split()
+    child, = [int(number) for number in children
+              if os.path.basename(text_of(f"/proc/{number}/cmdline").split("\0")[0]) == name]
+    return child
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.parametrize("daemon", ["raylet", "gcs_server"])
+def test_a_run_whose_ray_ends_says_how_to_go_on(reader, daemon):
+    save_many(100 * os.cpu_count())
+    process, shown = start("index", "photos", "--ray", "local", pause=0.5), ""
+    while not re.search(r" [1-9]\d*/\d", shown):  # a photo is read
+        shown += (part := process.stderr.read(1))
+        assert part, shown
+    os.kill(child_of(process, daemon), signal.SIGKILL)
+    *_, said = process.communicate(timeout=120)[1].splitlines()
+    assert process.returncode == 2, said
+    assert re.fullmatch(r"fake_reader.py: --ray: Ray's own process at \S+ ended .* the same command goes on .*", said)
+    assert index.open("photos/search.index").stats()["photos"]
 
 
 # --- A worker ---------------------------------------------------------------------------------------------------
