@@ -106,7 +106,8 @@ class Detector:
             if len(further[2]) >= FEW:
                 (image, ink, polygons, scores), scale = further, further[0].shape[1] / pixels.shape[1]
         factors = np.array([pixels.shape[1] / image.shape[1], pixels.shape[0] / image.shape[0]], np.float32)
-        fine, ink = full_ink(image, image, ink), full_ink(pixels, image, ink)
+        edges = Edges.of(image, ink)
+        fine, ink = full_ink(image, edges), full_ink(pixels, edges)
         kept = [ink_share(polygon, ink) >= LEAST_INK for polygon in polygons * factors]  # tight ones always have much
         return Found((tighten(polygons[kept], fine, FINELY_MOVED) + np.float32(0.5)) * factors, scores[kept], ink, scale)
 
@@ -260,27 +261,40 @@ def ink_share(polygon, ink):
 
 # --- Ink --------------------------------------------------------------------------------------------------------
 
-def full_ink(pixels, image, ink):
-    """The ink of a photo in its full size: uint8 [H, W], 255 ink, of the photo, uint8 [H, W, 3], the image that the network
-    saw, and its ink, uint8 [h, w].
+@dataclasses.dataclass
+class Edges:
+    """What parts ink from paper, in the size of the network's maps: all uint8 [h, w].
 
-    The network says where ink is; its edges come from the photo: what is nearer to the ink's grey than to the paper's, both
-    means over some letters around it."""
-    grey = cv2.cvtColor(cv2.resize(image, ink.shape[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    threshold: the grey between the ink's and the paper's, both means over some letters around; near: 255 where ink may be;
+    bright: 255 where the ink is brighter than the paper, as chalk; None where it nowhere is."""
+    threshold: np.ndarray
+    near: np.ndarray
+    bright: np.ndarray | None
+
+    @classmethod
+    def of(cls, image, ink):
+        """The Edges of the image that the network saw, uint8 [H, W, 3], and its ink, uint8 [h, w]."""
+        grey = cv2.cvtColor(cv2.resize(image, ink.shape[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+        grey, share = grey.astype(np.float32), ink.astype(np.float32) / 255
+        window = (WORD_HEIGHT // 2,) * 2
+        inked, all_ink = cv2.blur(grey * share, window), cv2.blur(share, window)
+        paper = (cv2.blur(grey, window) - inked) / np.maximum(1 - all_ink, 1e-3)
+        inked = np.where(all_ink > 1e-3, inked / np.maximum(all_ink, 1e-3), paper)
+        bright = np.where(inked < paper, 0, 255).astype(np.uint8)
+        near = cv2.dilate((ink > SURE_INK) * np.uint8(255), np.ones((3, 3), np.uint8))
+        return cls(np.clip((inked + paper) / 2, 0, 255).astype(np.uint8), near, bright if bright.any() else None)
+
+
+def full_ink(pixels, edges):
+    """The ink of a photo in its full size: uint8 [H, W], 255 ink, of the photo, uint8 [H, W, 3], and its Edges.
+
+    The network says where ink is; its edges come from the photo: what is nearer to the ink's grey than to the paper's."""
     size = pixels.shape[1::-1]
-    grey, share = grey.astype(np.float32), ink.astype(np.float32) / 255
-    window = (WORD_HEIGHT // 2,) * 2
-    inked, all_ink = cv2.blur(grey * share, window), cv2.blur(share, window)
-    paper = (cv2.blur(grey, window) - inked) / np.maximum(1 - all_ink, 1e-3)
-    inked = np.where(all_ink > 1e-3, inked / np.maximum(all_ink, 1e-3), paper)
-    darker = inked < paper
-    threshold = np.clip((inked + paper) / 2, 0, 255)
-    near = cv2.dilate((ink > SURE_INK) * np.uint8(255), np.ones((3, 3), np.uint8))
     found = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)  # a photo of 100 megapixels has room for one more of that size
-    other = cv2.resize(threshold.astype(np.uint8), size, interpolation=cv2.INTER_LINEAR)
+    other = cv2.resize(edges.threshold, size, interpolation=cv2.INTER_LINEAR)
     cv2.compare(found, other, cv2.CMP_LE, found)
-    if not darker.all():
-        cv2.resize(np.where(darker, 0, 255).astype(np.uint8), size, other, interpolation=cv2.INTER_NEAREST)
+    if edges.bright is not None:
+        cv2.resize(edges.bright, size, other, interpolation=cv2.INTER_NEAREST)
         cv2.bitwise_xor(found, other, found)
-    cv2.resize(near, size, other, interpolation=cv2.INTER_NEAREST)
+    cv2.resize(edges.near, size, other, interpolation=cv2.INTER_NEAREST)
     return cv2.bitwise_and(found, other, found)

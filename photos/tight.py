@@ -59,16 +59,18 @@ def turned_together(polygons):
 
 def own_ink(polygons, ink):
     """(word, x, y), int [n] each: the pixels of ink, uint8 [h, w], that are a word's, and whose."""
+    mask = (ink >= INK).view(np.uint8)
+    y, x = np.nonzero(mask)
+    count, pieces = cv2.connectedComponents(mask)
+    piece = pieces[y, x]
+    del pieces, mask  # four times as large as the ink, as `painted` is
     frames, boxes = frames_of(polygons)
     more = GROWN * (boxes[:, 2:] - boxes[:, :2]).min(axis=1)[:, None]
     corners = np.rint(corners_of(frames, boxes + more * [-1, -1, 1, 1]) * 16).astype(np.int32)
     painted = np.zeros(ink.shape, np.int32)
     for k in np.argsort(-areas(polygons)).tolist():  # small boxes over large ones
         cv2.fillConvexPoly(painted, corners[k], k + 1, shift=4)
-    mask = (ink >= INK).view(np.uint8)
-    count, pieces = cv2.connectedComponents(mask)
-    y, x = np.nonzero(mask)
-    piece, box = pieces[y, x], painted[y, x]
+    box = painted[y, x]
     pairs, shared = np.unique(piece.astype(np.int64) * (len(polygons) + 1) + box, return_counts=True)
     piece_of, box_of = np.divmod(pairs, len(polygons) + 1)
     most = shared >= MOST * np.bincount(piece, minlength=count)[piece_of]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from photos import detector
-from photos.detector import Detector, Maps, full_ink, load_detector, spans, without_doubles
+from photos.detector import Detector, Edges, Maps, full_ink, load_detector, spans, without_doubles
 from photos.network import MAPS, SHRINK, STRIDE, WORD_HEIGHT
 
 MODEL = Path(__file__).parent.parent / "models/pages"
@@ -63,7 +63,8 @@ def test_the_look_whose_words_are_most_of_the_networks_height_is_taken(monkeypat
         return pixels, np.full(pixels.shape[:2], 255, np.uint8), np.float32([word] * words[len(scales) - 1]), np.ones(9)
 
     monkeypatch.setattr(Detector, "look_at", look_at)
-    monkeypatch.setattr(detector, "full_ink", lambda pixels, image, ink: ink)
+    monkeypatch.setattr(detector.Edges, "of", lambda image, ink: ink)
+    monkeypatch.setattr(detector, "full_ink", lambda pixels, ink: ink)
     found = Detector(None).find(np.full((400, 600, 3), 200, np.uint8))
     assert len(scales) == 2 and found.polygons[0, 2, 1] == best + 0.5 and found.scale == scales[heights.index(best)]
 
@@ -104,7 +105,8 @@ def test_boxes_around_nothing_are_left_out(monkeypatch):
     boxes = [[[x, 100], [x + 100, 100], [x + 100, 130], [x, 130]] for x in (100, 300)]
     ink = np.uint8(255) * (pixels[..., 0] < 100)
     monkeypatch.setattr(Detector, "look_at", lambda *_: (pixels, ink, np.float32(boxes), np.ones(2)))
-    monkeypatch.setattr(detector, "full_ink", lambda pixels, image, ink: ink)
+    monkeypatch.setattr(detector.Edges, "of", lambda image, ink: ink)
+    monkeypatch.setattr(detector, "full_ink", lambda pixels, ink: ink)
     assert Detector(None).find(pixels).polygons.tolist() == boxes[:1]
 
 
@@ -162,7 +164,7 @@ def test_ink_in_full_size_is_as_sharp_as_the_photo(paper, pen):
     pixels = np.where(strokes[..., None] > 127, pen, paper).astype(np.uint8).repeat(3, axis=2)
     small = cv2.resize(pixels, (200, 133), interpolation=cv2.INTER_AREA)
     ink = cv2.resize(strokes, (100, 67), interpolation=cv2.INTER_AREA)
-    found = full_ink(pixels, small, ink) > 0
+    found = full_ink(pixels, Edges.of(small, ink)) > 0
     true = strokes > 127
     assert (found & true).sum() / (found | true).sum() > 0.95
 

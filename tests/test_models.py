@@ -1,6 +1,8 @@
 """words/models.py and export.py: model folders found, read, refused; model.onnx written and noticed when it is stale."""
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import h5py
@@ -238,3 +240,18 @@ def test_wrong_weights_are_refused_in_a_line(model):
     changed(model, ("network", "n_units"), 7)
     with pytest.raises(UserError, match="the weights of recurrent1/forward_layer/cell have the shapes"):
         load_reader(model)
+
+
+def test_networks_share_their_memory():
+    """What the first one needed is enough for the second."""
+    grown = subprocess.run([sys.executable, "-c", """
+import resource
+import numpy as np
+from photos.detector import load_detector
+detectors, held = [load_detector("models/pages", 1) for _ in range(2)], []
+for detector in [detectors[0], *detectors]:  # the first look has more to load than its memory
+    detector.run(np.full((1024, 1024, 3), 200, np.uint8))
+    held.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(held[2] - held[1])
+"""], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    assert float(grown) < 30  # MB; with an arena each 100 and more

@@ -9,6 +9,7 @@
     >>> config = load_config(folder)
     >>> session = open_session(config, weights, build_graph)
 """
+import functools
 import hashlib
 import json
 import sys
@@ -191,6 +192,15 @@ def write_onnx(config: dict, weights: str | Path, build_graph) -> Path:
     return path
 
 
+@functools.cache
+def share_memory():
+    """Give all networks of this process one arena of memory: an arena keeps what it once had, and they work in turns."""
+    import onnxruntime
+    where = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0,
+                                      onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(where, onnxruntime.OrtArenaCfg({}))
+
+
 def open_session(config: dict, weights: str | Path, build_graph):
     """The onnxruntime.InferenceSession of a model's weights file, on the CPU; each run is of one thread.
 
@@ -202,6 +212,8 @@ def open_session(config: dict, weights: str | Path, build_graph):
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what goes wrong is raised
     options.enable_mem_pattern = False  # it keeps memory for every size of image that it has seen
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    share_memory()
 
     def session(model):
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
