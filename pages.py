@@ -9,8 +9,8 @@
     python pages.py --image_path s3://archive/boards --result_path out --ray head:6379   # out/words-*.parquet, by a cluster
 
 --image_path: one photo (JPEG, PNG, WebP, TIFF, HEIC, ...), a PDF, or a folder of them with all that is below it. Each photo
-and each page of a PDF has its files as soon as it is done, with --pdf a PDF one more behind its last page; what cannot be
-read has a row in errors.csv.
+and each page of a PDF or a TIFF has its files as soon as it is done, with --pdf a PDF one more behind its last page; what
+cannot be read has a row in errors.csv.
 """
 import contextlib
 import functools
@@ -98,7 +98,7 @@ class Results:
 
     def paths(self, name):
         """{what: path} of a photo's files; the first of `formats` is written last, and says that all is done."""
-        formats = [what for what in self.formats if what != "pdf" or files.file_of(name) == name]
+        formats = [what for what in self.formats if what != "pdf" or not files.in_pdf(name)]
         paths = {what: Path(self.folder, name + FORMATS[what]) for what in reversed(formats)}
         if self.drawings:
             paths = {"draw": drawing.drawing_path(self.drawings, name), **paths}
@@ -135,7 +135,7 @@ class Results:
             folder.mkdir(parents=True, exist_ok=True)
             if not os.access(folder, os.W_OK):
                 raise UserError(f"{folder}: cannot be written to; name another folder")
-        scans = {file for name in names if "pdf" in self.formats and (file := files.file_of(name)) != name}
+        scans = {files.file_of(name) for name in names if "pdf" in self.formats and files.in_pdf(name)}
         for file, path in [*((name, path) for name in names for path in self.paths(name).values()),
                            *((file, self.scan_path(file)) for file in scans)]:
             if os.path.lexists(path) and not keep:
@@ -189,7 +189,7 @@ class Run:
                         self.read_photo(name)
                         progress.set_postfix_str(command.count(self.words, "word"), refresh=False)
                         progress.update()
-                if "pdf" in self.results.formats and group != [file] and not self.results.scan_done(file, group):
+                if "pdf" in self.results.formats and files.in_pdf(group[0]) and not self.results.scan_done(file, group):
                     self.write_scan(file, group)
 
     def read_photo(self, name):

@@ -1,10 +1,11 @@
-"""Photos in files: those of a folder, and the pages of scanned PDFs, each a photo of its own.
+"""Photos in files: those of a folder, and the pages of scanned PDFs and TIFFs, each a photo of its own.
 
     >>> root, names = find_photos(Path("photos"))
     >>> names
     ['board.jpg', 'monday/scan.pdf#1', 'monday/scan.pdf#2']
     >>> pixels = load_photo(root, Page("monday/scan.pdf#2"))
 """
+import contextlib
 import math
 import re
 from collections.abc import Iterable
@@ -14,13 +15,13 @@ import numpy as np
 
 from command import UserError
 from photos.page import Page
-from words.images import check_image, grey_of, read_image
+from words.images import check_image, grey_of, on_paper, read_image, sheets_of
 from words.lists import IMAGE_SUFFIXES, image_names
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".pdf")
 DPI = 200  # at which a PDF's pages are drawn
 LARGEST_SHEET = 100_000_000  # pixels; a larger page of a PDF is drawn at less than DPI
-PDF_PAGE = re.compile(r"(?P<file>.+\.pdf)#(?P<page>[1-9]\d*)", re.IGNORECASE | re.DOTALL)
+SHEET = re.compile(r"(?P<file>.+\.(?:pdf|tiff?))#(?P<page>[1-9]\d*)", re.IGNORECASE | re.DOTALL)
 
 
 def find_photos(path: Path) -> tuple[Path, list[str]]:
@@ -54,20 +55,25 @@ def check_photos(root: Path, names: Iterable[str]):
 
 
 def pages_of(root: Path, file: str) -> list[str]:
-    """The names of the photos in a file: its own, or of a PDF its pages'."""
-    if not file.lower().endswith(".pdf"):
-        return [file]
-    try:
-        with open_pdf(root / file) as pdf:
-            return [f"{file}#{number}" for number in range(1, len(pdf) + 1)]
-    except ValueError:
-        return [file]
+    """The names of the photos in a file: its own, or its pages' of a PDF or a TIFF with several."""
+    numbers = []
+    if file.lower().endswith(".pdf"):
+        with contextlib.suppress(ValueError), open_pdf(root / file) as pdf:
+            numbers = range(len(pdf))
+    elif file.lower().endswith((".tif", ".tiff")) and len(sheets := sheets_of(root / file)) > 1:
+        numbers = range(len(sheets))
+    return [f"{file}#{number + 1}" for number in numbers] or [file]
 
 
 def file_of(name: str) -> str:
-    """The file in which a photo is: its own, or the PDF whose page it is."""
-    sheet = PDF_PAGE.fullmatch(name)
+    """The file in which a photo is: its own, or the PDF or TIFF whose page it is."""
+    sheet = SHEET.fullmatch(name)
     return sheet["file"] if sheet else name
+
+
+def in_pdf(name: str) -> bool:
+    """Whether a photo is a page of a PDF."""
+    return file_of(name) != name and file_of(name).lower().endswith(".pdf")
 
 
 def load_photo(root: str | Path, page: Page) -> np.ndarray:
@@ -76,8 +82,10 @@ def load_photo(root: str | Path, page: Page) -> np.ndarray:
     if page.file.lower().endswith(".pdf"):
         open_pdf(Path(root, page.file)).close()
         raise ValueError("a PDF; its pages are photos, as file.pdf#1")
-    sheet = PDF_PAGE.fullmatch(page.file)
+    sheet = SHEET.fullmatch(page.file)
     pixels = read_sheet(Path(root, sheet["file"]), int(sheet["page"])) if sheet else read_image(Path(root, page.file))
+    if pixels.dtype == np.uint8 and pixels.shape[2:] == (4,):
+        pixels = on_paper(pixels)
     if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
         pixels = grey_of(pixels)
     height, width = pixels.shape[:2]
@@ -100,8 +108,13 @@ def open_pdf(path: Path):
 
 
 def read_sheet(path: Path, number: int) -> np.ndarray:
-    """The pixels, uint8 [H, W, 3], of page `number`, from 1, of a PDF."""
+    """The pixels of page `number`, from 1, of a PDF, uint8 [H, W, 3], or of a TIFF, as `read_image` gives them."""
     import pypdfium2
+    if not path.name.lower().endswith(".pdf"):
+        sheets = sheets_of(path)
+        if number > len(sheets):
+            raise ValueError(f"the TIFF has {len(sheets)} pages")
+        return read_image(path, sheets[number - 1])
     with open_pdf(path) as pdf:
         if number > len(pdf):
             raise ValueError(f"the PDF has {len(pdf)} pages")

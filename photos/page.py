@@ -51,8 +51,9 @@ class Word:
 class Page:
     """A photo and its words, in reading order where their lines are known.
 
-    file: its name, relative to the photos' folder, with "/"; page 3 of a PDF is "name.pdf#3". width, height: of the upright
-    photo, in pixels. models: what it was read with, {"pages": ..., "words": ...}. error: why it has no words.
+    file: its name, relative to the photos' folder, with "/"; page 3 of a PDF is "name.pdf#3", of a TIFF with several
+    "name.tif#3". width, height: of the upright photo, in pixels. models: what it was read with, {"pages": ..., "words":
+    ...}. error: why it has no words.
     """
     file: str
     width: int | None = None

@@ -62,6 +62,21 @@ def test_pages_of_a_pdf_are_drawn_at_200_pixels_an_inch(tmp_path):
         assert pixels[20, 40, 0] > 220 > 40 > pixels[20, 40, 2]  # red before blue
 
 
+def test_pages_of_a_tiff_are_photos_but_not_smaller_versions_of_one(tmp_path):
+    small = Image.fromarray(sheet(90)).resize((17, 22))
+    small.encoderinfo = {"tiffinfo": {254: 1}}
+    pages = [Image.fromarray(sheet(shade)) for shade in (10, 200)]
+    pages[0].save(tmp_path / "scan.TIF", save_all=True, append_images=[small, pages[1]])
+    Image.fromarray(sheet(50)).save(tmp_path / "one.tiff")
+    (tmp_path / "bad.tif").write_bytes((tmp_path / "scan.TIF").read_bytes()[:90])
+    assert find_photos(tmp_path)[1] == ["bad.tif", "one.tiff", "scan.TIF#1", "scan.TIF#2"]
+    assert find_photos(tmp_path / "scan.TIF")[1] == ["scan.TIF#1", "scan.TIF#2"]
+    for number, shade in ((1, 10), (2, 200)):
+        assert np.array_equal(load_photo(tmp_path, Page(f"scan.TIF#{number}")), sheet(shade))
+    with pytest.raises(ValueError, match="the TIFF has 2 pages"):
+        load_photo(tmp_path, Page("scan.TIF#3"))
+
+
 def test_a_very_large_page_is_drawn_smaller(tmp_path, monkeypatch):
     write_pdf(tmp_path / "scan.pdf", sheet(10))
     monkeypatch.setattr("photos.files.LARGEST_SHEET", 10_000)
@@ -115,6 +130,15 @@ def test_a_photo_is_upright_and_of_the_size_that_its_boxes_are_for(tmp_path):
         photo = load_photo(tmp_path, Page("b.png"))
         assert photo.dtype == np.uint8 and photo.shape[:2] == (40, 60)
         assert photo[5, 5].min() == 255 and photo[30, 30].max() == 0
+
+
+def test_what_is_seen_through_keeps_its_colours_on_white_paper(tmp_path):
+    pixels = np.zeros((300, 20, 4), np.uint8)
+    pixels[:100], pixels[100:200, :10], pixels[200:] = (200, 30, 90, 255), (0, 100, 200, 51), (0, 0, 0, 255)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    photo = load_photo(tmp_path, Page("a.png"))
+    assert [photo[y, x].tolist() for y, x in ((5, 5), (150, 5), (150, 15), (250, 5))] == [
+        [200, 30, 90], [204, 224, 244], [255, 255, 255], [0, 0, 0]]
 
 
 def test_an_iphones_photo_is_read_upright(tmp_path, monkeypatch):

@@ -149,6 +149,15 @@ def test_pages_of_a_pdf_are_photos_and_one_photo_may_be_named(folder, capsys):
     assert "out/a.png.json" in map(str, Path("out").iterdir())
 
 
+def test_pages_of_a_tiff_are_photos(folder, capsys):
+    sheets = [Image.fromarray(written_page(*lines)[0]) for lines in (["one two"], ["three", "four five"])]
+    sheets[0].save("scan.tif", save_all=True, append_images=sheets[1:])
+    run("--pdf", image_path="scan.tif")
+    assert written() == ["errors.csv", *(f"scan.tif#{k}{suffix}" for k in (1, 2) for suffix in (".json", ".pdf", ".txt"))]
+    assert words_of("out/scan.tif#1.pdf") + words_of("out/scan.tif#2.pdf") == [2, 3]
+    assert capsys.readouterr().out == "2 photos, 5 words, 0 unreadable\n"
+
+
 def test_unsure_words_are_left_out(folder):
     run("--min_confidence", 0.65)
     assert Path("out/a.png.txt").read_text() == "word\nword\n" and Path("out/sub/b.jpg.txt").read_text() == "word\n"

@@ -34,12 +34,23 @@ PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY = 64 << 20  # byt
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of damaged metadata, and of sizes, which `read_image` checks
 
 
-def read_image(path: str | os.PathLike) -> np.ndarray:
+def read_image(path: str | os.PathLike, number: int = 0) -> np.ndarray:
     """The pixels of an image file: [H, W] or [H, W, channels] in RGB(A) order, uint8, or as deep as the file has them.
 
-    Turned upright as its EXIF data say. Raises ValueError with a short reason for whatever cannot be read.
+    number: which of a TIFF's images, see `sheets_of`. Turned upright as its EXIF data say. Raises ValueError with a short
+    reason for whatever cannot be read.
     """
-    return _explained(path, decode)
+    return _explained(path, lambda path: decode(path, number))
+
+
+def sheets_of(path: str | os.PathLike) -> list[int]:
+    """The numbers, from 0, of a TIFF's images that are pages, not smaller versions of one (NewSubfileType, TIFF 6.0); [0] of
+    what is no TIFF or cannot be read."""
+    try:
+        with opened(path) as image:
+            return [number for number in range(image.n_frames) if image.seek(number) or not image.tag_v2.get(254, 0) & 1]
+    except Exception:  # as in `read_image`, which says why
+        return [0]
 
 
 def check_image(path: str | os.PathLike):
@@ -79,9 +90,11 @@ def opened(file):
     return image
 
 
-def decode(file):
+def decode(file, number=0):
     """The pixels of an image, a path or an open file, as `read_image` gives them; raises what Pillow raises."""
     with opened(file) as image:
+        if number:
+            image.seek(number)
         return pixels_of(image)
 
 
@@ -322,16 +335,22 @@ def grey_of(pixels):
     if pixels.ndim == 2:
         return np.ascontiguousarray(pixels)
     if pixels.shape[2] in (2, 4):
-        pixels = on_paper(pixels[..., :-1], pixels[..., -1:])
+        pixels = on_paper(pixels)
     return cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY) if pixels.shape[2] == 3 else np.ascontiguousarray(pixels[..., 0])
 
 
-def on_paper(colours, alpha):
-    """uint8 [H, W, channels], see-through by `alpha`, uint8 [H, W, 1], on white paper; on black if white shows nothing."""
-    alpha = alpha.astype(np.uint16)
-    drawn, white = colours * alpha, 255 * (255 - alpha)
-    seen = ((drawn + white) // 255).astype(np.uint8)
-    return seen if np.ptp(seen) >= MIN_CONTRAST else (drawn // 255).astype(np.uint8)
+def on_paper(pixels):
+    """uint8 [H, W, channels - 1] of uint8 [H, W, channels] whose last channel says how little is seen through, on white
+    paper; on black if white shows nothing."""
+    def lay(paper):
+        seen = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), np.uint8)
+        for top in range(0, len(pixels), STRIP):  # a large photo has no room for 16 bits a number
+            part = pixels[top:top + STRIP].astype(np.uint16)
+            seen[top:top + STRIP] = (part[..., :-1] * part[..., -1:] + paper * (255 - part[..., -1:])) // 255
+        return seen
+
+    seen = lay(255)
+    return seen if np.ptp(seen) >= MIN_CONTRAST else lay(0)
 
 
 def prepare(pixels, size=(100, 32), rng=None, neighbour=None):
