@@ -37,7 +37,7 @@ from photos.page import Page
 from words.images import jpeg_of
 
 DPI = 200  # of photos, which do not say how large they are
-SLANTED = 0.08  # the slope from which on a word is one character that stands for all its letters: some viewers take letters
+SLANTED = 0.02  # the slope from which on a word is one character that stands for all its letters: some viewers take letters
 FONT = Path(__file__).with_name("unseen.ttf")  # of a slanted line for words of their own
 
 # By EXIF's orientation, where a JPEG's right and its top point on the sheet: x, y, x, y
