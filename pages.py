@@ -49,7 +49,8 @@ def parse_args(argv=None):
                                                        "word a line, and how often it occurs")
     add("--top_paths", type=command.whole(1, 1000), default=1, metavar="N", help="keep the N likeliest texts of each word")
     add("--min_confidence", type=command.number(0, 1), default=MIN_CONFIDENCE,
-        help=f"leave out words that are read less surely (default {MIN_CONFIDENCE}: arrows and parts of drawings mostly)")
+        help=f"leave out words that are read less surely (default {MIN_CONFIDENCE}: arrows and parts of drawings mostly); 0 "
+             "also keeps dots and dashes beside no word, and what only the lexicon sees")
     add("--hocr", action="store_true", help="also write hOCR")
     add("--alto", action="store_true", help="also write ALTO XML")
     add("--page_xml", action="store_true", help="also write PAGE XML")

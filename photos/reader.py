@@ -27,6 +27,7 @@ from words.reader import Reader
 from words.reader import load_reader as load_word_reader
 
 AT_ONCE = 32  # words, at most, that a thread reads at once
+SPECKS = frozenset(" .,:;'`\"-_=~|")  # a text of these alone may be dots of the paper, stains or lines
 FORCED = -2.0  # nats a character: a lexicon makes a word of anything; where the image says less of its text, it is none
 
 
@@ -63,6 +64,7 @@ class PageReader:
         if self.words:
             words = [word for word in self.read_words(pixels, found.ink, words, top_paths)
                      if word.text and word.confidence >= min_confidence and (min_confidence == 0 or self.fits(word))]
+            words = without_specks(words) if min_confidence else words
         return Page(file, pixels.shape[1], pixels.shape[0], words, dict(self.models)), found.ink
 
     def fits(self, word):
@@ -102,6 +104,13 @@ class PageReader:
         with concurrent.futures.ThreadPoolExecutor(self.threads) as pool:
             parts = pool.map(read, (words[k:k + size] for k in range(0, len(words), max(size, 1))))
             return [word for part in parts for word in part]
+
+
+def without_specks(words: list[Word]) -> list[Word]:
+    """The words in reading order without dots and dashes that no word of their line is next to, as those of dotted paper."""
+    found = [None, *(None if SPECKS.issuperset(word.text) else word.line for word in words), None]  # lines of words
+    return [word for word, (left, own, right) in zip(words, zip(found, found[1:], found[2:]))
+            if own is not None or word.line in (left, right)]
 
 
 def as_read(word: Word, reading) -> Word:

@@ -11,6 +11,7 @@ from samples import WordFinder, written_page
 
 import photos
 from photos import reader as page_reader
+from photos.page import Word
 from photos.reader import PageReader
 from words.alphabet import Alphabet
 from words.images import write_image
@@ -133,6 +134,15 @@ def test_texts_that_only_a_lexicon_sees_are_left_out():
         words = Forced()
         words.chance = chance
         assert len(PageReader(WordFinder(), words, {}).read(pixels, min_confidence=min_confidence).words) == count
+
+
+def test_dots_and_dashes_stay_beside_words_only(monkeypatch):
+    texts = {0: [".", "..", "a", "-", ".", "3"], 1: [":", "=-="], 2: ["->"], 3: ["-"], 4: ["."], 5: ["end"]}
+    words = [Word([[0, 0]] * 4, text, 0.9, line=line) for line, row in texts.items() for text in row]
+    monkeypatch.setattr(PageReader, "read_words", lambda *_: list(words))
+    assert [[word.text for word in line] for line in reader().read(np.full((40, 40), 255, np.uint8)).lines] == [
+        ["..", "a", "-", ".", "3"], ["->"], ["end"]]
+    assert reader().read(np.full((40, 40), 255, np.uint8), min_confidence=0).words == words
 
 
 def test_ink_of_others_is_erased_before_a_word_is_read():
