@@ -23,7 +23,10 @@ class Bucket:
     paths of all photos. Needs pyarrow; may be pickled. UserError for another URL, and where there is no such folder."""
 
     def __init__(self, url: str):
-        from pyarrow import ArrowException, fs
+        try:
+            from pyarrow import ArrowException, fs
+        except ImportError:
+            raise UserError("photos in a bucket need PyArrow: pip install -r requirements-cluster.txt") from None
         kind = url.partition("://")[0]
         if kind not in KINDS:
             raise UserError(f"{url}: photos are in folders, or in {' and '.join(f'{kind}://' for kind in KINDS)}")

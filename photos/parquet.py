@@ -12,12 +12,15 @@ import dataclasses
 import os
 from pathlib import Path
 
-import pyarrow
-from pyarrow import parquet
-
 from command import UserError, written_whole
 from photos.files import load_photo
 from photos.page import Page
+
+try:
+    import pyarrow
+    from pyarrow import parquet
+except ImportError:
+    raise UserError("--ray writes Parquet, which needs PyArrow: pip install -r requirements-cluster.txt") from None
 
 PART = 1000  # photos of a file; a run that breaks off by more than Ctrl-C or an error loses as many
 NAMES = "words-*.parquet"

@@ -267,18 +267,19 @@ def test_photos_that_a_worker_lacks_are_failures(reader):
 
 # --- What the user can mend -------------------------------------------------------------------------------------
 
-def run(*arguments, without_ray=False):
-    program = ("import command, search, sys; sys.modules.update(ray=None) if {} else None; command.run(search.main)")
-    return subprocess.run([sys.executable, "-c", program.format(without_ray), *arguments], capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120)
-
-
-def test_without_ray_the_error_says_how_to_install_it(reader):
+@pytest.mark.parametrize("missing, line", [
+    ("ray", "search.py index photos --index a.index"), ("ray", "pages.py --image_path photos --result_path out"),
+    pytest.param("pyarrow", "pages.py --image_path photos --result_path out", marks=needs_ray),
+    pytest.param("pyarrow", "search.py index s3://boards/2026 --index a.index", marks=needs_ray)])
+def test_without_a_package_the_error_says_how_to_install_it(reader, missing, line):
     save("photos/a.png", "word")
-    done = run("index", "photos", "--ray", "local", without_ray=True)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and not os.path.exists("photos/search.index")
-    assert "pip install -r requirements-cluster.txt" in done.stderr and "\nray>=" in text_of(
-        ROOT / "requirements-cluster.txt")
+    script, *arguments = line.split()
+    program = f"import runpy, sys; sys.modules['{missing}'] = None; runpy.run_path('{ROOT}/{script}', None, '__main__')"
+    done = subprocess.run([sys.executable, "-c", program, *arguments, "--ray", "local"], capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and os.listdir() == ["photos"], done.stderr
+    assert "pip install -r requirements-cluster.txt" in done.stderr
+    assert f"\n{missing}>=" in text_of(ROOT / "requirements-cluster.txt")
 
 
 @needs_ray
