@@ -59,6 +59,32 @@ def test_its_commands_are_search_pys(compose):
     assert compose["services"]["proxy"]["command"][-1] == f"serve:{args.port}"
 
 
+def test_each_role_has_its_own_password_and_waits_for_the_database(compose):
+    services, database = compose["services"], compose["services"]["database"]
+    for name, role in (("indexer", "indexer"), ("serve", "reader")):  # who only reads has no other password
+        address = search.parse_args(services[name]["command"][2:]).index
+        assert address == f"postgresql://{role}@database/{database['environment']['POSTGRES_DB']}"
+        assert services[name]["environment"] == {"PGPASSWORD": VALUES[f"{role.upper()}_PASSWORD"]}
+        assert services[name]["depends_on"] == {"database": {"condition": "service_healthy"}}
+    assert database["environment"] == {"POSTGRES_DB": "photos", **{name: VALUES[value] for name, value in (
+        ("POSTGRES_PASSWORD", "ADMIN_PASSWORD"), ("INDEXER_PASSWORD",) * 2, ("READER_PASSWORD",) * 2)}}
+    assert database["healthcheck"]["test"] == "pg_isready --username postgres --dbname photos"
+    script = compose["configs"]["roles"]["content"]
+    assert '--set indexer="$INDEXER_PASSWORD" --set reader="$READER_PASSWORD"' in script and "--dbname photos" in script
+    assert compose["secrets"]["password"] == {"file": VALUES["PASSWORD_FILE"]}
+    assert all(service["restart"] == "unless-stopped" for service in services.values())
+
+
+def test_what_is_kept_is_in_volumes_and_all_else_is_read_only(compose):
+    kept = {name: each.split(":") for name, service in compose["services"].items() for each in service["volumes"]
+            if isinstance(each, str)}
+    # where postgres:17 and caddy keep what they have; a newer postgres does it elsewhere
+    assert kept == {"database": ["database", "/var/lib/postgresql/data"], "proxy": ["certificates", "/data"]}
+    assert compose["services"]["database"]["image"] == "postgres:17"
+    assert all(each["read_only"] for service in compose["services"].values() for each in service["volumes"]
+               if not isinstance(each, str))
+
+
 def test_rights_suffice_and_are_no_more(compose, postgres, reader):
     script = compose["configs"]["roles"]["content"].split("<<'END'\n")[1].split("END")[0]
     documented = re.search(r"```sql\n(.*?)```", TEXT, re.DOTALL)[1]
