@@ -32,7 +32,9 @@ def new_drawings(folder: Path, root: Path, files: list[str], overwrite: bool):
 
 def draw(path: Path, pixels: np.ndarray, words: list[Word]):
     """Save a photo, uint8 [H, W] or [H, W, 3], with words drawn on it, as a JPEG: red for confidence 0, green for 1."""
-    picture = Image.fromarray(pixels).convert("RGB")
+    picture = Image.fromarray(pixels)
+    if picture.mode != "RGB":  # a copy takes as much memory again
+        picture = picture.convert("RGB")
     pen, line = ImageDraw.Draw(picture), max(2, round(max(picture.size) / 800))
     quads = [corners(word.polygon) for word in words]
     heights = [sides(quad)[1] for quad in quads if quad is not None]
@@ -46,7 +48,7 @@ def draw(path: Path, pixels: np.ndarray, words: list[Word]):
         left, top = visible.min(axis=0) - (0, 1.3 * letters.size)
         pen.text((max(left, 0), max(top, 0)), word.text, colour, letters, stroke_width=line, stroke_fill="white")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_image(path, np.asarray(picture))
+    write_image(path, picture)
 
 
 def colour_of(confidence: float) -> tuple[int, int, int]:

@@ -1,4 +1,6 @@
 """photos/cleaning.py: boards with shadows and coloured pens, whose ink is known."""
+import tracemalloc
+
 import cv2
 import numpy as np
 import pytest
@@ -43,3 +45,15 @@ def test_chalk_becomes_dark_and_keeps_its_hue():
 @pytest.mark.parametrize("shape", [(40, 60), (40, 60, 3), (1, 1, 3)])
 def test_without_ink_or_paper_all_is_white(ink, shape):
     assert (clean(np.full(shape, 90, np.uint8), np.full(shape[:2], ink, np.uint8)) == 255).all()
+
+
+@pytest.mark.parametrize("paper, pen", [(220, 40), (40, 220)])
+def test_a_large_photo_takes_little_more_memory_than_two_pictures(paper, pen):
+    pixels = np.full((2500, 2000, 3), paper, np.uint8)
+    pixels[::50] = pen
+    ink = np.uint8(255) * (pixels[..., 0] == pen)
+    tracemalloc.start()
+    cleaned = clean(pixels, ink)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 3 * pixels.nbytes and cleaned[300].max() < 100 and cleaned[325].min() > 250

@@ -491,6 +491,6 @@ def random_light(canvas, rng):
 
 
 def write_image(path, pixels):
-    """Write uint8 [H, W] or [H, W, 3] (RGB) to `path`, whole."""
+    """Write a PIL image, or uint8 [H, W] or [H, W, 3] (RGB), to `path`, whole."""
     with written_whole(path) as beside:
-        Image.fromarray(pixels).save(beside)
+        (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(beside)
