@@ -203,6 +203,10 @@ def written_whole(path: str | os.PathLike):
     try:
         yield beside
         os.replace(beside, path)
+    except OSError as error:  # a full disk names no file
+        if error.errno and error.filename in (None, str(beside)):
+            error.filename = str(path)
+        raise
     finally:
         beside.unlink(missing_ok=True)
 

@@ -136,6 +136,8 @@ def list_words(path, boxes_path=None, listing=None, labelled=False):
         return lists.read_folder(path)
     if path.is_dir():
         return lists.WordList(path, ((name, "", "", "") for name in lists.image_names(path)))
+    if path.suffix.lower() == ".pdf":
+        raise UserError(f"{path}: a PDF; {SINGLE}")
     return lists.WordList(path.parent, [(path.name, lists.text_of_name(path.name), "", "")])
 
 

@@ -132,6 +132,20 @@ def test_written_whole_keeps_the_old_content_and_leaves_nothing_when_it_fails(tm
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["a.csv"]
 
 
+def test_a_full_disk_is_told_with_the_files_name(tmp_path, capsys):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here")
+
+    def main():
+        with command.written_whole(tmp_path / "a.txt"), open("/dev/full", "w") as file:
+            file.write("text")
+
+    with pytest.raises(SystemExit) as caught:
+        command.run(main)
+    assert caught.value.code == 2 and list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err.endswith(f": {tmp_path / 'a.txt'}: No space left on device\n")
+
+
 def test_what_is_counted_is_said_as_one_or_many():
     assert [command.count(number, "word") for number in (0, 1, 2, 2000)] == ["0 words", "1 word", "2 words", "2,000 words"]
     assert [command.count(number, "batch", "batches") for number in (1, 3)] == ["1 batch", "3 batches"]

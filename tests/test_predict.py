@@ -424,6 +424,9 @@ def test_a_folder_of_photos_is_told_before_a_model_is_loaded(tmp_path, monkeypat
         with pytest.raises(UserError, match=f".jpg: seems to be a photo of many words{others}; predict.py reads images of "
                                             "single words, `python pages.py` finds and reads the words on photos"):
             read("--image_path", path)
+    (tmp_path / "scan.pdf").write_bytes(b"%PDF-1.4")
+    with pytest.raises(UserError, match="scan.pdf: a PDF; predict.py reads images of single words, `python pages.py`"):
+        read("--image_path", tmp_path / "scan.pdf")
     looked = []
     monkeypatch.setattr(words.batches, "fault_of", lambda path: looked.append(path) or words.batches.WHOLE_PHOTO)
     monkeypatch.setattr(predict, "LOOKED", 2)
