@@ -23,6 +23,8 @@ from pathlib import Path
 from command import UserError
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # nothing leaves the machines
+if os.path.exists(os.path.expanduser("~/.ray/auth_token")):  # then `ray start` has had the cluster ask for it
+    os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # what went wrong is said below, in one line
 try:
     import ray
@@ -83,8 +85,8 @@ def joined(address: str, processors: int | None = None):
             with _silent():
                 ray.init(address=address, log_to_driver=False, logging_level="CRITICAL", **options)
         except (ray.exceptions.RayError, RuntimeError, ConnectionError, TimeoutError, ValueError) as error:
-            raise UserError(f"--ray {address}: {_last_line(error)}; run this on a machine of the cluster, with its versions "
-                            "of Python and Ray (docs/deploy.md)") from None
+            raise UserError(f"--ray {address}: {_last_line(error)}; run this on a machine of the cluster, with its token "
+                            "and its versions of Python and Ray (docs/deploy.md)") from None
         signal.signal(signal.SIGTERM, answer)  # Ray's own ends this process without a line
         yield
 

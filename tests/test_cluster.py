@@ -283,6 +283,20 @@ def test_without_a_package_the_error_says_how_to_install_it(reader, missing, lin
 
 
 @needs_ray
+def test_a_token_is_shown_where_ray_has_one(tmp_path):
+    def mode(**more):
+        code = "import cluster, os; print(os.environ.get('RAY_AUTH_MODE'))"
+        environment = {name: value for name, value in os.environ.items() if name != "RAY_AUTH_MODE"}
+        return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env={**environment, "HOME": str(tmp_path), **more},
+                              capture_output=True, text=True, timeout=120).stdout.strip()
+
+    assert mode() == "None"
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray/auth_token").write_text("0" * 64)
+    assert mode() == "token" and mode(RAY_AUTH_MODE="disabled") == "disabled"
+
+
+@needs_ray
 def test_addresses_without_a_cluster_are_refused(monkeypatch):
     import cluster
     monkeypatch.setattr(cluster, "PATIENCE", 0.2)
