@@ -84,15 +84,19 @@ def load_photo(root: str | Path, page: Page) -> np.ndarray:
         raise ValueError("a PDF; its pages are photos, as file.pdf#1")
     sheet = SHEET.fullmatch(page.file)
     pixels = read_sheet(Path(root, sheet["file"]), int(sheet["page"])) if sheet else read_image(Path(root, page.file))
-    if pixels.dtype == np.uint8 and pixels.shape[2:] == (4,):
-        pixels = on_paper(pixels)
-    if pixels.dtype != np.uint8 or pixels.shape[2:] != (3,):
-        pixels = grey_of(pixels)
+    pixels = as_photo(pixels)
     height, width = pixels.shape[:2]
     known = page.width or width, page.height or height
     if known != (width, height):
         raise ValueError(f"the photo is {width} x {height} large, its boxes are for {known[0]} x {known[1]}")
     return pixels
+
+
+def as_photo(pixels: np.ndarray) -> np.ndarray:
+    """uint8 [H, W] or [H, W, 3] (RGB) of an image [H, W] or [H, W, 1 to 4], see `grey_of`; ValueError for another."""
+    if pixels.dtype == np.uint8 and pixels.shape[2:] == (4,):
+        pixels = on_paper(pixels)
+    return pixels if pixels.dtype == np.uint8 and pixels.shape[2:] == (3,) and pixels.size else grey_of(pixels)
 
 
 def open_pdf(path: Path):

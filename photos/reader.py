@@ -12,16 +12,17 @@ import os
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from photos.cutting import cut_small, levels_of
 from photos.detector import load_detector
-from photos.files import load_photo
+from photos.files import as_photo, load_photo
 from photos.joining import joined, neighbours
 from photos.lines import reading_order
 from photos.page import MIN_CONFIDENCE, Page, Word
 from photos.parting import part
 from words import ctc
-from words.images import grey_of, prepare
+from words.images import grey_of, pixels_of, prepare
 from words.models import find_model
 from words.reader import Reader
 from words.reader import load_reader as load_word_reader
@@ -42,15 +43,18 @@ class PageReader:
     def __init__(self, detector, words: Reader | None, models: dict, threads: int = 1):
         self.detector, self.words, self.models, self.threads = detector, words, models, threads
 
-    def read(self, photo: str | os.PathLike | np.ndarray, top_paths: int = 1,
+    def read(self, photo: str | os.PathLike | Image.Image | np.ndarray, top_paths: int = 1,
              min_confidence: float = MIN_CONFIDENCE) -> Page:
-        """The Page of a photo: a path, also of a page of a PDF, as "scan.pdf#3", or pixels, uint8 [H, W] or [H, W, 3].
+        """The Page of a photo: a path, also of a page of a PDF, as "scan.pdf#3", a PIL image, or an array [H, W] or [H, W, 1
+        to 4] (RGB order).
 
         top_paths: so many likeliest texts of each word are kept as alternatives. min_confidence: of words to keep.
         Raises ValueError with a short reason for what cannot be read.
         """
+        if isinstance(photo, Image.Image):
+            photo = pixels_of(photo)
         if isinstance(photo, np.ndarray):
-            return self.look(photo, "", top_paths, min_confidence)[0]
+            return self.look(as_photo(photo), "", top_paths, min_confidence)[0]
         path = Path(photo)
         return self.look(load_photo(path.parent, Page(path.name)), path.name, top_paths, min_confidence)[0]
 

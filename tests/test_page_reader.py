@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 from samples import WordFinder, written_page
 
 import photos
@@ -54,6 +55,17 @@ def test_a_photo_becomes_a_page_in_reading_order():
         *[word.text for word in page.words])
     assert wide.confidence == 0.8123 and wide.alternatives == [("w8", 0.8123)]
     assert wide.log_probabilities.shape == (4, 3) and "log_probabilities" not in page.to_json()
+
+
+def test_a_photo_may_be_a_pil_image_or_any_array():
+    pixels, _ = written_page("one two")
+    wanted = reader().read(pixels).words
+    clear = np.dstack([pixels, np.full(pixels.shape[:2], 255, np.uint8)])
+    for photo in (Image.fromarray(pixels), Image.fromarray(clear), clear, pixels[..., :1], pixels[..., 0] / 255):
+        assert reader().read(photo).words == wanted
+    for photo in (np.zeros((0, 5, 3), np.uint8), np.zeros((4, 5, 7), np.uint8), np.zeros(9, np.uint8)):
+        with pytest.raises(ValueError, match="an image is"):
+            reader().read(photo)
 
 
 def test_places_are_in_tenths_of_a_pixel():
