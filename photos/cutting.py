@@ -5,6 +5,8 @@
 import cv2
 import numpy as np
 
+from words.images import LOW, MOST_ENLARGED
+
 MARGIN = 1.0  # heights of a word around it that are looked at
 FOREIGN = 0.4  # a stroke is another's if less of it is in the word's box
 NEXT = [1, 2, 3, 0]  # the corner that follows each of four
@@ -136,14 +138,36 @@ def levels_of(photo: np.ndarray, ink: np.ndarray) -> list[tuple[np.ndarray, np.n
     return levels
 
 
-def cut_small(levels: list[tuple[np.ndarray, np.ndarray]], polygon: list[list[float]]) -> tuple[np.ndarray | None, str]:
-    """As `cut_alone`, no larger than a reader needs: from the smallest of the `levels` that has the word ENOUGH px high."""
+def cut_to_read(levels: list[tuple[np.ndarray, np.ndarray]], polygon: list[list[float]]) -> tuple[np.ndarray | None, str]:
+    """As `cut_alone`, about as large as a reader needs: from the smallest of the `levels` that has the word ENOUGH px high;
+    what is less than LOW px high even in the photo is enlarged first."""
     quad = corners(polygon)
     if quad is None:
         return None, "the box has no area"
     width, height = sides(quad)
     level = int(np.clip(np.log2(min(height, 4 * width) / ENOUGH), 0, len(levels) - 1))  # a thin "l" stays thick enough
-    return cut_alone(*levels[level], quad / 2 ** level)
+    return cut_alone(*(enlarged(*levels[0], quad) if level == 0 else (*levels[level], quad / 2 ** level)))
+
+
+def enlarged(photo: np.ndarray, ink: np.ndarray, quad: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The part of a photo and of its ink around a word, and its corners there, so large that the word is LOW px high, see
+    words/images.py; all as they are where it is so already.
+
+    Cut at its own size, a word of six pixels' height would be smoothed and rounded to whole pixels once more.
+    """
+    width, height = sides(quad)
+    zoom = min(LOW / max(height, width / 10), MOST_ENLARGED)
+    if zoom <= 1:
+        return photo, ink, quad
+    left, top = np.maximum(np.floor(quad.min(axis=0) - height * MARGIN) - 1, 0).astype(int)
+    right, bottom = np.maximum(np.ceil(quad.max(axis=0) + height * MARGIN) + 1, 0).astype(int)
+    photo, ink = photo[top:bottom, left:right], ink[top:bottom, left:right]
+    if not photo.size:
+        return photo, ink, quad - (left, top)
+    size = np.round(zoom * np.array(photo.shape[::-1])).astype(int)
+    factors, ink = size / photo.shape[::-1], cv2.resize(ink, size.tolist(), interpolation=cv2.INTER_LINEAR)
+    return (cv2.resize(photo, size.tolist(), interpolation=cv2.INTER_LINEAR),
+            cv2.threshold(ink, 127, 255, cv2.THRESH_BINARY)[1], (quad - (left, top)) * factors)
 
 
 def shift(x, y):

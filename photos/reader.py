@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from photos.cutting import cut_small, levels_of
+from photos.cutting import cut_to_read, levels_of
 from photos.detector import load_detector
 from photos.files import as_photo, load_photo
 from photos.joining import joined, neighbours
@@ -98,7 +98,7 @@ class PageReader:
         """The words with what is read in their boxes; as they are, without a text, where the photo shows nothing there."""
         def read(some):
             images = [image if image is None else prepare(image, self.words.size)
-                      for image, _ in (cut_small(levels, word.polygon) for word in some)]
+                      for image, _ in (cut_to_read(levels, word.polygon) for word in some)]
             shown = [image for image in images if image is not None]
             readings = iter(self.words.read_prepared(np.stack(shown), top_paths, **options) if shown else [])
             return [word if image is None else as_read(word, next(readings)) for word, image in zip(some, images)]

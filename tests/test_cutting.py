@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from samples import put_on_photo, turned, word_image
 
-from photos.cutting import ENOUGH, cut, cut_alone, cut_small, halved, levels_of
+from photos.cutting import ENOUGH, cut, cut_alone, cut_to_read, halved, levels_of
 
 SQUARE = [[10, 10], [60, 10], [60, 40], [10, 40]]
 
@@ -155,19 +155,31 @@ def test_high_words_are_cut_from_a_smaller_photo(height, expected):
     photo[8:8 + height, 16:496] = word
     box = [[16, 8], [496, 8], [496, 8 + height], [16, 8 + height]]
     levels = levels_of(photo, np.zeros_like(photo))[:3]  # as if the photo were too small for more
-    pixels, reason = cut_small(levels, box)
+    pixels, reason = cut_to_read(levels, box)
     scale = height // expected
     assert reason == "" and pixels.shape == (expected, 480 // scale)
     means = word.reshape(expected, scale, 480 // scale, scale).mean(axis=(1, 3))
     assert np.abs(pixels - means).max() <= 1
 
 
+def test_low_words_are_enlarged_before_they_are_cut():
+    word = cv2.resize(cv2.cvtColor(word_image(), cv2.COLOR_RGB2GRAY), (24, 8), interpolation=cv2.INTER_AREA)
+    photo = np.full((60, 80), word[0, 0], np.uint8)
+    photo[20:28, 30:54] = word
+    box = [[30.4, 20.4], [53.6, 20.4], [53.6, 27.6], [30.4, 27.6]]
+    pixels, reason = cut_to_read(levels_of(photo, np.zeros_like(photo)), box)
+    assert reason == "" and pixels.shape == (29, 93)  # four times as large
+    assert np.abs(pixels.astype(float) - cv2.resize(word, (96, 32))[2:31, 2:95]).mean() < 4
+    far = [[700, 20], [724, 20], [724, 28], [700, 28]]
+    assert cut_to_read(levels_of(photo, np.zeros_like(photo)), far) == (None, "the box is outside the photo")
+
+
 def test_small_cuts_are_without_the_strokes_of_others():
     photo, ink, alone, box = crowded()
     levels = levels_of(*(np.kron(part, np.ones((4, 4), np.uint8)) for part in (photo, ink)))
-    word, reason = cut_small(levels, 4 * np.array(box))
+    word, reason = cut_to_read(levels, 4 * np.array(box))
     assert reason == "" and word.shape == (60, 168)  # from a quarter of the size
     assert np.abs(word.astype(int) - cut(alone, box)[0]).max() < 40
     thin = [[800, 304], [816, 304], [816, 544], [800, 544]]
-    assert cut_small(levels, thin)[0].shape == (120, 8)
-    assert cut_small(levels, [[10, 10]] * 4) == (None, "the box has no area")
+    assert cut_to_read(levels, thin)[0].shape == (120, 8)
+    assert cut_to_read(levels, [[10, 10]] * 4) == (None, "the box has no area")

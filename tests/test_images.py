@@ -43,6 +43,14 @@ def assert_network_input(image, size=SIZE):
     assert np.isfinite(image).all() and image.min() >= -1 and image.max() <= 1
 
 
+@pytest.mark.parametrize("height", [7, 10])
+def test_a_word_of_few_pixels_is_seen_as_the_same_word_with_many(height):
+    for path in sorted((ROOT / "imgs" / "words").glob("*.png")):
+        pixels = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+        few = cv2.resize(pixels, (round(pixels.shape[1] * height / len(pixels)), height), interpolation=cv2.INTER_AREA)
+        assert np.corrcoef(prepare(pixels).ravel(), prepare(few).ravel())[0, 1] > 0.65, path.name
+
+
 SHAPES = [(1, 1), (1, 2), (2, 1), (1, 5000), (5000, 1), (32, 100), (37, 211), (300, 7),
           (64, 64, 1), (40, 90, 2), (9, 90, 3), (40, 9, 4), (1, 1, 4)]
 

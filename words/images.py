@@ -168,7 +168,7 @@ def find_ink(pixels: np.ndarray, limit: tuple[int, int]) -> np.ndarray:
     What differs from the paper the other way becomes less than PAPER, down to 1: on a photo of a sign that may be the word.
     But a third of the ink's contrast of it counts as paper, as IAM's white patches do.
     """
-    grey = evenly_lit(without_frame(shrink(grey_of(pixels), limit)))
+    grey = evenly_lit(without_frame(enlarge(shrink(grey_of(pixels), limit), limit)))
     threshold, bright = cv2.threshold(grey, 0, 1, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
     histogram = np.bincount(grey.ravel(), minlength=256)
     threshold = int(threshold) + 1
@@ -195,6 +195,17 @@ def shrink(grey, limit):
     if scale >= 1:
         return grey
     return cv2.resize(grey, [max(1, round(side * scale)) for side in grey.shape[::-1]], interpolation=cv2.INTER_AREA)
+
+
+LOW, MOST_ENLARGED = 40, 4  # px: in a lower image ink and paper share most pixels, so that it is enlarged first; how often
+
+
+def enlarge(grey, limit):
+    """uint8 [H, W], made LOW high, as far as `limit` = (width, height) has room for it and MOST_ENLARGED times allows."""
+    scale = min(LOW / grey.shape[0], limit[0] / grey.shape[1], limit[1] / grey.shape[0], MOST_ENLARGED)
+    if scale <= 1:
+        return grey
+    return cv2.resize(grey, [round(scale * side) for side in grey.shape[::-1]], interpolation=cv2.INTER_LINEAR)
 
 
 def border(grey):
