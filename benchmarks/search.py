@@ -37,8 +37,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts a
 import command
 from index import open_store
 from index.entries import Entries
-from index.finding import SHIFT, SLOPE, Index
+from index.finding import Index
 from index.folding import fold
+from index.hits import SHIFT, SLOPE
 from photos.cutting import cut
 from photos.page import Word
 from words.images import grey_of, prepare, read_image
@@ -251,7 +252,7 @@ def judged(ours, photos, queries):
 
 
 def fit_calibration(scores, right):
-    """(SHIFT, SLOPE) for `index.finding.calibrated`: the line of the log-odds by CTC with the least cross-entropy, over
+    """(SHIFT, SLOPE) for `index.hits.calibrated`: the line of the log-odds by CTC with the least cross-entropy, over
     probabilities of a millionth and more."""
     odds = (np.log(scores / (1 - scores)) - SHIFT) / SLOPE
     odds, right = odds[odds > np.log(1e-6)], right[odds > np.log(1e-6)]

@@ -20,15 +20,18 @@ import sys
 import numpy as np
 
 from command import written_whole
+from index import readings
 from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, LONGEST, SEPARATOR, Sparse, Symbols, join, spread
+from index.readings import Readings
 
 FULL = 65536  # words after which a block ends
 AT_ONCE = 4096  # words unpacked at once, and how many may be missing in the files
 COSTS, MOST = 8, 120  # parts of a nat in which bounds of probabilities are kept, and the highest number of them
 RARE = int(-COSTS * np.log(FLOOR * LONGEST))  # the cost of a letter that was unknown when the block was made
-HEADER = struct.Struct("<8s5q16s")  # FORMAT, after, last, words, letters, entries, digest
-FORMAT = b"CRNNBLK2"  # another one with every change of what is in a block
-ENTRIES = "steps", "symbols", "levels"
+HEADER = struct.Struct("<8s7q16s")  # FORMAT, after, last, words, letters, entries, tokens, readings, digest
+FORMAT = b"CRNNBLK3"  # another one with every change of what is in a block
+ENTRIES = "steps", "symbols", "levels"  # of a Sparse, in a file,
+READINGS = "tokens", "firsts", "words", "chances"  # and of Readings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Block:
 
     photos: int32 [N], the number of each word's photo; lines: uint16 [N]. sparse: their posteriors. costs: uint8
     [3, letters, N]: a letter begins a token, ends one, or is in the word with a probability of exp(-cost / COSTS) at most,
-    see `bounds`. digest: of the last photo's bytes. mapped: the file that has it, if one has.
+    see `bounds`. digest: of the last photo's bytes. readings: of all words but in what `make` gives. mapped: the file that
+    has it, if one has.
     """
     after: int
     last: int
@@ -46,6 +50,7 @@ class Block:
     lines: np.ndarray
     sparse: Sparse
     costs: np.ndarray
+    readings: Readings | None = None
     mapped: mmap.mmap | None = None
 
     def __len__(self):
@@ -138,8 +143,8 @@ def _outside(blank, separator):
 
 
 def merged(blocks):
-    """One Block of several that follow each other."""
-    if len(blocks) == 1:
+    """One Block of several that follow each other, of which the first alone may have readings."""
+    if len(blocks) == 1 and blocks[0].readings:
         return blocks[0]
     letters = max(block.costs.shape[1] for block in blocks)
     costs = [block.costs if block.costs.shape[1] == letters else
@@ -147,7 +152,11 @@ def merged(blocks):
              for block in blocks]
     photos, lines = (np.concatenate([getattr(block, name) for block in blocks]) for name in ("photos", "lines"))
     sparse = join([block.sparse for block in blocks])
-    return Block(blocks[0].after, blocks[-1].last, blocks[-1].digest, photos, lines, sparse, np.concatenate(costs, axis=2))
+    known = blocks[:1] if blocks[0].readings else []
+    new = readings.make(join([block.sparse for block in blocks[len(known):]]))  # many at once: half the time
+    both = readings.join([*(block.readings for block in known), new], [*map(len, known), len(photos) - sum(map(len, known))])
+    return Block(blocks[0].after, blocks[-1].last, blocks[-1].digest, photos, lines, sparse, np.concatenate(costs, axis=2),
+                 both)
 
 
 def with_more(blocks, photos, count):
@@ -180,17 +189,19 @@ def batches(photos, words):
 
 # --- Files ------------------------------------------------------------------------------------------------------
 
-def layout(words, letters, entries):
-    """(name, type, shape) of the arrays in a block's file, behind its header."""
-    return [("starts", "<u4", (words + 1,)), ("photos", "<i4", (words,)), ("lines", "<u2", (words,)),
-            *((name, "u1", (entries,)) for name in ENTRIES), ("costs", "u1", (3, letters, words))]
+def layout(words, letters, entries, tokens, count):
+    """(name, type, shape) of the arrays in a block's file, behind its header; count: of readings."""
+    return [("starts", "<u4", (words + 1,)), ("photos", "<i4", (words,)), ("firsts", "<u4", (tokens + 1,)),
+            ("words", "<u4", (count,)), ("tokens", f"S{readings.LETTERS}", (tokens,)), ("lines", "<u2", (words,)),
+            ("chances", "u1", (1 + readings.STEM, count)), *((name, "u1", (entries,)) for name in ENTRIES),
+            ("costs", "u1", (3, letters, words))]
 
 
 def save(block, path):
     """Write a block's file, whole; the Block that is mapped from it."""
-    arrays = {**block.sparse._asdict(), **vars(block)}
+    arrays = {**block.sparse._asdict(), **dict(zip(READINGS, block.readings)), **vars(block)}
     letters, words = block.costs.shape[1:]
-    sizes = words, letters, len(block.sparse.steps)
+    sizes = words, letters, len(block.sparse.steps), len(block.readings.tokens), len(block.readings.words)
     with written_whole(path) as beside:
         with open(beside, "wb") as file:
             file.write(HEADER.pack(FORMAT, block.after, block.last, *sizes, block.digest))
@@ -216,7 +227,8 @@ def load(path):
     arrays = {name: np.frombuffer(data, kind, int(np.prod(shape)), first).reshape(shape)
               for (name, kind, shape), first in zip(parts, ends)}
     sparse = Sparse(arrays.pop("starts"), *(arrays.pop(name) for name in ENTRIES))
-    return Block(after, last, digest, **arrays, sparse=sparse, mapped=data)
+    likeliest = Readings(*(arrays.pop(name) for name in READINGS))
+    return Block(after, last, digest, **arrays, sparse=sparse, readings=likeliest, mapped=data)
 
 
 def kept(store):

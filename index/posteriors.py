@@ -226,12 +226,13 @@ def score_sparse(sparse, query, prefix=False):
     return result
 
 
-def forward(blank, separator, letters, repeated, prefix=False):
+def forward(blank, separator, letters, repeated, prefix=False, begun=None):
     """The CTC forward sum (Graves et al., ICML 2006, equations 5 to 8) of a query between two separators or ends: float64
     [N], of N words of T steps. A path counts for each place where it has the query.
 
     blank, separator: their probabilities, float64 [T, N]; letters: those of the query's letters, [L, T, N]; repeated:
-    whether a letter is the one before it, bool [L].
+    whether a letter is the one before it, bool [L], or [L, N] where each word has a query of its own. begun: zeros, float64
+    [L, N], to which is added what the first 1, 2, ... letters have as a prefix.
     """
     # before[i]: the probability to stand in front of letter i of the query, after a blank or separator (in front of the
     # first: anywhere that a token may begin); inside[i]: to be writing letter i; other: to be in another token; done: to be
@@ -239,13 +240,15 @@ def forward(blank, separator, letters, repeated, prefix=False):
     length, words = len(letters), blank.shape[1]
     before, inside, entering = np.zeros((length + 1, words)), np.zeros((length, words)), np.empty((length, words))
     before[0], other, done = 1, np.zeros(words), np.zeros(words)
-    follows = ~repeated[1:, np.newaxis]  # without a blank between
+    follows = ~repeated.reshape(length, -1)[1:]  # without a blank between
     pauses = blank + separator
     for k in range(len(blank)):
         pause, step = pauses[k], letters[:, k]
         entering[:] = before[:-1]
         entering[1:] += inside[:-1] * follows
         entering *= step
+        if begun is not None:
+            begun += entering
         if not prefix:
             done += (before[-1] + inside[-1]) * separator[k]
         before[1:] += inside

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from index import blocks
+from index import blocks, readings
 from index.blocks import COSTS
 from index.posteriors import join, score_sparse
 
@@ -67,14 +67,20 @@ class Words:
 
     def on(self, photos):
         """The words on photos of these numbers, int [n] rising: int64 rising."""
-        places = [np.zeros(0, np.int64)]
-        for block, first in zip(self._blocks, self._firsts):
-            mine = photos[slice(*np.searchsorted(photos, [block.after, block.last], side="right"))].astype(np.int32)
-            if len(mine):
-                starts, ends = (np.searchsorted(block.photos, mine, side) for side in ("left", "right"))
-                ends = np.cumsum(sizes := ends - starts)
-                places.append(first + np.repeat(starts - ends + sizes, sizes) + np.arange(ends[-1]))
-        return np.concatenate(places)
+        ends = photos.searchsorted([0, *(block.last for block in self._blocks)], side="right")
+        starts, sizes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+        for k in np.flatnonzero(np.diff(ends)):
+            there, mine = self._blocks[k].photos, photos[ends[k]:ends[k + 1]].astype(np.int32)
+            starts.append(there.searchsorted(mine))
+            sizes.append(there.searchsorted(mine, side="right") - starts[-1])
+            starts[-1] += self._firsts[k]
+        starts, sizes = np.concatenate(starts), np.concatenate(sizes)
+        return np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
+
+    def read(self, query, prefix=False):
+        """(which words, int64 [n] rising, and how likely the query stands there, float64 [n]) of those whose likeliest
+        reading is a query or, with `prefix`, begins so: see index/readings.py."""
+        return readings.find([block.readings for block in self._blocks], self._firsts, query, prefix)
 
     # --- Scores -------------------------------------------------------------------------------------------------
 
@@ -112,10 +118,9 @@ class Words:
             return np.zeros(0, np.int64)
         return np.flatnonzero(self._costs(which, _rows(query, prefix)).sum(axis=0, dtype=np.uint16) <= _cost(least))
 
-    def among(self, photos, asked):
-        """For each (query, prefix, least) of `asked`, one after another, what `score` gives, of the words on photos of these
-        numbers, int [n] rising, alone."""
-        which, wanted = self.on(photos), [_rows(query, prefix) if self._known(query) else [] for query, prefix, _ in asked]
+    def among(self, which, asked):
+        """For each (query, prefix, least) of `asked`, one after another, what `score` gives, of words, int64 [n] rising."""
+        wanted = [_rows(query, prefix) if self._known(query) else [] for query, prefix, _ in asked]
         rows = list(set().union(*wanted))
         costs = self._costs(which, rows)
         for mine, (query, prefix, least) in zip(wanted, asked):

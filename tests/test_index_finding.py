@@ -7,11 +7,13 @@ import pytest
 
 import index
 import search
-from index import blocks, compiled, finding, posteriors, scanning
-from index.finding import BEST, Index, Scope, Seen, _highest, _on_photos, _search
+from index import blocks, compiled, finding, hits, posteriors, scanning
+from index.finding import Index, _highest, _search
+from index.hits import BEST, Scope, Seen, _on_photos, calibrated
 from index.query import Term, other_forms, parse
 from tests.fake_reader import save
 from tests.test_index_posteriors import random_posterior
+from tests.test_index_readings import tokens_of
 
 PHOTO = {"width": 4, "height": 3, "orientation": 1, "error": ""}
 
@@ -24,7 +26,7 @@ def test_a_photos_best_words_count():
     seen = Seen(0, words, None, np.arange(0, 30, 2), np.array([""] * 15))
     allowed = np.arange(15) != 3
     which, chances = np.append(np.arange(200), [5, 70, 199]), rng.uniform(0, 1, 203)
-    hits = _on_photos(seen, allowed, which, chances, np.ones(203, np.int64))
+    found = _on_photos(seen, allowed, which, chances, np.ones(203, np.int64))
     expected = {}
     for word in range(200):
         chance = chances[which == word].max()
@@ -32,31 +34,35 @@ def test_a_photos_best_words_count():
             expected.setdefault(numbers[word] // 2, []).append((word, chance, 1))
     for photo, there in expected.items():
         there.sort(key=lambda hit: -hit[1])
-        assert hits.on([photo]) == [there[:BEST]]
+        assert found.on([photo]) == [there[:BEST]]
         chance = 1 - np.prod([1 - chance for _, chance, _ in there[:BEST]])
-        assert hits.on_all(15)[photo] == pytest.approx(finding.calibrated(chance))
-    assert hits.found.tolist() == sorted(expected) and hits.on([3, 99]) == [[], []] and hits.on_all(15)[3] == 0
+        assert found.on_all(15)[photo] == pytest.approx(calibrated(chance))
+    assert found.found.tolist() == sorted(expected) and found.on([3, 99]) == [[], []] and found.on_all(15)[3] == 0
 
 
 def test_the_likeliest_words_on_a_photo_come_first_each_once():
     one = [3, 5, 7, 9], [0.5, 0.02, 0.9, 0.3], [1, 1, 1, 1], [0, 0, 0, 2]
     two = [7, 8, 9], [0.6, 0.95, 0.4], [1, 1, 2], [0, 0, 2]
-    hits = [finding.Hits(*map(np.array, term), np.zeros(0), np.zeros(0)) for term in (one, two)]
-    third, first, second = finding._matched(hits, np.array([2, 0, 1]))
+    found = [hits.Hits(*map(np.array, term), np.zeros(0), np.zeros(0)) for term in (one, two)]
+    third, first, second = finding._matched(found, np.array([2, 0, 1]))
     assert (list(first), list(second), list(third)) == ([8, 7, 3], [], [9, 10])  # 5 is too unlikely beside 7
-    assert list(first.values()) == pytest.approx([finding.calibrated(chance) for chance in (0.95, 0.9, 0.5)])
-    assert list(third.values()) == pytest.approx([finding.calibrated(0.4)] * 2)
+    assert list(first.values()) == pytest.approx([calibrated(chance) for chance in (0.95, 0.9, 0.5)])
+    assert list(third.values()) == pytest.approx([calibrated(0.4)] * 2)
 
 
 def test_scores_are_means_weighed_by_how_rare_a_term_is():
     terms = Term(("a",), False), Term(("b",), False)
-    hits = {term: finding.Hits(*np.zeros((4, 0)), np.array(found), np.array(totals))
-            for term, found, totals in zip(terms, ([0, 2], [2, 3]), ([0.9, 0.5], [0.8, 0.01]))}
+
+    def found(seen, term, scope):
+        photos, totals = {"a": ([0, 2], [0.9, 0.5]), "b": ([2, 3], [0.8, 0.01])}[term.words[0]]
+        sure = slice(None, 1 if term.words[0] == "b" and scope.sure else None)
+        return hits.Hits(*np.zeros((4, 0)), np.array(photos[sure]), np.array(totals[sure]))
+
     seen = Seen(0, None, None, np.arange(4), np.array([""] * 4))
-    _, scores = _search(seen, terms, hits=lambda seen, term, scope: hits[term])
-    weights = np.log1p([4 / 2.4, 4 / 1.8])  # that a photo may hold it with 0.01 does not count
+    _, scores = _search(seen, terms, hits=found)
+    weights = np.log1p([4 / 2.4, 4 / 1.8])  # that a photo may hold it with 0.01, which nobody reads there, does not count
     assert scores == pytest.approx(weights @ [[0.9, 0, 0.5, 0], [0, 0, 0.8, 0.01]] / weights.sum())
-    _, scores = _search(seen, terms, all_words=True, hits=lambda seen, term, scope: hits[term])
+    _, scores = _search(seen, terms, all_words=True, hits=found)
     assert scores == pytest.approx([0, 0, 0.4, 0])
 
 
@@ -78,37 +84,96 @@ def pages():
 
 @functools.cache
 def totals_of(term):
-    """How likely a term of one word is on each photo, and as far as words are as likely as 0.01: float64 [150] both."""
+    """How likely a term of one word is on each photo, and as far as words are read so: float64 [150] both."""
     def on_photos(word, prefix=False):
         return np.array([posteriors.score(page, SOME.encode(word), SOME.count, prefix) for page in pages()])
 
     chances = on_photos(*term.words, term.prefix)
     others = [0.01 * np.where(form >= 0.1, form, 0) for form in map(on_photos, other_forms(*term.words) * (not term.prefix))]
     everything = np.max([chances, *others], axis=0)
-    return [np.array([finding.calibrated(noisy_or(page[page >= least])) * (page >= least).any() for page in words])
-            for words, least in ((everything, 1e-8), (chances, 0.01))]
+    rounded = posteriors.LIKELY[np.round(255 * np.sqrt(np.minimum(-np.log(np.maximum(chances, 1e-9)) / 8, 1))).astype(int)]
+    query = SOME.encode(*term.words).tolist()
+    read = [[any(token[:len(query)] == query if term.prefix else token == query for token in tokens_of(word, SOME.count))
+             for word in page] for page in pages()]
+    return [np.array([calibrated(noisy_or(page[kept])) * kept.any() for page, kept in zip(words, which)])
+            for words, which in ((everything, everything >= 1e-8), (rounded, np.array(read)))]
+
+
+def seen_of(pages, loops=None):
+    photos = [(2 * k + 1, blocks.pack_photo([0] * len(page), page)) for k, page in enumerate(pages)]
+    words = scanning.Words(loops=loops).with_more(photos, SOME.count)
+    return Seen(0, words, SOME, np.arange(1, 2 * len(pages), 2), np.array([""] * len(pages)))
 
 
 @pytest.mark.parametrize("loops", [None, compiled])
-@pytest.mark.parametrize("few", [0, 50])
-def test_the_best_photos_of_several_words_are_those_of_all_words_scored(monkeypatch, loops, few):
+@pytest.mark.parametrize("few, limit", [(0, 4), (50, 4), (50, 2)])
+def test_the_best_photos_of_several_words_are_those_of_all_words_scored(monkeypatch, loops, few, limit):
     monkeypatch.setattr(finding, "FEW", few)  # 0: level by level
-    monkeypatch.setattr(finding, "NARROW", 0.25)
+    for module in (finding, hits):
+        monkeypatch.setattr(module, "NARROW", 0.25)
     monkeypatch.setattr(blocks, "FULL", 100)  # several blocks
-    photos = [(2 * k + 1, blocks.pack_photo([0] * 4, page)) for k, page in enumerate(pages())]
-    words, narrowed = scanning.Words(loops=loops).with_more(photos, SOME.count), []
-    seen = Seen(0, words, SOME, np.arange(1, 300, 2), np.array([""] * 150))
+    seen, narrowed = seen_of(pages(), loops), []
     among = scanning.Words.among
     monkeypatch.setattr(scanning.Words, "among", lambda *asked: narrowed.append(0) or among(*asked))
-    for query in ("ab cd", "bad* st", "bad ace tab", "bad baded"):
-        totals, likely = zip(*map(totals_of, parse(query)))
-        weights = np.log1p(150 / (1 + np.sum(likely, axis=1)))
+    for query in ("ab cd", "bad* st", "bad ace tab", "cab baded"):  # for two photos, "bad*" and "baded" are common
+        totals, read = zip(*map(totals_of, parse(query)))
+        weights = np.log1p(150 / (1 + np.sum(read, axis=1)))
         for all_words, expected in ((True, np.prod(totals, axis=0)), (False, weights @ totals / weights.sum())):
-            _, scores = _search(seen, tuple(parse(query)), all_words, limit=4)
-            best = _highest(scores, 4)
-            assert scores[best] == pytest.approx(np.sort(expected)[::-1][:4], rel=1e-9)
+            _, scores = _search(seen, tuple(parse(query)), all_words, limit=limit)
+            best = _highest(scores, limit)
+            assert scores[best] == pytest.approx(np.sort(expected)[::-1][:limit], rel=1e-9)
             assert scores[best] == pytest.approx(expected[best], rel=1e-9)
     assert narrowed
+
+
+def written(text, chance, seed):
+    """A packed posterior of a word that is likely `text`, each letter with about so much."""
+    steps = 0.1 * random_posterior(seed, 2 * len(text), SOME.count)
+    steps[range(2 * len(text)), np.stack([SOME.encode(text), np.zeros(len(text), int)], axis=1).ravel()] += chance
+    return posteriors.pack(steps / steps.sum(axis=1, keepdims=True))
+
+
+@pytest.mark.parametrize("loops", [None, compiled])
+def test_common_terms_are_found_without_a_scan(monkeypatch, loops):
+    monkeypatch.setattr(blocks, "FULL", 100)
+    draw, texts = np.random.default_rng(0), ["bad", "ace", "tab", "sabe", "ace", "baded"]
+    some = [[written(text, draw.uniform(0.5, 5), 10 * photo + k) for k, text in enumerate(texts[photo % 3:3 + photo % 3])]
+            for photo in range(200)]
+    seen = seen_of(some, loops)
+    queries = [tuple(parse(query)) for query in ("ace", "bad*", "bad ace", '"bad ace"', '"ace tab" bad', "tab ba* sabe")]
+    expected = [_search(seen, terms)[1] for terms in queries]
+
+    def no_scan(*asked):
+        raise AssertionError("all words are looked at")
+
+    monkeypatch.setattr(scanning.Words, "possible", no_scan)
+    for terms, scores in zip(queries, expected):
+        if terms == queries[-1]:  # that no photo surely has together: now all words are looked at
+            monkeypatch.undo()
+        for limit in (1, 3):
+            found, mine = _search(seen, terms, limit=limit)
+            best = _highest(mine, limit)
+            assert mine[best] == pytest.approx(np.sort(scores)[::-1][:limit], rel=1e-9)
+            assert mine[best] == pytest.approx(scores[best], rel=1e-9)
+            assert all(finding._matched(found, best))  # and where they stand
+
+
+def test_a_phrase_is_surely_read_where_its_words_stand_on_a_line(monkeypatch):
+    monkeypatch.setattr(blocks, "FULL", 10)
+    texts = ["bad", "ace", "tab", "ace", "bad"]
+    some = [[written(texts[(photo + k) % 5], 5, 10 * photo + k) for k in range(4)] for photo in range(30)]
+    lines = [0, 0, 1, 1]
+    photos = [(k + 1, blocks.pack_photo(lines, page)) for k, page in enumerate(some)]
+    seen = Seen(0, scanning.Words().with_more(photos, SOME.count), SOME, np.arange(1, 31), np.array([""] * 30))
+    read = [[tokens_of(word, SOME.count) for word in page] for page in some]
+    for query in ("bad ace", "ace tab", "tab ace", "bad bad", "ace ta*"):
+        term, = parse(f'"{query}"')
+        first, second = (SOME.encode(word).tolist() for word in term.words)
+        expected = [k for k, page in enumerate(read) if any(
+            first in page[i] and any((token[:len(second)] if term.prefix else token) == second for token in page[i + 1])
+            for i in (0, 2))]
+        assert hits.find_hits(seen, term, Scope(None, None, sure=True)).found.tolist() == expected
+        assert expected or query == "bad bad"
 
 
 @pytest.mark.parametrize("loops", [None, compiled])
@@ -128,7 +193,7 @@ def test_the_words_of_some_photos_are_found_as_among_all(monkeypatch, loops):
         numbers = np.array([3 * k + 5 for k in some], np.int64)
         places = words.on(numbers)
         assert places.tolist() == np.flatnonzero(np.isin(words.photos(np.arange(len(words))), numbers)).tolist()
-        answers = list(words.among(numbers, asked))
+        answers = list(words.among(places, asked))
         assert len(answers) == len(asked)
         for (which, chances), each in zip(answers, asked):
             all_of_them, theirs = words.score(*each)
@@ -147,13 +212,13 @@ def test_the_best_are_those_of_a_stable_sort():
 
 
 def test_a_term_is_scored_once_until_the_index_changes(reader, place, monkeypatch):
-    asked = []
+    asked, read = [], []
 
-    def hits(seen, term, scope, _hits=finding._hits):
-        asked.append((term.words[0], scope))
-        return _hits(seen, term, scope)
+    def find_hits(seen, term, scope, find_hits=finding.find_hits):
+        (read if scope.sure else asked).append((term.words[0], scope))
+        return find_hits(seen, term, scope)
 
-    monkeypatch.setattr(finding, "_hits", hits)
+    monkeypatch.setattr(finding, "find_hits", find_hits)
     save("photos/a.png", "some words")
     index_with(place)
     found = index.open(place)
@@ -165,6 +230,7 @@ def test_a_term_is_scored_once_until_the_index_changes(reader, place, monkeypatc
     found.find("words", since="2026-11-30")
     found.find("words", limit=5)
     assert [word for word, _ in asked] == ["words", "words", "some", "words", "words"]
+    assert [word for word, _ in read] == ["words", "some", "words"]  # how many are asked for is nothing to it
     save("photos/b.png", "other words")
     index_with(place)
     assert len(found.find("words")) == 2

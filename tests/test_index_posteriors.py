@@ -217,7 +217,7 @@ def all_words(store):
         words = words.with_more(store.posteriors(words.last), AB.count)
         everything = np.arange(len(words))
         found.append((words.photos(everything).tolist(), words.lines(everything).tolist(), words.score(query)[1].tolist(),
-                      [words.place(word) for word in everything]))
+                      [words.place(word) for word in everything], *(part.tolist() for part in words.read(query))))
     return found
 
 
@@ -292,6 +292,6 @@ def test_a_loop_is_compiled_once(tmp_path):
         for prefix in (False, True):
             for each in words:
                 list(each.score_by_levels(AB.encode(text), prefix, [0.1, 1e-6]))
-                list(each.among(np.arange(40), [(AB.encode(text), prefix, 1e-6)]))
+                list(each.among(np.arange(30), [(AB.encode(text), prefix, 1e-6)]))
     for loop in (compiled._possible, compiled._costs, compiled._score, compiled._score_block):
         assert len(loop.signatures) == 1
