@@ -240,15 +240,19 @@ def _completed(seen, terms, found, weights, scope, limit, common):
         _look(seen, terms, found, rare, allowed, least)
         if least == LEAST:
             break
+    many = BETTER
     if common and len(terms) > 1:
         totals = _totals(found, len(seen.photos))
         lowest = _nth_highest(_scores(totals, weights), limit)
+        others = [k for k in range(len(terms)) if k not in common and k not in rare]
+        totals[others] = np.minimum(totals[others] + calibrated(EVERYWHERE), 1)
         totals[common] = np.maximum(totals[common], calibrated(DOUBTFUL))
         some = allowed & (_scores(totals, weights) >= lowest)
-        most = len(some) if len(common) == len(terms) else NARROW * len(some)  # who has a rare term is among the best anyway
-        if BETTER * limit < np.count_nonzero(some) <= most:
+        many = BETTER if np.count_nonzero(some) <= BETTER * limit else FEW
+        most = NARROW * len(some) if rare else len(some)  # the few photos with a rare term are among the best anyway
+        if many == FEW and np.count_nonzero(some) <= most:
             _look(seen, terms, found, common, some, EVERYWHERE)
-    best = _highest(_scores(_totals(found, len(seen.photos)), weights), BETTER * limit)
+    best = _highest(_scores(_totals(found, len(seen.photos)), weights), many * limit)
     allowed[:] = False
     allowed[best] = True
     _look(seen, terms, found, words.union(common), allowed, LEAST)
