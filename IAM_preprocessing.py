@@ -27,7 +27,7 @@ from tqdm import tqdm
 
 import command
 from command import UserError
-from words.images import read_image
+from words.image_files import read_image
 from words.metrics import letters_and_digits
 
 LAYOUT = "-p takes IAM's words/ beside xml/ or ascii/words.txt, from fki.tic.heia-fr.ch/databases"

@@ -30,7 +30,7 @@ from photos import boxes, drawing
 from photos.cutting import cut
 from photos.files import load_photo
 from photos.page import Page, Word
-from words.images import IMAGE_FORMATS, check_image, write_image
+from words.image_files import IMAGE_FORMATS, check_image, write_image
 from words.lists import IMAGE_SUFFIXES, image_names
 
 # The service's limits (Image Analysis 4.0, input requirements), and of its formats those that need no conversion.

@@ -24,7 +24,8 @@ from tqdm import tqdm
 import command
 from photos import folders
 from photos.cutting import cut, loosened, sides
-from words.images import grey_of, write_image
+from words.image_files import write_image
+from words.images import grey_of
 
 MARKS = frozenset(".,;:!?)\"'")  # written without a space before them
 WIDEST = {1: np.inf, 2: 5.5, 3: 4.5}  # heights of so many words in one box

@@ -30,7 +30,8 @@ from photos import boxes
 from photos.cutting import corners, cut, loosened, sides
 from photos.files import check_photos
 from photos.page import Page, Word
-from words.images import grey_of, prepare, read_image, write_image
+from words.image_files import read_image, write_image
+from words.images import grey_of, prepare
 
 ctc = command.later("words.ctc")
 word_reader = command.later("words.reader")

@@ -33,7 +33,7 @@ from words.alphabet import Alphabet
 
 folders = command.later("render.folder")
 word_set = command.later("render.word_set")
-images = command.later("words.images")
+image_files = command.later("words.image_files")
 tqdm = command.later("tqdm")
 
 
@@ -100,7 +100,7 @@ def main(argv=None):
     drawing = {name: getattr(args, name) for name in render.OPTIONS}
     usable = (lambda text: args.alphabet.spell(text)[1] == 0) if args.alphabet else None
     if args.sheet:
-        images.write_image(args.sheet, word_set.sheet(render.Renderer(**drawing, usable=usable), args.random_state))
+        image_files.write_image(args.sheet, word_set.sheet(render.Renderer(**drawing, usable=usable), args.random_state))
         print(f"{args.sheet}: 100 words")
         return
     settings = {name: str(value.resolve()) if isinstance(value, Path) else value for name, value in drawing.items()}

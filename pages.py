@@ -30,7 +30,7 @@ drawing = command.later("photos.drawing")
 exports = command.later("photos.exports")
 files = command.later("photos.files")
 pdf = command.later("photos.pdf")
-images = command.later("words.images")
+image_files = command.later("words.image_files")
 models = command.later("words.models")
 tqdm = command.later("tqdm")
 
@@ -153,7 +153,7 @@ class Results:
             if what == "draw":
                 drawing.draw(path, pixels, page.words)
             elif what == "ink":
-                images.write_image(path, cleaning.clean(pixels, ink) if self.cleaned else ink == 0)
+                image_files.write_image(path, cleaning.clean(pixels, ink) if self.cleaned else ink == 0)
             else:
                 with command.written_whole(path) as beside:
                     if what == "pdf":

@@ -31,7 +31,7 @@ drawing = command.later("photos.drawing")
 page = command.later("photos.page")
 batches = command.later("words.batches")
 calibration = command.later("words.calibration")
-images = command.later("words.images")
+image_files = command.later("words.image_files")
 lists = command.later("words.lists")
 metrics = command.later("words.metrics")
 plots = command.later("words.plots")
@@ -321,7 +321,7 @@ def show_sheet(path, model, words, chunks):
                 for text, reading in zip(captions, model.read_prepared(shown))]
     straight = model.straighten(shown)
     rows = zip(shown) if straight is None else zip(shown, straight)
-    images.write_image(path, sheets.contact_sheet(
+    image_files.write_image(path, sheets.contact_sheet(
         (list(map(sheets.as_on_paper, row)), caption) for row, caption in zip(rows, captions)))
 
 

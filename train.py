@@ -33,7 +33,7 @@ optimizers = command.later("fitting.optimizers")
 state = command.later("fitting.state")
 training = command.later("fitting.training")
 utils = command.later("utils")
-images = command.later("words.images")
+image_files = command.later("words.image_files")
 lists = command.later("words.lists")
 sheets = command.later("words.sheets")
 splits = command.later("words.splits")
@@ -277,7 +277,7 @@ def show_batch(path, data, alphabet, size, plan):
                                        augment=plan.augment, draw=data.draw)[0]
     captions = [alphabet.decode(label[label > 0]) for label in labels]
     tiles = [([sheets.as_on_paper(image)], caption) for image, caption in zip(shown, captions)]
-    images.write_image(path, sheets.contact_sheet(tiles))
+    image_files.write_image(path, sheets.contact_sheet(tiles))
     print(path)
 
 

@@ -34,7 +34,7 @@ detector = command.later("photos.detector")
 page_folders = command.later("photos.folders")
 measures = command.later("photos.metrics")
 page_network = command.later("page_network")
-images = command.later("words.images")
+image_files = command.later("words.image_files")
 
 LARGEST = 48  # px: pages whose words are larger are shrunk to that, to spare memory
 DRAWN_VALID = 12  # drawn pages to validate on
@@ -110,7 +110,7 @@ def show_batch(path, sources, size, plan):
         image[target[..., 2] > 0] = image[target[..., 2] > 0] // 2 + np.uint8([127, 0, 0])
         image[target[..., [1, 3]].max(axis=2) == 0] //= 2
         tiles.append(image)
-    images.write_image(path, np.vstack([np.hstack(tiles[k:k + 6]) for k in range(0, 24, 6)]))
+    image_files.write_image(path, np.vstack([np.hstack(tiles[k:k + 6]) for k in range(0, 24, 6)]))
     print(path)
 
 

@@ -15,7 +15,8 @@ from fitting.backend import gpus, keras
 from fitting.batches import Batches
 from words import ctc
 from words.alphabet import Alphabet
-from words.images import prepare, read_image
+from words.image_files import read_image
+from words.images import prepare
 from words.lists import WordList
 from words.metrics import letters_and_digits, score, worth_scoring
 from words.models import PRESETS

@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no pack
 import command
 from command import UserError
 from photos.cutting import cut
-from words.images import read_image
+from words.image_files import read_image
 from words.lexicon import LEXICONS
 from words.metrics import letters_and_digits
 from words.reader import load_reader

@@ -28,7 +28,8 @@ from fitting import backend
 from utils import keras
 from words import ctc
 from words.calibration import fit_decoding
-from words.images import prepare, read_image
+from words.image_files import read_image
+from words.images import prepare
 from words.lexicon import LEXICONS, load_lexicon
 from words.lists import read_folder
 from words.metrics import calibration, letters_and_digits

@@ -17,7 +17,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no package
 from photos.cutting import cut, cut_alone
 from photos.detector import load_detector
-from words.images import grey_of, prepare, read_image
+from words.image_files import read_image
+from words.images import grey_of, prepare
 from words.metrics import letters_and_digits
 from words.reader import load_reader
 

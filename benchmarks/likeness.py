@@ -20,7 +20,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the scripts are no package: their folder, by hand
 import command
 from command import UserError
-from words.images import grey_of, read_image, write_image
+from words.image_files import read_image, write_image
+from words.images import grey_of
 from words.lists import read_folder
 from words.sheets import contact_sheet
 

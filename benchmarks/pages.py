@@ -38,7 +38,7 @@ from photos.detector import load_detector
 from photos.folders import KEPT_APART, read_pages
 from photos.metrics import f1, match
 from photos.reader import load_reader
-from words.images import read_image
+from words.image_files import read_image
 
 WINDOWS, SENSITIVITIES = (15, 25, 45, 75), {"SAUVOLA": (0.05, 0.1, 0.2, 0.3), "WOLF": (0.05, 0.1, 0.2, 0.3),
                                             "NICK": (-0.05, -0.1, -0.15, -0.2)}

@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # the scripts are no pack
 import command
 import predict
 from fitting import backend
-from words.images import grey_of, read_image
+from words.image_files import read_image
+from words.images import grey_of
 from words.lists import read_folder
 from words.metrics import letters_and_digits, score, worth_scoring
 from words.reader import load_reader

@@ -42,7 +42,8 @@ from index.folding import fold
 from index.hits import SHIFT, SLOPE
 from photos.cutting import cut
 from photos.page import Word
-from words.images import grey_of, prepare, read_image
+from words.image_files import read_image
+from words.images import grey_of, prepare
 from words.lexicon import read_counts
 from words.reader import load_reader
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from words.images import IMAGE_FORMATS
+from words.image_files import IMAGE_FORMATS
 from words.lists import IMAGE_SUFFIXES
 
 SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)

@@ -18,7 +18,8 @@ from cachetools import LRUCache, cached
 from PIL import Image
 
 from photos.cutting import cut
-from words.images import grey_of, read_image
+from words.image_files import read_image
+from words.images import grey_of
 
 Polygon = Sequence[tuple[float, float]]  # four corners, clockwise from the text's top-left, in pixels of the photo
 SMALL, LARGE = 800, 3000  # pixels, the longest side

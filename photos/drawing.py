@@ -13,7 +13,7 @@ import command
 from command import UserError
 from photos.cutting import clip, corners, sides
 from photos.page import Word
-from words.images import write_image
+from words.image_files import write_image
 
 
 def drawing_path(folder: str | Path, file: str) -> Path:

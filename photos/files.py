@@ -15,7 +15,8 @@ import numpy as np
 
 from command import UserError
 from photos.page import Page
-from words.images import check_image, grey_of, on_paper, read_image, sheets_of
+from words.image_files import check_image, read_image, sheets_of
+from words.images import grey_of, on_paper
 from words.lists import IMAGE_SUFFIXES, image_names
 
 SUFFIXES = (*IMAGE_SUFFIXES, ".pdf")

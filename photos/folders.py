@@ -18,7 +18,8 @@ import numpy as np
 
 from command import UserError
 from photos.network import WORD_HEIGHT
-from words.images import grey_of, read_image
+from words.image_files import read_image
+from words.images import grey_of
 
 SURE = 1.0  # words.tsv: a fit from here on is doubtful
 KEPT_APART = "lecture_10"  # pairs.tsv: the group of pages to measure on
@@ -126,7 +127,7 @@ def _rows(path):
 
 
 def image(path):
-    """words.images.read_image, whose errors end the script: there is no training without all pages."""
+    """words.image_files.read_image, whose errors end the script: there is no training without all pages."""
     try:
         return read_image(path)
     except ValueError as error:

@@ -34,7 +34,7 @@ from pypdfium2 import raw
 
 from photos.files import open_pdf
 from photos.page import Page
-from words.images import jpeg_of
+from words.image_files import jpeg_of
 
 DPI = 200  # of photos, which do not say how large they are
 SLANTED = 0.02  # the slope from which on a word is one character that stands for all its letters: some viewers take letters

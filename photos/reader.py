@@ -22,7 +22,8 @@ from photos.lines import reading_order
 from photos.page import MIN_CONFIDENCE, Page, Word
 from photos.parting import part
 from words import ctc
-from words.images import grey_of, pixels_of, prepare
+from words.image_files import pixels_of
+from words.images import grey_of, prepare
 from words.models import find_model
 from words.reader import Reader
 from words.reader import load_reader as load_word_reader

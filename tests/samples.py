@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from command import write_json
-from words.images import IMAGE_FORMATS
+from words.image_files import IMAGE_FORMATS
 
 NO_IMAGE = f"not a readable image: of none of the formats {', '.join(IMAGE_FORMATS)}"  # why text or an EPS is not read
 

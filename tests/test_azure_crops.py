@@ -14,7 +14,7 @@ import azure_ocr
 from command import UserError
 from photos import boxes
 from photos.page import Page, Word
-from words.images import read_image, write_image
+from words.image_files import read_image, write_image
 from words.lists import read_folder, text_of_name
 
 

@@ -25,7 +25,7 @@ import azure_ocr
 from command import UserError
 from photos import boxes
 from photos.page import Page, Word
-from words.images import IMAGE_FORMATS, read_image
+from words.image_files import IMAGE_FORMATS, read_image
 
 ROOT = Path(__file__).parent.parent
 KEY = "0123456789abcdefSECRET"

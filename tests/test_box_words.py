@@ -8,7 +8,7 @@ import pytest
 
 import box_words
 from command import UserError
-from words.images import read_image, write_image
+from words.image_files import read_image, write_image
 
 ROWS = [("ok", 20, 20, 60, 30, "read"), ("ok", 90, 22, 70, 28, "these"), ("ok", 162, 44, 6, 8, "."),
         ("ok", 20, 80, 40, 30, "far"), ("ok", 200, 80, 40, 30, "off"), ("err", 245, 80, 30, 30, "no"),

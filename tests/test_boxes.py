@@ -19,7 +19,8 @@ from photos import boxes, drawing
 from photos.cutting import cut
 from photos.page import Page, Word
 from words.alphabet import Alphabet
-from words.images import grey_of, read_image, write_image
+from words.image_files import read_image, write_image
+from words.images import grey_of
 from words.lists import image_names, text_of_name
 from words.reader import Reading, load_reader
 

@@ -8,7 +8,8 @@ import pytest
 
 from words import ctc
 from words.alphabet import ALPHABETS, Alphabet
-from words.images import prepare, read_image
+from words.image_files import read_image
+from words.images import prepare
 from words.lexicon import Lexicon, load_lexicon
 from words.reader import DECODING, load_reader
 

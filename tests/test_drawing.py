@@ -6,7 +6,7 @@ from PIL import Image
 from command import UserError
 from photos.drawing import draw, new_drawings
 from photos.page import Word
-from words.images import read_image
+from words.image_files import read_image
 
 
 def test_boxes_are_drawn_from_red_to_green(tmp_path):

@@ -10,7 +10,7 @@ from samples import HEIC
 from command import UserError
 from photos.files import DPI, find_photos, load_photo, pages_of
 from photos.page import Page
-from words.images import write_image
+from words.image_files import write_image
 
 
 def write_pdf(path, *sheets, **options):
@@ -148,7 +148,7 @@ def test_an_iphones_photo_is_read_upright(tmp_path, monkeypatch):
     assert pixels.shape == (85, 110, 3)
     np.testing.assert_allclose(pixels.astype(int), np.rot90(sheet(200), -1), atol=60)
     assert np.abs(pixels.astype(int) - np.rot90(sheet(200), -1)).mean() < 5
-    monkeypatch.setattr("words.images.pi_heif", None)
-    monkeypatch.setattr("words.images.IMAGE_FORMATS", ("PNG", "JPEG"))
+    monkeypatch.setattr("words.image_files.pi_heif", None)
+    monkeypatch.setattr("words.image_files.IMAGE_FORMATS", ("PNG", "JPEG"))
     with pytest.raises(ValueError, match="HEIC is read with pi-heif: pip install pi-heif"):
         load_photo(tmp_path, Page("a.HEIC"))

@@ -1,4 +1,4 @@
-"""words/images.py: files written by other libraries, odd ones, and ones that are not meant well."""
+"""words/image_files.py: files written by other libraries, odd ones, and ones that are not meant well."""
 import os
 import subprocess
 import sys
@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 from samples import NO_IMAGE, draw, write, write_images
 
-from words.images import array_of, check_image, pixels_of, prepare, read_image, write_image
+from words.image_files import array_of, check_image, pixels_of, read_image, write_image
+from words.images import prepare
 
 ROOT = Path(__file__).parent.parent
 
@@ -128,7 +129,7 @@ def test_an_image_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, w
 
 def test_pillow_s_warnings_are_not_for_users(tmp_path):
     (tmp_path / "large.png").write_bytes(png(20000, 20000, (b"IDAT", zlib.compress(b""))))
-    code = "import sys; from words.images import read_image; read_image(sys.argv[1])"
+    code = "import sys; from words.image_files import read_image; read_image(sys.argv[1])"
     run = subprocess.run([sys.executable, "-c", code, tmp_path / "large.png"], cwd=ROOT, capture_output=True, text=True)
     assert "megapixels" in run.stderr and "Warning" not in run.stderr
 

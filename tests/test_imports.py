@@ -16,7 +16,7 @@ BACKENDS = {"tensorflow", "jax", "torch"}
 
 # Within words, imports run down this list only, within a row freely
 WORDS = [{"batches", "calibration"}, {"reader"}, {"lexicon", "network", "ngram", "plots", "results", "sheets", "splits"},
-         {"ctc", "graph", "images", "lists", "metrics", "models"}, {"alphabet", "compiled"}]
+         {"ctc", "graph", "images", "lists", "metrics", "models"}, {"alphabet", "compiled", "image_files"}]
 
 
 def sources():

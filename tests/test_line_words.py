@@ -13,7 +13,7 @@ import line_words
 from command import UserError
 from photos import boxes
 from words.alphabet import Alphabet
-from words.images import read_image, write_image
+from words.image_files import read_image, write_image
 from words.reader import load_reader
 
 MODEL = Path(__file__).parent.parent / "models" / "mjsynth"

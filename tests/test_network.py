@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from words.images import prepare, read_image
+from words.image_files import read_image
+from words.images import prepare
 from words.models import PRESETS, WEIGHTS, find_model, load_config, open_session, read_config
 from words.network import build_graph, time_steps
 

@@ -15,7 +15,7 @@ from photos import reader as page_reader
 from photos.page import Word
 from photos.reader import PageReader
 from words.alphabet import Alphabet
-from words.images import write_image
+from words.image_files import write_image
 from words.reader import Reading
 
 ROOT = Path(__file__).parent.parent

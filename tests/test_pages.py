@@ -25,7 +25,7 @@ from photos import boxes
 from photos.page import Page
 from photos.reader import PageReader
 from words.alphabet import Alphabet
-from words.images import read_image, write_image
+from words.image_files import read_image, write_image
 from words.models import find_model, read_config
 from words.reader import Reading
 

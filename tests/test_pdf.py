@@ -15,7 +15,7 @@ from samples import turned, written_page
 from photos.files import load_photo
 from photos.page import Page, Word
 from photos.pdf import DPI, FONT, write_photo, write_scan
-from words.images import TURNS, read_image
+from words.image_files import TURNS, read_image
 
 
 def poppler(*command):

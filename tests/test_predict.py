@@ -16,7 +16,7 @@ import words.reader
 from command import UserError
 from words.alphabet import Alphabet
 from words.batches import CHUNK
-from words.images import read_image, write_image
+from words.image_files import read_image, write_image
 from words.reader import Reading
 
 

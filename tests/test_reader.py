@@ -11,7 +11,8 @@ from samples import Brightness, Session, draw, write_model
 from command import UserError
 from words import ctc
 from words.alphabet import Alphabet
-from words.images import prepare, write_image
+from words.image_files import write_image
+from words.images import prepare
 from words.lexicon import Lexicon
 from words.models import WEIGHTS, load_config, write_onnx
 from words.network import build_graph

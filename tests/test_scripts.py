@@ -17,7 +17,7 @@ import search
 import train
 from command import UserError
 from fitting.state import STATE
-from words.images import write_image
+from words.image_files import write_image
 from words.lists import image_names, text_of_name
 from words.models import WEIGHTS, load_config
 from words.reader import load_reader

@@ -22,7 +22,7 @@ from fitting import recipe, training
 from fitting.backend import keras
 from fitting.state import STATE
 from words.alphabet import Alphabet, steps_needed
-from words.images import read_image, write_image
+from words.image_files import read_image, write_image
 from words.lists import read_folder
 from words.models import WEIGHTS, load_config
 from words.reader import load_reader

@@ -20,7 +20,8 @@ from command import UserError
 from fitting import optimizers, recipe
 from utils import keras
 from words.alphabet import Alphabet, steps_needed
-from words.images import prepare, read_image
+from words.image_files import read_image
+from words.images import prepare
 from words.lists import read_folder
 from words.models import WEIGHTS, load_config
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
-from words.images import grey_of, prepare, read_image
+from words.image_files import read_image
+from words.images import grey_of, prepare
 from words.reader import BATCH, Reader, Reading
 
 CHUNK = 4 * BATCH  # words that are read at a time

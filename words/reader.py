@@ -17,7 +17,8 @@ from PIL import Image
 from command import UserError
 from words import ctc
 from words.alphabet import Alphabet
-from words.images import MARGIN, pixels_of, prepare, read_image
+from words.image_files import pixels_of, read_image
+from words.images import MARGIN, prepare
 from words.lexicon import load_lexicon
 from words.models import find_model, load_config, open_session
 from words.network import build_graph
