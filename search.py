@@ -30,6 +30,8 @@ import index
 import photos
 from command import UserError
 
+page = command.later("photos.page")
+
 NAME = "search.index"
 QUIET = 2  # seconds without news after which `watch` looks
 LEAST = 0.005  # of scores and probabilities that `find` prints: what is less would be shown as 0.00
@@ -201,7 +203,7 @@ def find(path, query, as_json, show, **options):
         for k, result in enumerate(results):
             if result.score < index.DOUBTFUL and (k == 0 or results[k - 1].score >= index.DOUBTFUL):
                 print("less likely:")
-            print(f"{result.score:.2f}  {result.file}")
+            print(f"{result.score:.2f}  {page.title(result.file)}")
             for match in result.matches:
                 if match.probability >= LEAST:
                     x, y = (round(sum(values) / 4) for values in zip(*match.polygon))
@@ -209,7 +211,7 @@ def find(path, query, as_json, show, **options):
         if not results:
             print("no photo found", file=sys.stderr)
     if show and results:
-        webbrowser.open(Path(results[0].file).as_uri())
+        webbrowser.open(Path(page.file_of(results[0].file)).as_uri())
 
 
 def export(path, csv_path, json_path, overwrite):

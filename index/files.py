@@ -7,10 +7,13 @@
 import hashlib
 import os
 import re
+from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
+from photos.files import pages_of
+from photos.page import file_of
 from words.image_files import IMAGE_FORMATS
 from words.lists import IMAGE_SUFFIXES
 
@@ -75,10 +78,27 @@ def look(path):
         return unread(path, status.st_size, status.st_mtime_ns, error.strerror or str(error))
 
 
+def sheets(file):
+    """The Files of all photos in a File: its own and, of a TIFF of several pages, the others, which photos/files.py names.
+    The first page comes last: it has the file's name and, once it is known, stands for all."""
+    others = [] if file.error else pages_of(Path(), os.fsdecode(file.path))[1:]
+    return [*(file._replace(path=os.fsencode(name), content=_digest(file.content, b"#%d" % page))
+              for page, name in enumerate(others, start=2)), file]
+
+
+def file_with(name):
+    """The name, bytes, of the file in which a photo is: its own, or the TIFF whose page it is."""
+    return os.fsencode(file_of(os.fsdecode(name)))
+
+
 def unread(path, size, modified, error):
     """A File whose content cannot be known: this file, as it is now, stands for it."""
-    return File(path, size, modified, 1, None,
-                hashlib.blake2b(path + b"%d %d" % (size, modified), digest_size=31).digest(), error)
+    return File(path, size, modified, 1, None, _digest(path, b"%d %d" % (size, modified)), error)
+
+
+def _digest(*parts):
+    """31 bytes for what is no file's content alone, which has 32."""
+    return hashlib.blake2b(b"".join(parts), digest_size=31).digest()
 
 
 def content(path):

@@ -67,19 +67,20 @@ def update(store, folder, load_reader, retry=False, ray=None, models=()):
         print(f"{os.fsdecode(path)}: cannot be looked into", file=sys.stderr)
     there = {store.name(path) for path, *_ in found}
     below = store.name(folder.path)
-    gone = [name for name in known if name not in there and _inside(name, below)
+    gone = [name for name in known if name not in there and files.file_with(name) not in there and _inside(name, below)
             and not any(_inside(name, store.name(path)) for path in unseen)]
     if gone:
         store.drop_files(gone)
+    again = {files.file_with(name) for name, (*_, error) in known.items() if retry and error}
     changed = [(path, size, modified) for path, size, modified in found
-               if known.get(store.name(path), ())[1:3] != (size, modified) or retry and known[store.name(path)][3]]
-    outcomes = _by_cluster(store, folder, changed, load_reader, retry, ray, models) if ray and changed else _here(
+               if known.get(store.name(path), ())[1:3] != (size, modified) or store.name(path) in again]
+    outcomes = _by_cluster(store, folder, changed, load_reader, retry, ray, models, again) if ray and changed else _here(
         store, folder, [path for path, *_ in changed], load_reader, retry)
     with contextlib.closing(outcomes), tqdm(outcomes, "photos", len(changed), unit="photo", file=sys.stderr,
                                             disable=not changed) as bar:
-        results = collections.Counter(bar)
+        results = collections.Counter(outcome for each in bar for outcome in each)
     blocks.try_to_keep(store)
-    return Counts(results["read"], results["known"], results["failed"], len(gone))
+    return Counts(results["read"], results["known"], results["failed"], len(set(map(files.file_with, gone))))
 
 
 def _inside(name, folder):
@@ -87,7 +88,7 @@ def _inside(name, folder):
 
 
 def _here(store, folder, paths, load_reader, retry):
-    """What `keep` says of each of the files at `paths`, and "gone" where there is none any more."""
+    """What `keep` says of each photo in each of the files at `paths`, lists; none where there is no file any more."""
     @functools.cache
     def loaded():  # the networks are loaded when they are first needed
         reader = load_reader()
@@ -95,7 +96,7 @@ def _here(store, folder, paths, load_reader, retry):
 
     for path, again in store.jobs(folder.path, paths, retry):
         file = files.look(path)
-        yield keep(store, file, lambda: read(*loaded(), path, file), again) if file else "gone"
+        yield keep_all(store, files.sheets(file), lambda sheet: read(*loaded(), sheet.path, sheet), again) if file else []
 
 
 # --- One photo --------------------------------------------------------------------------------------------------
@@ -123,14 +124,26 @@ def read(reader, entries, path, file):
         return Reading(0, 0, reason or "cannot be read", [], b"")
 
 
+def keep_all(store, sheets, read, retry):
+    """What `keep` says of each of the photos in a file, a list of files.File as files.sheets gives it; what was known of
+    more pages of the file is forgotten."""
+    outcomes = [keep(store, sheet, read, retry) for sheet in sheets]
+    name, page = store.name(sheets[-1].path), len(sheets) + 1
+    while files.file_with(more := name + b"#%d" % page) == name and store.facts(more):
+        store.drop_files([more])
+        page += 1
+    return outcomes
+
+
 def keep(store, file, read, retry):
     """Put a files.File and, if it is not known, its photo into an index: "read", "known" or "failed". Twice is as once.
 
-    read: called for the Reading of the photo, if it is needed. retry: read it again if it is known, and could not be read.
+    read: called, with the File, for the Reading of the photo, if it is needed. retry: read it again if it is known, and
+    could not be read.
     """
     known, outcome = store.find_photo(file.content), "known"
     if known is None or retry and known[1]:
-        reading = read()
+        reading = read(file)
         photo = {"hash": file.content, "orientation": file.orientation, "width": reading.width, "height": reading.height,
                  "error": reading.error}
         number = store.add(photo, reading.words, reading.posteriors, replace=retry)
@@ -145,8 +158,9 @@ def keep(store, file, read, retry):
 
 # --- By a cluster -----------------------------------------------------------------------------------------------
 
-def _by_cluster(store, folder, found, load_reader, retry, address, models):
-    """What `keep` says of each of the files `found`, (path, size, modified), which a cluster looks at and reads."""
+def _by_cluster(store, folder, found, load_reader, retry, address, models, again):
+    """What `keep` says of each photo in each of the files `found`, (path, size, modified), which a cluster looks at and
+    reads; lists. again: the names of those whose photos could not be read, which `retry` reads again."""
     import cluster
     reader = load_reader()  # what is wrong with the models is said here
     entries = Entries(store, reader.words.alphabet.characters)
@@ -156,12 +170,13 @@ def _by_cluster(store, folder, found, load_reader, retry, address, models):
     def wanted(file):
         path, *facts = file
         known = store.facts(store.name(path))
-        return not known or known[:2] != tuple(facts) or retry and known[2]
+        return not known or known[:2] != tuple(facts) or store.name(path) in again
 
     with contextlib.closing(cluster.results(address, make, found, same=models, wanted=wanted)) as results:
-        for file, reading in results:
+        for readings in results:
+            *_, file = readings
             gone = file.error and not folder.has(file.path)
-            yield "gone" if gone else keep(store, file, lambda: reading, retry)
+            yield [] if gone else keep_all(store, list(readings), readings.get, retry)
 
 
 class Worker:
@@ -171,18 +186,19 @@ class Worker:
         self.folder, self.reader, self.entries, self.known = folder, load_reader(), entries, known
 
     def __call__(self, found):
-        """(files.File, its Reading or None where it is known) of a file that was found: (path, size, modified)."""
+        """{files.File: its Reading, None where it is known} of the photos in a file that was found, (path, size, modified),
+        in the order of files.sheets."""
         path, *_ = found
         try:
             with self.folder.fetched(path) as copy:
                 file = files.look(copy)
                 if file is None:
                     raise FileNotFoundError(0, f"not there on {socket.gethostname()}; each machine needs the same photos")
-                file = file._replace(path=path)
-                return file, None if file.content in self.known else read(self.reader, self.entries, copy, file)
+                return {sheet._replace(path=path + sheet.path[len(copy):]): None if sheet.content in self.known else
+                        read(self.reader, self.entries, sheet.path, sheet) for sheet in files.sheets(file)}
         except OSError as error:
             return self.lost(found, error.strerror or str(error))
 
     def lost(self, found, reason):
         """As a call, of a file that cannot be read."""
-        return files.unread(*found, reason), Reading(0, 0, reason, [], b"")
+        return {files.unread(*found, reason): Reading(0, 0, reason, [], b"")}

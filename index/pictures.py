@@ -18,7 +18,8 @@ from cachetools import LRUCache, cached
 from PIL import Image
 
 from photos.cutting import cut
-from words.image_files import read_image
+from photos.files import read_photo
+from photos.page import file_of
 from words.images import grey_of
 
 Polygon = Sequence[tuple[float, float]]  # four corners, clockwise from the text's top-left, in pixels of the photo
@@ -28,7 +29,7 @@ HIGH, WIDE = 96, 960  # pixels, the most of a piece
 
 def version(path: str) -> str:
     """12 hexadecimal digits that change with the photo's file. OSError if there is none."""
-    state = os.stat(path)
+    state = os.stat(file_of(path))
     return hashlib.sha256(f"{state.st_ino} {state.st_mtime_ns} {state.st_size}".encode()).hexdigest()[:12]
 
 
@@ -47,7 +48,7 @@ class Pictures:
         @kept(pixels, lambda photo: photo.nbytes)
         def decoded(path, _version):
             with decoding:
-                return coloured(read_image(path))
+                return coloured(read_photo(path))
 
         @kept(jpegs, len)
         def scaled(path, version, longest):

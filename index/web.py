@@ -31,6 +31,7 @@ import index
 from command import UserError
 from index import guard
 from index.pictures import Pictures, version, widened
+from photos.page import title
 
 LIMIT, MOST, LONGEST = 20, 200, 500  # photos shown at first, at most, characters of a query
 LOOPBACK = "localhost", "127.0.0.1", "::1"
@@ -114,8 +115,8 @@ def asset(name: str) -> str:
 
 
 def shown(name: object) -> str:
-    """A file's path as text: bytes that are no UTF-8 as the replacement character."""
-    return os.fsencode(name).decode("utf8", "replace")
+    """A photo's name as text: bytes that are no UTF-8 as the replacement character."""
+    return os.fsencode(title(str(name))).decode("utf8", "replace")
 
 
 # --- Signing in -------------------------------------------------------------------------------------------------

@@ -7,14 +7,14 @@
 """
 import contextlib
 import math
-import re
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from command import UserError
-from photos.page import Page
+from photos.page import SHEET, Page, file_of
 from words.image_files import check_image, read_image, sheets_of
 from words.images import grey_of, on_paper
 from words.lists import IMAGE_SUFFIXES, image_names
@@ -22,7 +22,6 @@ from words.lists import IMAGE_SUFFIXES, image_names
 SUFFIXES = (*IMAGE_SUFFIXES, ".pdf")
 DPI = 200  # at which a PDF's pages are drawn
 LARGEST_SHEET = 100_000_000  # pixels; a larger page of a PDF is drawn at less than DPI
-SHEET = re.compile(r"(?P<file>.+\.(?:pdf|tiff?))#(?P<page>[1-9]\d*)", re.IGNORECASE | re.DOTALL)
 
 
 def find_photos(path: Path) -> tuple[Path, list[str]]:
@@ -66,12 +65,6 @@ def pages_of(root: Path, file: str) -> list[str]:
     return [f"{file}#{number + 1}" for number in numbers] or [file]
 
 
-def file_of(name: str) -> str:
-    """The file in which a photo is: its own, or the PDF or TIFF whose page it is."""
-    sheet = SHEET.fullmatch(name)
-    return sheet["file"] if sheet else name
-
-
 def in_pdf(name: str) -> bool:
     """Whether a photo is a page of a PDF."""
     return file_of(name) != name and file_of(name).lower().endswith(".pdf")
@@ -83,14 +76,18 @@ def load_photo(root: str | Path, page: Page) -> np.ndarray:
     if page.file.lower().endswith(".pdf"):
         open_pdf(Path(root, page.file)).close()
         raise ValueError("a PDF; its pages are photos, as file.pdf#1")
-    sheet = SHEET.fullmatch(page.file)
-    pixels = read_sheet(Path(root, sheet["file"]), int(sheet["page"])) if sheet else read_image(Path(root, page.file))
-    pixels = as_photo(pixels)
+    pixels = as_photo(read_photo(os.path.join(root, page.file)))
     height, width = pixels.shape[:2]
     known = page.width or width, page.height or height
     if known != (width, height):
         raise ValueError(f"the photo is {width} x {height} large, its boxes are for {known[0]} x {known[1]}")
     return pixels
+
+
+def read_photo(path: str) -> np.ndarray:
+    """The upright pixels of a photo, as `read_image` gives them; path: it may be a page's, as "photos/scan.tif#2"."""
+    sheet = SHEET.fullmatch(path)
+    return read_sheet(Path(sheet["file"]), int(sheet["page"])) if sheet else read_image(path)
 
 
 def as_photo(pixels: np.ndarray) -> np.ndarray:

@@ -9,12 +9,27 @@
 import dataclasses
 import itertools
 import json
+import re
 
 import numpy as np
 
 MIN_CONFIDENCE = 0.01  # of words read by themselves; what is read less surely is mostly an arrow or a part of a drawing
 
 SURE = 0.5  # a text of less confidence counts as doubtful
+
+SHEET = re.compile(r"(?P<file>.+\.(?:pdf|tiff?))#(?P<page>[1-9]\d*)", re.IGNORECASE | re.DOTALL)
+
+
+def file_of(name: str) -> str:
+    """The file in which a photo is: its own, or the PDF or TIFF whose page it is."""
+    sheet = SHEET.fullmatch(name)
+    return sheet["file"] if sheet else name
+
+
+def title(name: str) -> str:
+    """A photo's name for people: "scan.tif, page 2" of "scan.tif#2"."""
+    sheet = SHEET.fullmatch(name)
+    return f"{sheet['file']}, page {sheet['page']}" if sheet else name
 
 
 @dataclasses.dataclass

@@ -192,10 +192,10 @@ def test_what_cannot_be_read_says_why(url):
     save("bucket/boards/secret.png", "read")
     bucket = Bucket(url("archive/boards"))
     found, = bucket.walk()
-    file, reading = indexing.Worker(bucket, lambda: None, None, set())(found)
+    (file, reading), = indexing.Worker(bucket, lambda: None, None, set())(found).items()
     assert file[:3] == found and "DENIED" in reading.error.upper() and "\n" not in reading.error
     os.remove("bucket/boards/secret.png")
-    file, reading = indexing.Worker(bucket, lambda: None, None, set())(found)
+    (file, reading), = indexing.Worker(bucket, lambda: None, None, set())(found).items()
     assert reading.error and not bucket.has(found[0])
 
 

@@ -171,10 +171,10 @@ def test_what_comes_twice_is_kept_once(reader, place):
     save("photos/a.png", "some words")
     file = files.look(os.path.abspath(b"photos/a.png"))
     reading = indexing.read(FakeReader(), entries, file.path, file)
-    assert indexing.keep(store, file, lambda: reading, False) == "read"
+    assert indexing.keep(store, file, lambda file: reading, False) == "read"
     before = everything(place)
     for retry in (False, True):
-        assert indexing.keep(store, file, lambda: reading, retry) == "known"
+        assert indexing.keep(store, file, lambda file: reading, retry) == "known"
         store.add({"hash": file.content, "orientation": 1, "width": 1, "height": 1, "error": ""}, [], b"", replace=retry)
     assert everything(place) == before and len(before[1]) == 1
 
@@ -257,11 +257,11 @@ def test_photos_that_a_worker_lacks_are_failures(reader):
     folder = indexing.Folder("photos")
     found, = folder.walk(None)
     work = worker(folder)
-    file, reading = work(found)
+    (file, reading), = work(found).items()
     assert file.path == found[0] and [word["alternatives"][0][0] for word in reading.words] == ["word"]
-    assert worker(folder, {file.content})(found) == (file, None)
+    assert worker(folder, {file.content})(found) == {file: None}
     os.rename("photos", "elsewhere")
-    file, reading = work(found)
+    (file, reading), = work(found).items()
     assert file[:3] == found and f"not there on {socket.gethostname()}" in reading.error and not reading.words
 
 

@@ -269,8 +269,8 @@ def test_a_photo_that_cannot_be_read_is_no_picture(client, found):
 
 
 def test_many_who_ask_at_once_decode_a_photo_once(found, monkeypatch):
-    calls, read = [], pictures.read_image
-    monkeypatch.setattr(pictures, "read_image", lambda path: (time.sleep(0.1), calls.append(path), read(path))[2])
+    calls, read = [], pictures.read_photo
+    monkeypatch.setattr(pictures, "read_photo", lambda path: (time.sleep(0.1), calls.append(path), read(path))[2])
     shown = pictures.Pictures()
     asking = [threading.Thread(target=make, args=(found.kept[1].file,)) for make in (shown.small, shown.large) * 4]
     for thread in asking:
@@ -290,7 +290,7 @@ def test_no_more_photos_are_decoded_at_once_than_there_are_cores(tmp_path, monke
         running[0] -= 1
         return np.zeros((8, 8), np.uint8)
 
-    monkeypatch.setattr(pictures, "read_image", read)
+    monkeypatch.setattr(pictures, "read_photo", read)
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     shown = pictures.Pictures()
     for i in range(8):
