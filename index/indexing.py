@@ -88,15 +88,22 @@ def _inside(name, folder):
 
 
 def _here(store, folder, paths, load_reader, retry):
-    """What `keep` says of each photo in each of the files at `paths`, lists; none where there is no file any more."""
+    """What `keep` says of each photo in each of the files at `paths`, lists; none where there is no file any more, or where
+    it comes again, as the server that deals them out went away when it was done."""
     @functools.cache
     def loaded():  # the networks are loaded when they are first needed
         reader = load_reader()
         return reader, Entries(store, reader.words.alphabet.characters)
 
+    def read_sheet(sheet):
+        return read(*loaded(), sheet.path, sheet)
+
+    last = None
     for path, again in store.jobs(folder.path, paths, retry):
         file = files.look(path)
-        yield keep_all(store, files.sheets(file), lambda sheet: read(*loaded(), sheet.path, sheet), again) if file else []
+        outcomes = keep_all(store, files.sheets(file), read_sheet, again) if file else []
+        yield outcomes if path != last else []
+        last = path
 
 
 # --- One photo --------------------------------------------------------------------------------------------------

@@ -69,6 +69,8 @@ REASONS = {
     errors.LockNotAvailable: "another run has been writing for a minute; try again when it is done",
     errors.QueryCanceled: "{}; the server is too busy, try again later",
     (errors.DuplicateTable, errors.UndefinedTable, errors.UndefinedColumn): "not an index of photos ({}); name another one"}
+UNREACHED = "check the address, and the password in ~/.pgpass"
+STOPPED = "the server, which was there before, says in its own log why it stopped: maybe its disk is full"
 # A server whose network is gone is given up after half a minute, not after hours: libpq's settings, s and ms
 SILENCE = {"keepalives_idle": 15, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30000}
 LEASE = "10min"  # after which the server takes a job back from an indexer that does not answer
@@ -82,7 +84,7 @@ class PostgreSQL(Store):
     """
 
     def __init__(self, url, create=False):
-        self._options = _options(url)
+        self._options, self._reached = _options(url), False
         super().__init__(_address(url), create)
         with self._errors():
             if create:
@@ -118,6 +120,7 @@ class PostgreSQL(Store):
         connection = psycopg.connect(**self._options, autocommit=True)
         settings = {"search_path": SCHEMA, **SETTINGS[self.writable]}
         connection.execute("; ".join(f"SET {name} = '{value}'" for name, value in settings.items()))
+        self._reached = True
         return connection
 
     def _again(self, work):
@@ -155,7 +158,7 @@ class PostgreSQL(Store):
             yield
         except psycopg.Error as error:
             reason = next((reason for kind, reason in REASONS.items() if isinstance(error, kind)), "{}")
-            said = error.diag.message_primary or f"{error}; check the address, and the password in ~/.pgpass"
+            said = error.diag.message_primary or f"{error}; {STOPPED if self._reached else UNREACHED}"
             raise UserError(f"{self.address}: {reason.format(' '.join(said.split()))}") from None
 
     def _execute(self, query, values=()):

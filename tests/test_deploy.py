@@ -1,6 +1,8 @@
 """docs/deploy.md and docs/compose.yaml: commands that parse, rights that suffice and are no more than needed."""
 import contextlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,9 @@ import pytest
 import index
 import search
 from command import UserError
+from index.web import create_app
 from tests.fake_reader import names, save
+from tests.photo_index import start
 
 DOCS = Path(__file__).parent.parent / "docs"
 TEXT = (DOCS / "deploy.md").read_text(encoding="utf8")
@@ -73,6 +77,17 @@ def test_each_role_has_its_own_password_and_waits_for_the_database(compose):
     assert '--set indexer="$INDEXER_PASSWORD" --set reader="$READER_PASSWORD"' in script and "--dbname photos" in script
     assert compose["secrets"]["password"] == {"file": VALUES["PASSWORD_FILE"]}
     assert all(service["restart"] == "unless-stopped" for service in services.values())
+
+
+def test_the_page_is_healthy_as_long_as_it_answers(compose):
+    kind, *command = compose["services"]["serve"]["healthcheck"]["test"]
+    port = search.parse_args(compose["services"]["serve"]["command"][2:]).port
+    assert kind == "CMD" and f":{port}/" in command[-1]
+    server = start(create_app(None, "password", allowed_hosts=("photos.example.org",)))  # None: it asks no index
+    command = [sys.executable, *command[1:-1], command[-1].replace(str(port), str(server.effective_port))]
+    assert subprocess.run(command).returncode == 0
+    server.close()
+    assert subprocess.run(command, stderr=subprocess.DEVNULL).returncode == 1
 
 
 def test_what_is_kept_is_in_volumes_and_all_else_is_read_only(compose):

@@ -277,7 +277,7 @@ def test_a_server_may_go_away_and_come_back(reader, postgres, database):
     page = web.create_app(found).test_client()
     assert found.find("photo") and page.get("/?q=photo").status_code == 200
     postgres.stop()
-    with pytest.raises(UserError, match="No such file or directory.*check the address"):
+    with pytest.raises(UserError, match="No such file or directory.*says in its own log why"):
         found.find("photo")
     assert [page.get(path).status_code for path in ("/?q=photo", "/results?q=photo", "/photo/1")] == [503] * 3
     postgres.start()
@@ -285,6 +285,16 @@ def test_a_server_may_go_away_and_come_back(reader, postgres, database):
     output = process.communicate()
     assert process.returncode == 0, output
     assert everything(database) == everything("photos/search.index")
+
+
+def test_a_photo_counts_once_when_the_server_was_away(reader, postgres, database, monkeypatch, capsys):
+    save_many(3)
+    cut_off = ["SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'search.py'"]
+    read = reader.read
+    monkeypatch.setattr(reader, "read", lambda *asked, **options: (
+        postgres.run(cut_off.pop()) if cut_off else None, read(*asked, **options))[1])
+    search.main(["index", "photos", "--index", database])
+    assert "3 photos; now 3 read, 0 known" in capsys.readouterr().out and not cut_off
 
 
 @pytest.mark.slow
