@@ -162,18 +162,26 @@ def locked(folder: str | os.PathLike):
 
 
 @contextlib.contextmanager
-def new_folder(folder: str | os.PathLike):
-    """`locked` for a folder to write to: it is made if need be, and removed if nothing is in it at the end."""
-    folder = Path(folder)
-    if os.path.lexists(folder) and not folder.is_dir():
-        raise UserError(f"{folder}: is no folder; name another")
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
+def new_folder(folder: str | os.PathLike, *others: str | os.PathLike):
+    """`locked` for a folder to write to; it and the others are made if need be, and those that were made are removed if
+    nothing is in them at the end. UserError or OSError where one of them cannot be written to: then none is made."""
+    with contextlib.ExitStack() as made:
+        for path in map(Path, (folder, *others)):
+            if os.path.lexists(path) and not path.is_dir():
+                raise UserError(f"{path}: is no folder; name another")
+            for part in (*reversed(path.parents), path):
+                if not part.exists():
+                    part.mkdir(exist_ok=True)
+                    made.callback(_remove_empty, part)
+            if not os.access(path, os.W_OK):
+                raise UserError(f"{path}: cannot be written to; name another folder")
         with locked(folder):
             yield
-    finally:
-        with contextlib.suppress(OSError):  # something is in it
-            folder.rmdir()
+
+
+def _remove_empty(folder):
+    with contextlib.suppress(OSError):  # something is in it
+        folder.rmdir()
 
 
 def is_empty(folder: Path) -> bool:

@@ -123,7 +123,7 @@ class Results:
                                      for page in self.json_paths(names) if page)
 
     def check(self, root, names, among, keep):
-        """UserError or OSError if the files cannot be written, or are there already and may not be kept.
+        """UserError if the files are among the photos, or are there already and may not be kept.
 
         root, names: of the photos. among: the folder that is searched for photos, or None.
         """
@@ -132,10 +132,6 @@ class Results:
             if among and folder and folder.resolve().is_relative_to(among.resolve()):
                 raise UserError(f"--{what} {folder}: is among the photos, and the next run would read what is in it; name "
                                 "another")
-        for folder in {self.folder, self.drawings, self.ink} - {None}:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not os.access(folder, os.W_OK):
-                raise UserError(f"{folder}: cannot be written to; name another folder")
         scans = {files.file_of(name) for name in names if "pdf" in self.formats and files.in_pdf(name)}
         for file, path in [*((name, path) for name in names for path in self.paths(name).values()),
                            *((file, self.scan_path(file)) for file in scans)]:
@@ -230,16 +226,16 @@ def read_by_cluster(address, path, result_path, load_reader, models, resume, ove
     from photos import buckets, parquet
     bucket = buckets.Bucket(path) if photos.in_bucket(path) else None
     root, names = (bucket, bucket.names()) if bucket else files.find_photos(path.absolute())
-    errors_file, errors, words, unsure = result_path / "errors.csv", [], 0, 0
+    errors_file, errors, words, unsure, read = result_path / "errors.csv", [], 0, 0, 0
     command.new_file(errors_file, resume or overwrite)
     load_reader()
-    result_path.mkdir(parents=True, exist_ok=True)
-    with command.locked(result_path), parquet.Parts(result_path, resume, overwrite) as parts:
+    with command.new_folder(result_path), parquet.Parts(result_path, resume, overwrite) as parts:
         names = [name for name in names if not parts.has(name)]
         pages = cluster.results(address, functools.partial(parquet.Worker, root, load_reader, options), names, same=models)
         try:
             with contextlib.closing(pages), tqdm.tqdm(total=len(names), unit="photo", dynamic_ncols=True) as progress:
                 for page in pages:
+                    read += 1
                     if page.error:
                         errors.append([page.file, page.error])
                         tqdm.tqdm.write(f"{page.file}: {page.error}", file=sys.stderr)
@@ -252,8 +248,10 @@ def read_by_cluster(address, path, result_path, load_reader, models, resume, ove
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped; what is done is in {result_path}: --resume goes on") from None
         finally:
-            command.write_csv(errors_file, [["file", "error"], *errors])
-    print_counts(len(names), words, unsure, errors, errors_file)
+            if read or not names:  # else no cluster was joined, and nothing is done
+                command.write_csv(errors_file, [["file", "error"], *errors])
+        before = bool(parts.done)
+    print_counts(len(names), words, unsure, errors, errors_file, before)
 
 
 def doubtful(page):
@@ -261,9 +259,12 @@ def doubtful(page):
     return sum(word.confidence is not None and word.confidence < SURE for word in page.words)
 
 
-def print_counts(count, words, unsure, errors, errors_file):
+def print_counts(count, words, unsure, errors, errors_file, before):
+    """Say how a run over `count` photos went; UserError if none could be read, now or `before`."""
     print(f"{command.count(count, 'photo')}, {command.count(words, 'word')}" + f" ({unsure:,} doubtful)" * bool(unsure)
           + f", {len(errors):,} unreadable" + f": see {errors_file}" * bool(errors))
+    if 0 < count <= len(errors) and not before:
+        raise UserError(f"no photo could be read; {errors_file} says why")
 
 
 def main(argv=None):
@@ -282,7 +283,7 @@ def main(argv=None):
     boxes_file, errors_file = (args.result_path / name for name in ("boxes.json", "errors.csv"))
     for path in (*([boxes_file] if args.boxes_only else []), errors_file):
         command.new_file(path, args.resume or args.overwrite)
-    with command.locked(args.result_path):
+    with command.new_folder(args.result_path, *filter(None, (args.draw, args.ink))):
         journal = boxes.Journal(boxes_file, keep=args.resume) if args.boxes_only else None
         done = {name for name in names if args.resume and results.done(name) and (not journal or journal.done(name))}
         reader = photos.load_reader(args.model_path, None if args.boxes_only else args.words, lexicon=args.lexicon,
@@ -295,7 +296,7 @@ def main(argv=None):
             raise KeyboardInterrupt(f"stopped; what is done is in {args.result_path}: --resume goes on") from None
         finally:
             command.write_csv(errors_file, [["file", "error"], *run.errors])
-    print_counts(len(names) - len(done), run.words, run.doubtful, run.errors, errors_file)
+    print_counts(len(names) - len(done), run.words, run.doubtful, run.errors, errors_file, bool(done))
 
 
 if __name__ == "__main__":

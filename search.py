@@ -125,7 +125,8 @@ def choose_index(path):
 # --- Commands ---------------------------------------------------------------------------------------------------
 
 def index_photos(folder, path, models, retry, ray=None):
-    """Bring the index up to date with a folder of photos; ray: the address of the cluster that reads."""
+    """Bring the index up to date with a folder of photos; ray: the address of the cluster that reads. Returns whether no
+    photo of the index could be read."""
     if photos.in_bucket(folder) and not (ray and path):
         raise UserError(f"{folder}: a bucket is read with --ray local, or by a cluster, and --index says where the index is")
     if not photos.in_bucket(folder) and not Path(folder).is_dir():
@@ -152,6 +153,7 @@ def index_photos(folder, path, models, retry, ray=None):
           f"under another name or date, {command.count(counts.gone, 'file')} gone, {counts.failed:,} failed")
     if total["failed"]:
         print(f"{command.count(total['failed'], 'photo')} could not be read; --retry reads again, export says why")
+    return 0 < total["photos"] == total["failed"]
 
 
 def load_reader(pages, **options):
@@ -258,7 +260,9 @@ def main(argv=None):
         models = {"pages": args.pages, "words": args.words, "lexicon": args.lexicon}
         if args.command == "watch":
             return watch(args.photos, args.index, models, args.retry)
-        return index_photos(args.photos, args.index, models, args.retry, args.ray)
+        if index_photos(args.photos, args.index, models, args.retry, args.ray):
+            raise UserError(f"{args.photos}: no photo in it could be read")
+        return
     if args.command == "copy":
         return copy(args.source, args.target)
     path = choose_index(args.index)

@@ -44,10 +44,8 @@ class Parts:
         there = sorted(self.folder.glob(NAMES))
         if there and not (keep or overwrite):
             raise UserError(f"{there[0]}: is there already; --resume goes on, --overwrite replaces it")
-        for path in there:
-            if not keep:
-                path.unlink()
-                continue
+        self._old = [] if keep else there  # to be deleted when there is something instead
+        for path in there * keep:
             try:
                 self.done |= set(parquet.read_table(path, columns=["photo"])["photo"].to_pylist())
             except (OSError, KeyError, pyarrow.ArrowException):
@@ -58,8 +56,9 @@ class Parts:
     def __enter__(self):
         return self
 
-    def __exit__(self, *_):
-        self._write()
+    def __exit__(self, error, *_):
+        if self._rows or error is None:
+            self._write()
 
     def has(self, name: str) -> bool:
         """Whether a photo's words are in the files."""
@@ -76,6 +75,8 @@ class Parts:
             self._write()
 
     def _write(self):
+        while self._old:
+            self._old.pop().unlink()
         if self._rows:
             self._number += 1
             with written_whole(self.folder / NAMES.replace("*", f"{self._number:05d}")) as beside:

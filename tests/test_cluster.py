@@ -147,6 +147,31 @@ def test_parquet_has_a_row_a_word(joined, monkeypatch, capsys):
         {name: len(of_photo) for name, of_photo in found.items()} | {"none.png": 5})
 
 
+def test_a_cluster_that_cannot_be_joined_changes_nothing(reader, monkeypatch):
+    def results(address, *arguments, **options):
+        if address != "local":
+            raise UserError("cannot be joined")
+        yield Page("a.png", 1, 1, [])
+
+    pytest.importorskip("pyarrow")
+    monkeypatch.setitem(sys.modules, "cluster", types.SimpleNamespace(check=lambda address: None, results=results))
+    monkeypatch.setattr("words.models.find_model", lambda path: (Path(path), None))
+    monkeypatch.setattr(photos, "load_reader", lambda *_, **options: FakeReader())
+    save("photos/a.png", "word")
+    ask = ["--image_path", "photos", "--result_path", "out/new"]
+    with pytest.raises(UserError, match="joined"):
+        pages.main([*ask, "--ray", "host:1"])
+    assert os.listdir() == ["photos"]
+    pages.main([*ask, "--ray", "local"])
+    before = {path: path.read_bytes() for path in Path("out/new").iterdir()}
+    assert {path.name for path in before} == {"errors.csv", "words-00001.parquet"}
+    with pytest.raises(UserError, match="joined"):
+        pages.main([*ask, "--ray", "host:1", "--overwrite"])
+    assert {path: path.read_bytes() for path in Path("out/new").iterdir()} == before
+    pages.main([*ask, "--ray", "local", "--overwrite"])
+    assert {path.name for path in Path("out/new").iterdir()} == {"errors.csv", "words-00001.parquet"}
+
+
 def test_what_another_run_has_done_meanwhile_is_left_out(reader, place, monkeypatch):
     def results(address, make, items, wanted, **_):
         work = make()

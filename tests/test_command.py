@@ -49,6 +49,19 @@ def test_a_second_run_in_a_folder_is_refused_and_a_killed_one_leaves_it(tmp_path
     assert not list(tmp_path.iterdir())
 
 
+def test_folders_are_made_together_or_not_at_all_and_what_stays_empty_goes(tmp_path):
+    mine, file = tmp_path / "mine", tmp_path / "file"
+    mine.mkdir()
+    file.touch()
+    for wrong in (file, file / "deeper"):
+        with pytest.raises((UserError, NotADirectoryError)), command.new_folder(tmp_path / "a/b", tmp_path / "c", wrong):
+            pass
+        assert sorted(tmp_path.iterdir()) == [file, mine]
+    with command.new_folder(tmp_path / "a/b", mine, tmp_path / "c/d"):
+        (tmp_path / "c/kept").touch()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["c", "file", "kept", "mine"]
+
+
 def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = tmp_path / "a.csv"
     command.write_csv(path, [("a", "b")])

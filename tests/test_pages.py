@@ -24,6 +24,7 @@ from command import UserError
 from photos import boxes
 from photos.page import Page
 from photos.reader import PageReader
+from tests.fake_reader import save
 from words.alphabet import Alphabet
 from words.image_files import read_image, write_image
 from words.models import find_model, read_config
@@ -249,6 +250,27 @@ def test_a_bad_photo_costs_a_row(folder, capsys):
     assert [row["file"] for row in errors()] == ["broken.pdf", "empty.png", "eps.png"] and "text.png.json" in written()
 
 
+def test_where_no_photo_can_be_read_that_is_an_error(folder, capsys):
+    Path("bad").mkdir()
+    Path("bad/text.png").write_text("no picture")
+    for options in ([], ["--resume"]):
+        with pytest.raises(UserError, match="no photo could be read; out/errors.csv says why"):
+            run(*options, image_path="bad")
+        assert capsys.readouterr().out == "1 photo, 0 words, 1 unreadable: see out/errors.csv\n"
+    write_image("bad/good.png", written_page("mended")[0])
+    run("--resume", image_path="bad")
+    run("--resume", image_path="bad")  # what could be read is there from before
+
+
+def test_where_no_photo_of_an_index_can_be_read_that_is_an_error(reader, place):
+    save("photos/a.png", "broken one")
+    for _ in range(2):
+        with pytest.raises(UserError, match="photos: no photo in it could be read"):
+            search.main(["index", "photos", "--index", place])
+    save("photos/b.png", "good")
+    search.main(["index", "photos", "--index", place])
+
+
 @pytest.mark.parametrize("pixels", [
     np.full((300, 400), 250, np.uint8), np.zeros((300, 400, 3), np.uint8), np.full((300, 400, 3), 255, np.uint8),
     np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8), np.zeros((1, 1, 3), np.uint8),
@@ -350,8 +372,13 @@ def test_paths_that_cannot_be(folder, asked, monkeypatch):
     Path("empty").mkdir()
     with pytest.raises(UserError, match="empty: no photo in it"):
         run(image_path="empty")
+    Path("file").touch()
+    for options in (["--draw", "file"], ["--draw", "drawn", "--ink", "file/ink"]):
+        with pytest.raises((UserError, OSError)):
+            run(*options)
+    assert sorted(os.listdir()) == ["empty", "file", "photos"]
     Path("out").touch()
-    with pytest.raises(OSError):
+    with pytest.raises(UserError, match="out: is no folder"):
         run()
     Path("out").unlink()
     monkeypatch.setattr(os, "access", lambda *_: False)
