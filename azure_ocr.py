@@ -353,7 +353,7 @@ def check_folders(images_path, root, names, crops, drawings, overwrite):
     if drawings:
         drawing.new_drawings(drawings, root, names, overwrite)
     for name, folder in (("crops", crops), ("draw", drawings)):
-        if folder and images_path.is_dir() and folder.resolve().is_relative_to(root.resolve()):
+        if folder and images_path.is_dir() and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(root)):
             raise UserError(f"--{name} {folder}: is among the photos, and the next run would send what is in it; "
                             "name another")
 

@@ -129,7 +129,7 @@ class Results:
         """
         for what, folder in (("result_path", self.folder if "pdf" in self.formats else None), ("draw", self.drawings),
                              ("ink", self.ink)):
-            if among and folder and folder.resolve().is_relative_to(among.resolve()):
+            if among and folder and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(among)):
                 raise UserError(f"--{what} {folder}: is among the photos, and the next run would read what is in it; name "
                                 "another")
         scans = {files.file_of(name) for name in names if "pdf" in self.formats and files.in_pdf(name)}
@@ -137,7 +137,7 @@ class Results:
                            *((file, self.scan_path(file)) for file in scans)]:
             if os.path.lexists(path) and not keep:
                 raise UserError(f"{path}: is there already; --resume goes on, --overwrite replaces it")
-            if path.resolve() == Path(root, file).resolve():
+            if os.path.realpath(path) == os.path.realpath(Path(root, file)):
                 raise UserError(f"{path}: is the photo itself; name another folder")
 
     def done(self, name):

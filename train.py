@@ -65,7 +65,7 @@ def parse_args(argv=None):
         if not os.path.isdir(path):
             raise UserError(f"--path {path}: no such folder")
     for path in args.pretrained_path:
-        if find_model(path)[0].resolve() == (args.save_path / args.model_name).resolve():
+        if os.path.realpath(find_model(path)[0]) == os.path.realpath(args.save_path / args.model_name):
             raise UserError(f"--pretrained_path {path}: is the new model's own folder; give it another --model_name")
     command.new_picture(args.show_batch, args.overwrite)
     return args
@@ -144,8 +144,8 @@ def check_words(words, portion, seed, alphabet, steps, show=print):
         named = np.flatnonzero(which).tolist()
         left_out.update(dict.fromkeys(named, reason))
         if named:
-            what = words.name if reason == "no such file" else words.text
-            examples = ", ".join(dict.fromkeys(map(what, named[:5]))) + (", ..." if len(named) > 5 else "")
+            said = (reason != "no such file" and words.text(i) or words.name(i) for i in named[:5])
+            examples = ", ".join(dict.fromkeys(said)) + (", ..." if len(named) > 5 else "")
             show(f"  left out, {reason}: {len(named):,} ({examples})")
     if len(words) and not usable.any():
         raise UserError("no word is left to train on; see the lines above, and check --path and its labels")

@@ -65,7 +65,7 @@ def parse_args(argv=None):
         if not os.path.isdir(path):
             raise UserError(f"--path {path}: no such folder")
     for start in args.pretrained_path:
-        if find_model(start)[0].resolve() == (args.save_path / args.model_name).resolve():
+        if os.path.realpath(find_model(start)[0]) == os.path.realpath(args.save_path / args.model_name):
             raise UserError(f"--pretrained_path {start}: is the new model's own folder; give it another --model_name")
     command.new_picture(args.show_batch, args.overwrite)
     return args

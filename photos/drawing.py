@@ -4,6 +4,7 @@
 """
 import colorsys
 import functools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def new_drawings(folder: Path, root: Path, files: list[str], overwrite: bool):
     """UserError if the drawing of a photo, of `files` in `root`, is in `folder` already, or would replace the photo."""
     for file in files:
         path = drawing_path(folder, file)
-        if path.resolve() == Path(root, file).resolve():
+        if os.path.realpath(path) == os.path.realpath(Path(root, file)):
             raise UserError(f"{path}: is the photo itself; name another folder to draw into")
         command.new_file(path, overwrite)
 

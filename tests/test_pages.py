@@ -271,6 +271,17 @@ def test_where_no_photo_of_an_index_can_be_read_that_is_an_error(reader, place):
     search.main(["index", "photos", "--index", place])
 
 
+def test_links_that_lead_in_a_circle_cost_a_row(folder):
+    for link in ("photos/self.png", "out", "drawn"):
+        Path(link).symlink_to(Path(link).name)
+    for options in ([], ["--draw", "drawn"]):
+        with pytest.raises(UserError, match="out: is no folder"):
+            run(*options)
+    Path("out").unlink()
+    run("--ink", "ink")
+    assert errors() == [{"file": "self.png", "error": "no such file"}] and "a.png.json" in written()
+
+
 @pytest.mark.parametrize("pixels", [
     np.full((300, 400), 250, np.uint8), np.zeros((300, 400, 3), np.uint8), np.full((300, 400, 3), 255, np.uint8),
     np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8), np.zeros((1, 1, 3), np.uint8),
