@@ -28,8 +28,8 @@ import command
 from command import UserError
 from photos import boxes, drawing
 from photos.cutting import cut
-from photos.files import load_photo
-from photos.page import Page, Word
+from photos.files import load_photo, pages_of
+from photos.page import Page, Word, file_of
 from words.image_files import IMAGE_FORMATS, check_image, write_image
 from words.lists import IMAGE_SUFFIXES, image_names
 
@@ -89,7 +89,7 @@ def to_send(path):
     size = pixels.shape[1::-1]
     if min(size) < MIN_SIDE:
         raise PhotoError(f"{size[0]} x {size[1]} pixels are too few: the service reads {MIN_SIDE} x {MIN_SIDE} and more")
-    with Image.open(path, formats=IMAGE_FORMATS) as image:
+    with Image.open(file_of(str(path)), formats=IMAGE_FORMATS) as image:
         as_it_is = (image.format in SENT_AS_IT_IS and image.getexif().get(ORIENTATION, 1) == 1
                     and (image.format == "MPO" or getattr(image, "n_frames", 1) == 1))
     if as_it_is and max(size) <= MAX_SIDE and os.path.getsize(path) < MAX_BYTES:
@@ -330,7 +330,7 @@ def write_tables(folder, labels, skipped):
 
 
 def find_photos(path):
-    """(folder, names of the photos in it) of a folder, or of one photo."""
+    """(folder, names of the photos in it, a TIFF's pages each) of a folder, or of one photo."""
     if path.is_dir():
         root, names = path, image_names(path)
     elif path.exists():
@@ -343,7 +343,7 @@ def find_photos(path):
         raise UserError(f"{path}: no such file or folder")
     if not names:
         raise UserError(f"{path}: no photo in it; {', '.join(IMAGE_SUFFIXES)} are read")
-    return root, names
+    return root, [name for file in names for name in pages_of(root, file)]
 
 
 def check_folders(images_path, root, names, crops, drawings, overwrite):
@@ -362,8 +362,7 @@ def main(argv=None):
     args = parse_args(argv)
     root, names = find_photos(args.images_path)
     check_folders(args.images_path, root, names, args.crops, args.draw, args.overwrite)
-    args.output.parent.mkdir(parents=True, exist_ok=True)
-    with command.locked(args.output.parent):
+    with command.new_folder(args.output.parent, *filter(None, (args.crops, args.draw))):
         journal = boxes.Journal(args.output)
         chosen = choose(names, journal, args.retry, args.max_images, args.per_minute)
         if chosen:
@@ -372,8 +371,6 @@ def main(argv=None):
                 ask_first(service.endpoint, len(chosen))
             label(service, root, chosen, journal)
         if args.crops or args.draw:
-            if args.crops:
-                args.crops.mkdir(parents=True, exist_ok=True)
             finish(root, [journal.pages[name] for name in names if name in journal.pages], args.crops, args.min_confidence,
                    args.draw)
 

@@ -223,6 +223,17 @@ def test_of_an_animation_the_first_image_is_sent(server, photos):
         assert sent.format == "JPEG" and np.asarray(sent).min() > 240
 
 
+def test_pages_of_a_tiff_are_sent_each(server, photos):
+    shown, other = (Image.new("RGB", (200, 120), colour) for colour in ("white", "red"))
+    shown.save(photos / "0.tif", save_all=True, append_images=[other])
+    run("--yes", "--max_images", "2", "--draw", "drawn")
+    for (*_, content), colour in zip(server.asked, [(255, 255, 255), (254, 0, 0)], strict=True):
+        with Image.open(io.BytesIO(content), formats=IMAGE_FORMATS) as sent:
+            assert sent.format == "JPEG" and np.abs(np.asarray(sent, int) - colour).max() < 4
+    assert list(found()) == ["0.tif#1", "0.tif#2"] and sorted(os.listdir("drawn")) == [
+        "0.tif#1.jpg", "0.tif#2.jpg"]
+
+
 def test_half_a_surrogate_pair_is_replaced(server, photos):
     server.replies = [(200, {}, answer([[("a\ud83d", 0.5, BOX)]]))]
     run("--yes", "--max_images", "1")
@@ -430,7 +441,16 @@ def test_without_key_or_endpoint(server, photos, monkeypatch):
     for name, message in (("VISION_ENDPOINT", "no endpoint: give --endpoint"), ("VISION_KEY", "no key: give -k")):
         monkeypatch.delenv(name)
         with pytest.raises(UserError, match=message):
-            run("--yes")
+            run("--yes", "-o", "new/boxes.json")
+    assert os.listdir() == ["photos"]
+
+
+def test_folders_that_cannot_be_written_to_are_told_before_anything_is_paid_for(server, photos):
+    Path("file").touch()
+    for option in ("--crops", "--draw"):
+        with pytest.raises((UserError, OSError)):
+            run("--yes", option, "file/drawn")
+    assert not server.asked and sorted(os.listdir()) == ["file", "photos"]
 
 
 # --- Without the service --------------------------------------------------------------------------------------
