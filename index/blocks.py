@@ -21,7 +21,7 @@ import numpy as np
 
 from command import written_whole
 from index import readings
-from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, LONGEST, SEPARATOR, Sparse, Symbols, join, spread
+from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, LONGEST, SEPARATOR, Sparse, Symbols, join, outside, spread
 from index.readings import Readings
 
 FULL = 65536  # words after which a block ends
@@ -29,7 +29,7 @@ AT_ONCE = 4096  # words unpacked at once, and how many may be missing in the fil
 COSTS, MOST = 8, 120  # parts of a nat in which bounds of probabilities are kept, and the highest number of them
 RARE = int(-COSTS * np.log(FLOOR * LONGEST))  # the cost of a letter that was unknown when the block was made
 HEADER = struct.Struct("<8s7q16s")  # FORMAT, after, last, words, letters, entries, tokens, readings, digest
-FORMAT = b"CRNNBLK3"  # another one with every change of what is in a block
+FORMAT = b"CRNNBLK4"  # another one with every change of what is in a block
 ENTRIES = "steps", "symbols", "levels"  # of a Sparse, in a file,
 READINGS = "tokens", "firsts", "words", "chances"  # and of Readings
 
@@ -120,7 +120,7 @@ def bounds(sparse, count):
     """
     letters, words = count - FIRST, len(sparse.starts) - 1
     blank, separator = sparse.dense(np.arange(words), sparse.counts(), np.array([BLANK, SEPARATOR]))
-    ahead, behind = _outside(blank, separator), _outside(blank[::-1], separator[::-1])[::-1]
+    ahead, behind = outside(blank, separator), outside(blank[::-1], separator[::-1])[::-1]
     rest = FLOOR * (np.arange(len(blank))[:, np.newaxis] < sparse.counts())
     mine = np.flatnonzero(sparse.symbols >= FIRST)
     word = np.repeat(np.arange(words), np.diff(sparse.starts))[mine]
@@ -132,14 +132,6 @@ def bounds(sparse, count):
         sums = sums + (rest * weights).sum(axis=0)
         row[:] = np.clip(-COSTS * np.log(np.clip(sums, 1e-9, 1)), 0, MOST)  # rounded down
     return costs
-
-
-def _outside(blank, separator):
-    """How likely a path is in no token before each step, [T, N]."""
-    outside = np.ones_like(blank)
-    for k in range(len(blank) - 1):
-        outside[k + 1] = outside[k] * (blank[k] + separator[k]) + (1 - outside[k]) * separator[k]
-    return outside
 
 
 def merged(blocks):

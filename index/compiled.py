@@ -28,13 +28,12 @@ def table(blocks):
     return np.array([[*size, *address] for size, address in zip(sizes, addresses)], np.int64).reshape(-1, 8)
 
 
-def possible(blocks, rows, most, known):
-    """As `scanning.possible`."""
-    kinds, symbols = (np.array(column, np.int64) for column in zip(*rows))
-    count = blocks[:, WORDS].sum()
-    found, costs = np.empty(count, np.int64), np.empty(count, np.uint16)
-    count = _possible(blocks, kinds, symbols - FIRST, most, known, found, costs)
-    return found[:count].copy(), costs[:count].copy()
+def sums(blocks, rows):
+    """As `scanning.sums`."""
+    kinds, symbols = np.array(rows, np.int64).T.copy()  # each in one piece
+    result = np.empty(blocks[:, WORDS].sum(), np.uint8)
+    _sums(blocks, kinds, symbols - FIRST, result)
+    return result
 
 
 def costs(blocks, ends, which, rows):
@@ -64,28 +63,25 @@ def _pointer(_, address):
 
 
 @compiled
-def _possible(blocks, kinds, letters, most, known, found, found_costs):
-    """Write the places of the words whose costs sum up to `most` or less, but to more than `known`, and these sums; how many
-    there are."""
-    count, before, sums = np.int64(0), np.int64(0), np.empty(TOGETHER, np.uint16)
+def _sums(blocks, kinds, letters, result):
+    """Write the sums of these rows of all words' costs, 255 for all that are more."""
+    before = np.int64(0)
     for block in blocks:
         costs = numba.carray(_pointer(block[COSTS]), (3, block[LETTERS], block[WORDS]), np.uint8)
         for first in range(0, block[WORDS], TOGETHER):
             words = min(TOGETHER, block[WORDS] - first)
+            sums = result[before + first:before + first + words]
             sums[:] = 0
             for row in range(len(kinds)):
                 if letters[row] < block[LETTERS]:
                     some = costs[kinds[row], letters[row], first:first + words]
                     for word in range(words):
-                        sums[word] += some[word]
+                        more = np.uint8(sums[word] + some[word])
+                        sums[word] = np.uint8(255) if more < some[word] else more
                 else:  # a letter that came later
-                    sums[:] += np.uint16(RARE)
-            for word in range(words):
-                if known < sums[word] <= most:
-                    found[count], found_costs[count] = before + first + word, sums[word]
-                    count += 1
+                    for word in range(words):
+                        sums[word] = min(sums[word] + RARE, 255)
         before += block[WORDS]
-    return count
 
 
 @compiled

@@ -1,12 +1,11 @@
 """Queries to an index: which photos hold the words, and where.
 
-Each word of a query is scored on what the network saw of each word on the photos, see index/scanning.py; if by what was read
-on them many photos surely have it, see index/readings.py, then on the best of these alone. A photo's chance to hold it is
-that of one of its best places at least being right.
+Each term of a query is looked up in what the words of all photos may well be read as, see index/readings.py. Then it is
+scored on what the network saw of the words of those photos that may be among the best, or of all, see index/scanning.py. A
+photo's chance to hold it is that of one of its best places at least being right.
 """
 import dataclasses
 import functools
-import itertools
 import os
 import threading
 
@@ -14,21 +13,18 @@ import numpy as np
 from cachetools import LRUCache, cached
 from cachetools.keys import hashkey
 
-from index import Match, Photo, Result, Word, blocks
-from index.hits import BEST, LEAST, NARROW, Scope, Seen, calibrated, find_hits, hits_among, taken_between
+from index import Match, Photo, Result, Word, blocks, readings
+from index.hits import BEST, LEAST, NARROW, Seen, calibrated, find_hits, read_hits, taken_between
 from index.orientation import turned
 from index.posteriors import Symbols
 from index.query import parse
 from index.scanning import Words
 
-LIKELY = 0.1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7  # words so likely are looked for, one level after another, of a single term
-EVERYWHERE = 1e-2  # of several terms: words so likely are looked for on all photos
-ENOUGH = 1  # times the photos asked for: of several terms, one that so many have is not looked for further
-LEVELS = EVERYWHERE, 1e-4, 1e-6, LEAST  # of several terms: how likely words are known, one level after another
+EVERYWHERE = 1e-2  # words so likely are looked for of common terms, on photos that are not among the best yet
+LEVELS = 1e-2, 1e-4, 1e-6, LEAST  # how likely words of rare terms are looked for, one level after another
 FEW = 20  # times the photos asked for: of so many photos, all words are known at once
 BETTER = 5  # times the photos asked for: of the best ones so many, all words are known of all terms
-SURE = 0.5  # BETTER times as many photos as are asked for have a common term at least so surely
-DOUBTFUL = 0.1  # a photo where it is read nowhere is taken to have it with so much at most
+DOUBTFUL = 0.1  # a photo where a common term is read nowhere is taken to have it with so much at most
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
 KEPT, ANSWERS = 32 << 20, 1000  # bytes of hits of terms, and queries, that are kept for who asks for the same again
 
@@ -41,8 +37,8 @@ class Index:
         self.store, self._loops = store, loops
         self._lock, self._turns = threading.Lock(), threading.Semaphore(os.cpu_count() or 1)
         self._latest = None  # a Seen, once something was asked
-        hits = _kept(LRUCache(KEPT, getsizeof=lambda hits: sum(part.nbytes for part in hits)), find_hits)
-        self._best = _kept(LRUCache(ANSWERS), functools.partial(_best, hits=hits))
+        read = _kept(LRUCache(KEPT, getsizeof=lambda hits: sum(part.nbytes for part in hits)), read_hits)
+        self._best = _kept(LRUCache(ANSWERS), functools.partial(_best, read=read))
 
     def close(self):
         self.store.close()
@@ -187,29 +183,28 @@ def _matched(found, photos):
 
 # --- Terms ------------------------------------------------------------------------------------------------------
 
-def _search(seen, terms, all_words=False, since=None, until=None, limit=None, full_scan=False, hits=find_hits):
+def _search(seen, terms, all_words=False, since=None, until=None, limit=None, full_scan=False, read=read_hits):
     """(the Hits of each term, the score of each photo, float64 [P]): the mean of its chances to have them, the rarer ones
     weighing more; with `all_words`, their product. limit: how many of the best photos are asked for; others may lack what is
     unlikely."""
-    terms = terms if len(seen.photos) else []
-    scope = single = Scope(since, until, full_scan=full_scan)
-    found = [hits(seen, term, Scope(since, until, sure=True)) for term in terms]
+    terms, allowed = terms if len(seen.photos) else [], taken_between(seen, since, until)
+    found = [read(seen, term, since, until) for term in terms]
     sums = [each.totals.sum() for each in found]
     weights = np.log1p(len(seen.photos) / (1 + np.array(sums)))  # inverse document frequency
     weights = None if all_words else weights / max(weights.sum(), 1e-9)
-    common = [k for k, each in enumerate(found) if limit and _nth_highest(each.totals, BETTER * limit) >= calibrated(SURE)]
     if limit:
-        single = scope._replace(likely=LIKELY if len(terms) == 1 else (EVERYWHERE,), enough=limit if len(terms) == 1 else 0)
-    for k in set(range(len(terms))).difference(common):
-        found[k] = hits(seen, terms[k], single if len(terms[k].words) == 1 or len(terms) == 1 else scope)
-    if common or limit and len(terms) > 1:
-        found = _completed(seen, terms, found, weights, scope, limit, common)
+        _complete(seen, terms, found, weights, limit, allowed)
+    else:
+        found = list(find_hits(seen, terms, allowed, 0.0 if full_scan else LEAST))
     return found, _scores(_totals(found, len(seen.photos)), weights)
 
 
 def _totals(found, count):
     """How likely each of `count` photos has each term, float64 [K, count]."""
-    return np.array([hits.on_all(count) for hits in found]).reshape(len(found), count)
+    totals = np.zeros((len(found), count))
+    for row, hits in zip(totals, found):
+        row[hits.found] = hits.totals
+    return totals
 
 
 def _scores(totals, weights):
@@ -217,59 +212,69 @@ def _scores(totals, weights):
     return totals.prod(axis=0) * (len(totals) > 0) if weights is None else np.einsum("k,kn->n", weights, totals)
 
 
-def _completed(seen, terms, found, weights, scope, limit, common):
-    """The Hits of terms, known where words are as likely as EVERYWHERE or, of those in `common`, surely read, with the less
-    likely words of the photos that may be among the `limit` best.
+def _complete(seen, terms, found, weights, limit, allowed):
+    """Put into `found`, the Hits of terms by what was read, those of less likely words of the photos, of the `allowed`, that
+    may be among the `limit` best.
 
-    For terms that are on few photos: level by level, photos are left out that would not come so far even if they had, of
-    each such term, one word more that is as likely as those that are known, a threshold algorithm (Fagin, Lotem and Naor,
-    PODS 2001). For common ones: where the photos that would come so far with doubtful words are not too many. At last, for
-    all terms, on the best photos.
+    For terms that too few photos surely have: level by level, photos are left out that would not come so far even if they
+    had, of each such term, one word more that is as likely as those that are known, a threshold algorithm (Fagin, Lotem and
+    Naor, PODS 2001). For the others: where the photos that would come so far with doubtful words are not too many. At last,
+    for all terms, on the best photos.
     """
-    found, allowed = list(found), taken_between(seen, scope.since, scope.until)
-    sure = calibrated(1 - (1 - EVERYWHERE) ** BEST)  # a photo of less likely words has not that chance
-    words = {k for k, term in enumerate(terms) if len(term.words) == 1}
-    rare = [k for k in words.difference(common) if np.count_nonzero(found[k].totals >= sure) < ENOUGH * limit]
-    for known, least in itertools.pairwise(LEVELS) if rare else ():
-        totals = _totals(found, len(seen.photos))[:, allowed]
-        lowest = _nth_highest(_scores(totals, weights), limit)
-        totals[rare] = np.minimum(totals[rare] + calibrated(known), 1)
-        totals[common] = np.maximum(totals[common], calibrated(DOUBTFUL))
-        allowed[allowed] = _scores(totals, weights) >= lowest
-        least = LEAST if np.count_nonzero(allowed) <= FEW * limit else least
+    long = [k for k, term in enumerate(terms) if max(map(len, term.words)) >= readings.LETTERS]
+    _look(seen, terms, found, long, allowed, readings.LEAST)
+    known, enough = np.full(len(terms), readings.LEAST), limit if len(terms) == 1 else BETTER * limit
+    rare = _rare(found, range(len(terms)), known, enough)
+    common = [k for k in range(len(terms)) if k not in rare]
+    for least in LEVELS if rare else ():
+        _narrow(found, weights, limit, allowed, known, common)
+        phrases = all(len(terms[k].words) > 1 for k in rare)  # to look for these further takes little more
+        least = LEAST if phrases or np.count_nonzero(allowed) <= FEW * limit else least
         _look(seen, terms, found, rare, allowed, least)
-        if least == LEAST:
+        known[rare] = least
+        rare = _rare(found, rare, known, enough)
+        if least == LEAST or not rare:
             break
-    many = BETTER
-    if common and len(terms) > 1:
-        totals = _totals(found, len(seen.photos))
-        lowest = _nth_highest(_scores(totals, weights), limit)
-        others = [k for k in range(len(terms)) if k not in common and k not in rare]
-        totals[others] = np.minimum(totals[others] + calibrated(EVERYWHERE), 1)
-        totals[common] = np.maximum(totals[common], calibrated(DOUBTFUL))
-        some = allowed & (_scores(totals, weights) >= lowest)
-        many = BETTER if np.count_nonzero(some) <= BETTER * limit else FEW
-        most = NARROW * len(some) if rare else len(some)  # the few photos with a rare term are among the best anyway
-        if many == FEW and np.count_nonzero(some) <= most:
-            _look(seen, terms, found, common, some, EVERYWHERE)
-    best = _highest(_scores(_totals(found, len(seen.photos)), weights), many * limit)
-    allowed[:] = False
-    allowed[best] = True
-    _look(seen, terms, found, words.union(common), allowed, LEAST)
-    return found
+    some, many = np.zeros_like(allowed), BETTER
+    if len(terms) > 1:
+        some |= allowed
+        _narrow(found, weights, limit, some, known, common)
+        if (count := np.count_nonzero(some)) > FEW * limit:
+            many = FEW
+            if count <= (NARROW if rare else 1) * len(some):  # the few photos with a rare term are among the best anyway
+                _look(seen, terms, found, common, some, EVERYWHERE)
+            some[:] = False
+    some[_highest(_scores(_totals(found, len(some)), weights), many * limit)] = True
+    _look(seen, terms, found, range(len(terms)), some, LEAST)
+
+
+def _rare(found, asked, known, enough):
+    """Which of the terms `asked` less than `enough` photos have more surely than by any words less likely than `known`."""
+    sure = calibrated(1 - (1 - known) ** BEST)
+    return [k for k in asked if np.count_nonzero(found[k].totals >= sure[k]) < enough]
+
+
+def _narrow(found, weights, limit, allowed, known, common):
+    """Leave of `allowed` the photos that may be among the `limit` best if they have, of each term, one word more that is as
+    likely as what is not known, or of the common ones at least a doubtful one."""
+    totals = _totals(found, len(allowed))
+    lowest = _nth_highest(_scores(totals, weights)[allowed], limit)
+    for k, (row, likely) in enumerate(zip(totals, calibrated(known))):  # in place: a row has all photos
+        np.maximum(row, calibrated(DOUBTFUL), out=row) if k in common else np.minimum(row + likely, 1, out=row)
+    allowed &= _scores(totals, weights) >= lowest
 
 
 def _look(seen, terms, found, asked, allowed, least):
     """Put into `found` the Hits of terms on the photos `allowed` alone, of words that may be as likely as `least`. asked:
     places in `terms`."""
     asked = sorted(asked)
-    for k, hits in zip(asked, hits_among(seen, [terms[k] for k in asked], allowed, least)):
+    for k, hits in zip(asked, find_hits(seen, [terms[k] for k in asked], allowed, least)):
         found[k] = hits
 
 
-def _best(seen, terms, limit, all_words, since, until, hits=find_hits):
+def _best(seen, terms, limit, all_words, since, until, read=read_hits):
     """(numbers, scores, matched words as of `_matched`) of the `limit` best photos, lists."""
-    found, scores = _search(seen, terms, all_words, since, until, limit, hits=hits)
+    found, scores = _search(seen, terms, all_words, since, until, limit, read=read)
     best = _highest(scores, limit)
     return seen.photos[best].tolist(), scores[best].tolist(), _matched(found, best)
 

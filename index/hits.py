@@ -1,9 +1,9 @@
 """Where a term of a query may stand: its words, and how likely each photo has it.
 
-    >>> hits = find_hits(seen, Term(("budget",), False), Scope(None, None))
+    >>> hits, = find_hits(seen, [Term(("budget",), False)], allowed)
     >>> hits.found, hits.totals
 
-By the scan of index/scanning.py, or by what was surely read alone, see index/readings.py.
+By the scan of index/scanning.py, or by what was read alone, see index/readings.py.
 """
 import dataclasses
 import functools
@@ -14,7 +14,7 @@ import numpy as np
 
 from index.posteriors import Symbols
 from index.query import other_forms
-from index.scanning import Words
+from index.scanning import Words, cost
 
 LEAST = 1e-8  # a word that is less likely the query's is no match
 LEAST_IN_PHRASE = 1e-4  # for the longest word of a phrase
@@ -41,17 +41,6 @@ class Seen:
         return places
 
 
-class Scope(NamedTuple):
-    """How far a search goes. since, until: days of the photos looked at; likely: how likely words are looked for, one after
-    another, until `enough` photos have a term; full_scan: all words are scored; sure: what was surely read alone."""
-    since: str | None
-    until: str | None
-    likely: tuple[float, ...] = ()
-    enough: int | None = None
-    full_scan: bool = False
-    sure: bool = False
-
-
 class Hits(NamedTuple):
     """Where a term of a query may stand: its first word, by its place among all, how likely it stands there, over how many
     words, and its photo, by its place in `Seen`, all [n]; word by word, the BEST of each photo.
@@ -71,46 +60,34 @@ class Hits(NamedTuple):
         parts = [zip(*(part[first:end].tolist() for part in self[:3])) for first, end in zip(firsts, ends)]
         return [sorted(there, key=lambda hit: -hit[1]) for there in parts]
 
-    def on_all(self, count):
-        """`totals` of all photos, float64 [count], 0 where there is none."""
-        totals = np.zeros(count)
-        totals[self.found] = self.totals
-        return totals
-
 
 # --- Terms ------------------------------------------------------------------------------------------------------
 
-def find_hits(seen, term, scope):
-    """The Hits of a term; with scope.sure, no more of them than `found` and `totals`."""
-    allowed = taken_between(seen, scope.since, scope.until)
-    if scope.sure:
-        hits = _on_photos(seen, allowed, *_read(seen, term))
-        return Hits(*np.zeros((4, 0), np.int64), hits.found, hits.totals)
-    return _on_photos(seen, allowed, *_places(seen, term, allowed, scope))
+def read_hits(seen, term, since=None, until=None):
+    """The Hits of a term by what was read alone, see index/readings.py, on photos of these days; no more of them than
+    `found` and `totals`, as they are kept for who asks again."""
+    hits = _on_photos(seen, taken_between(seen, since, until), *_read(seen, term))
+    return Hits(*np.zeros((4, 0), np.int64), hits.found, hits.totals)
 
 
-def hits_among(seen, terms, allowed, least):
+def find_hits(seen, terms, allowed, least=LEAST):
     """The Hits of each of some terms, one after another, on the photos `allowed` alone, of words that may be as likely as
-    `least`."""
-    queries = [[(seen.symbols.encode("".join(term.words)), term.prefix, max(least, _least(term))),
+    `least`; with 0, all words are scored."""
+    queries = [[(seen.symbols.encode("".join(term.words)), term.prefix, least and max(least, _least(term))),
                 *((seen.symbols.encode(form), False, LEAST_FORM) for form in _forms(term) if least < OTHER_FORM)]
                for term in terms]
-    narrow, every = np.count_nonzero(allowed) < NARROW * len(allowed), itertools.chain(*queries)
+    narrow, every = least and np.count_nonzero(allowed) < NARROW * len(allowed), itertools.chain(*queries)
     on = seen.words.on(seen.photos[allowed]) if narrow else None
     answers = seen.words.among(on, list(every)) if narrow else (seen.words.score(*each) for each in every)
     for term, (_, *others) in zip(terms, queries):
         which, chances = _at_least(*next(answers), _least(term))
         which, chances = map(np.append, (which, chances), _forms_among(itertools.islice(answers, len(others))))
-        yield _on_photos(seen, allowed, *_with_phrase(seen, term, which, chances, on))
-
-
-def _places(seen, term, allowed, scope):
-    """(words, chances, spans) of a term, see Hits."""
-    which, chances, least = _word(seen, "".join(term.words), term.prefix, allowed, scope, _least(term))
-    if least < OTHER_FORM:
-        others = _forms_among(seen.words.score(seen.symbols.encode(form), False, LEAST_FORM) for form in _forms(term))
-        which, chances = map(np.append, (which, chances), others)
-    return _with_phrase(seen, term, which, chances)
+        spans = np.ones_like(which)
+        if len(term.words) > 1:
+            first, their = _phrase(seen, term, max(least, LEAST), on)
+            which, chances = np.append(which, first), np.append(chances, their)
+            spans = np.append(spans, np.full_like(first, len(term.words)))
+        yield _on_photos(seen, allowed, which, chances, spans)
 
 
 def _least(term):
@@ -130,18 +107,8 @@ def _forms_among(answers):
     return which.astype(np.int64), OTHER_FORM * chances
 
 
-def _with_phrase(seen, term, which, chances, on=None):
-    """(words, chances, spans) of a term that one word may be, and of those that are it one after another; on: as of
-    `_phrase`."""
-    if len(term.words) == 1:
-        return which, chances, np.ones_like(which)
-    others, their = _phrase(seen, term, on)
-    spans = np.repeat([1, len(term.words)], [len(which), len(others)])
-    return np.append(which, others), np.append(chances, their), spans
-
-
 def _read(seen, term):
-    """As `_places`, of what was surely read: the words whose likeliest readings are the term."""
+    """(words, chances, spans), see Hits, of what was read as a term, see index/readings.py."""
     which, chances = seen.words.read(seen.symbols.encode("".join(term.words)), term.prefix)
     first, their = seen.words.read(seen.symbols.encode(term.words[0])) if len(term.words) > 1 else (which[:0], chances[:0])
     for k, word in enumerate(term.words[1:], 1):
@@ -159,24 +126,6 @@ def _side_by_side(words, which, others):
     return (words.photos(which) == words.photos(others)) & (words.lines(which) == words.lines(others))
 
 
-def _word(seen, word, prefix, allowed, scope, least):
-    """(words, chances, how likely they are at least) of a word: the likely ones, if they are on enough photos `allowed`, as
-    the others would come last; else all that are at least as likely as `least`."""
-    query = seen.symbols.encode(word)
-    if scope.full_scan:
-        return *_at_least(*seen.words.score(query, prefix), least), least
-    found = []
-    levels = [*(likely for likely in scope.likely if likely > least), least]
-    for likely, some in zip(levels, seen.words.score_by_levels(query, prefix, levels)):
-        found.append(some)
-        which, chances = _at_least(*np.concatenate(found, axis=1), likely)
-        sure = which[chances >= 1 - (1 - likely) ** BEST]  # a photo of less likely words has not that chance
-        photos = np.unique(_photos(seen, allowed, sure)[1]) if scope.enough else []
-        if scope.enough is not None and len(photos) >= scope.enough:
-            break
-    return which, chances, likely
-
-
 def _at_least(which, chances, least):
     """Those of words and their chances that are at least `least`, the words rising."""
     kept = np.flatnonzero(chances >= least)
@@ -184,28 +133,27 @@ def _at_least(which, chances, least):
     return which[kept].astype(np.int64), chances[kept]
 
 
-def _phrase(seen, term, on=None):
-    """(first words, chances) of words that stand next to each other on a line: where the longest may be, the others are
-    looked for beside it. on: words, int [n] rising, among which the longest must be; None: all."""
-    words = seen.words
-    anchor = max(range(len(term.words)), key=lambda k: len(term.words[k]))
-    queries = [seen.symbols.encode(word) for word in term.words]
-    prefixes = [False] * (len(queries) - 1) + [term.prefix]
-    longest = queries[anchor], prefixes[anchor], LEAST_IN_PHRASE
-    which = words.possible(*longest)[0] if on is None else on[words.may_be(on, *longest)]
-    for k, (query, prefix) in enumerate(zip(queries, prefixes)):
-        if k != anchor:
-            there = which + k - anchor
-            which = which[(0 <= there) & (there < len(words))]
-            which = which[_side_by_side(words, which, which + k - anchor)]
-            which = which[words.may_be(which + k - anchor, query, prefix, LEAST)]
-    chances = words.score_at(which, queries[anchor], prefixes[anchor])
-    which, chances = _at_least(which, chances, LEAST_IN_PHRASE)
-    for k, (query, prefix) in enumerate(zip(queries, prefixes)):
-        if k != anchor:
-            chances = chances * words.score_at(which + k - anchor, query, prefix)
-    which, chances = _at_least(which, chances, LEAST)
-    return which - anchor, chances
+def _phrase(seen, term, least, on=None):
+    """(first words, chances) of words that stand next to each other on a line, together as likely as `least`: where the
+    longest may be, the others are looked for beside it. on: words, int [n] rising, among which the longest must be; None:
+    all."""
+    words, count = seen.words, len(term.words)
+    queries = [(seen.symbols.encode(word), term.prefix and k + 1 == count) for k, word in enumerate(term.words)]
+    order = sorted(range(count), key=lambda k: -len(term.words[k]))
+    leasts = [max(least, LEAST_IN_PHRASE), *[least] * (count - 1)]
+    which = (words.possible(*queries[order[0]], leasts[0]) if on is None else on) - order[0]
+    which = which[(0 <= which) & (which <= len(words) - count)]
+    costs = np.zeros(len(which), np.int64)
+    for k, likely in zip(order, leasts):
+        costs += words.costs(which + k, *queries[k])
+        kept = np.flatnonzero(costs <= cost(likely))
+        which, costs = which[kept], costs[kept]
+    for k in range(1, count):
+        which = which[_side_by_side(words, which, which + k)]
+    chances = np.ones(len(which))
+    for k, likely in zip(order, leasts):
+        which, chances = _at_least(which, chances * words.score_at(which + k, *queries[k]), likely)
+    return which, chances
 
 
 # --- Photos -----------------------------------------------------------------------------------------------------
@@ -238,7 +186,7 @@ def _on_photos(seen, allowed, which, chances, spans):
     sizes = np.diff(np.flatnonzero(np.diff(photos, prepend=-1, append=-1)))
     crowded = np.flatnonzero(np.repeat(sizes > BEST, sizes))  # of more than BEST, those are let go that are not of the best
     if len(crowded):
-        rank = crowded[np.lexsort((-chances[kept[crowded]], photos[crowded]))]
+        rank = crowded[np.argsort(photos[crowded] - chances[kept[crowded]] / 2, kind="stable")]
         last = rank[np.arange(len(rank)) - np.searchsorted(photos[rank], photos[rank]) >= BEST]
         kept, photos = np.delete(kept, last), np.delete(photos, last)
     first = np.flatnonzero(np.diff(photos, prepend=-1))

@@ -157,6 +157,14 @@ class Sparse(NamedTuple):
         return chances
 
 
+def outside(blank, separator):
+    """How likely a path is in no token before each step, [T, N], of how likely each step is blank and a separator."""
+    outside = np.ones_like(blank)
+    for k in range(len(blank) - 1):
+        outside[k + 1] = outside[k] * (blank[k] + separator[k]) + (1 - outside[k]) * separator[k]
+    return outside
+
+
 def join(parts):
     """Several Sparse, one behind the other."""
     sizes = [np.diff(part.starts) for part in parts]

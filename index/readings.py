@@ -1,21 +1,24 @@
-"""The likeliest reading of each word, and which words read so: what most searches look up in place of a scan.
+"""What each word may well be read as, and which words read so: what most searches look up in place of a scan.
 
     >>> readings = make(sparse)
     >>> words, chances = find([readings], [0], symbols.encode("budget"))
 
-A word's reading is its best path: the likeliest symbol of each step, once where steps repeat it, without blanks. It is kept
-under each of its tokens and, if they are several, under all of them joined, as "anti-war" is found by "war" and by
-"antiwar", with how likely that is there: an inverted index (Zobel and Moffat, ACM Computing Surveys 2006) of what is sure.
+A word is kept under each text that stands there with LEAST and more, as "anti-war" is found by "anti", by "war" and by
+"antiwar", and under each beginning that is so likely but by no one way to go on, with how likely that is and each of its
+first letters: an inverted index (Zobel and Moffat, ACM Computing Surveys 2006). So what it does not have is less likely than
+LEAST.
 """
+import itertools
 from typing import NamedTuple
 
 import numpy as np
 
-from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, SEPARATOR, forward
+from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, SEPARATOR, outside
 
+LEAST = 0.1  # what is less likely is not kept
 LETTERS = 16  # symbols of a token that are kept
 STEM = 6  # of so many first letters it is kept how likely each is reached
-TOGETHER = 2048  # words scored at once
+TOGETHER = 2048  # words searched at once
 
 
 class Readings(NamedTuple):
@@ -55,16 +58,13 @@ def find(parts, firsts, query, prefix=False):
 
 def make(sparse):
     """The Readings of a Sparse."""
-    symbols, words = _best_path(sparse)
-    letters = symbols != SEPARATOR
-    tokens = words.astype(np.int64) * (len(symbols) + 1) + np.cumsum(~letters)  # another number for each
-    symbols, words, tokens = symbols[letters], words[letters], tokens[letters]
-    parts = _spelled(symbols, words, tokens)
-    joined, owners = _spelled(symbols, words, words)
-    several = np.bincount(parts[1], minlength=len(sparse.starts))[owners] > 1
-    parts, owners = np.concatenate([parts[0], joined[several]]), np.append(parts[1], owners[several])
-    nats = -np.log(np.clip(_chances(sparse, parts, owners), 1e-9, 1))
-    return _sorted(parts, owners, np.round(255 * np.sqrt(np.minimum(nats / 8, 1))).astype(np.uint8))
+    order = np.argsort(sparse.counts(), kind="stable")  # of about as many steps are searched together
+    batches = (order[first:first + TOGETHER] for first in range(0, len(order), TOGETHER))
+    none = np.zeros(0, int), np.zeros((0, LETTERS), np.uint8), np.zeros((0, 1 + STEM))
+    found = itertools.chain([none], *(_search(sparse, batch) for batch in batches))
+    words, tokens, chances = map(np.concatenate, zip(*found))
+    nats = -np.log(np.clip(chances, 1e-9, 1))
+    return _sorted(tokens, words, np.round(255 * np.sqrt(np.minimum(nats / 8, 1))).astype(np.uint8).T)
 
 
 def join(parts, sizes):
@@ -85,58 +85,58 @@ def _sorted(tokens, words, levels):
                     words[order].astype(np.uint32), levels[:, order])
 
 
-def _best_path(sparse):
-    """(symbols, words): the letters and separators of the best path of each word, one behind the other."""
-    starts, new = sparse.starts.astype(np.int64), np.ones(len(sparse.steps), bool)
-    new[1:] = sparse.steps[1:] != sparse.steps[:-1]
-    new[starts[:-1][starts[:-1] < len(new)]] = True
-    steps = np.flatnonzero(new)
-    likeliest = np.minimum.reduceat(sparse.levels.astype(np.uint16) << 8 | sparse.symbols, steps) if len(steps) else steps
-    symbols = (likeliest & 255).astype(np.uint8)
-    firsts = np.searchsorted(steps, starts)
-    kept = np.ones(len(symbols), bool)
-    kept[1:] = symbols[1:] != symbols[:-1]
-    kept[firsts[:-1][firsts[:-1] < len(kept)]] = True
-    kept = np.flatnonzero(kept & (symbols != BLANK))
-    return symbols[kept], np.repeat(np.arange(len(starts) - 1), np.diff(firsts))[kept]
+def _search(sparse, which):
+    """Yield (words, tokens, chances), int [n], uint8 [n, LETTERS] and float64 [n, 1 + STEM], of what some words may be, the
+    shorter tokens first: a beginning that is likely enough goes on by each letter with which it stays so."""
+    some = sparse.take(which)
+    counts, count = some.counts(), int(some.symbols.max(initial=FIRST)) + 1
+    blank, separator = some.dense(np.arange(len(which)), counts, np.array([BLANK, SEPARATOR]))
+    letters = np.flatnonzero(some.symbols >= FIRST)
+    symbols, steps, likely = some.symbols[letters].astype(int), some.steps[letters].astype(int), LIKELY[some.levels[letters]]
+    starts = letters.searchsorted(some.starts)
+    words, before, inside = np.arange(len(which)), outside(blank, separator), np.zeros_like(blank)
+    tokens, chances = np.zeros((len(words), LETTERS), np.uint8), np.zeros((len(words), 1 + STEM))
+    for length in range(LETTERS + 1):
+        sizes = starts[words + 1] - starts[words]
+        nodes = np.repeat(np.arange(len(words)), sizes)
+        entries = np.repeat(starts[words] - np.cumsum(sizes) + sizes, sizes) + np.arange(len(nodes))
+        mine, places = symbols[entries], steps[entries] * len(words) + nodes
+        ready = (before + inside).take(places)
+        again = np.flatnonzero(mine == tokens[nodes, length - 1])
+        ready[again] = before.take(places[again])  # of equal letters, a blank is between
+        children = nodes * count + mine
+        begun = np.bincount(children, ready * likely[entries], len(words) * count)
+        more = np.flatnonzero(begun >= LEAST) if length < LETTERS else np.zeros(0, int)
+        parents, added = np.divmod(more, count)
+        if length:
+            kept = (chances[:, 0] >= LEAST) | (np.bincount(parents, minlength=len(words)) == 0)
+            yield which[words[kept]], tokens[kept], chances[kept]
+        numbers = np.full(len(begun), -1)
+        numbers[more] = np.arange(len(more))
+        numbers = numbers[children]
+        there = np.flatnonzero(numbers >= 0)
+        ready = before[:, parents] + inside[:, parents] * (added != tokens[parents, length - 1])
+        words, tokens, chances = words[parents], tokens[parents], chances[parents]
+        letter = np.where(np.arange(len(blank))[:, np.newaxis] < counts[words], FLOOR, 0)
+        letter.reshape(-1)[steps[entries[there]] * len(more) + numbers[there]] = likely[entries[there]]
+        if length < LETTERS:
+            tokens[:, length] = added
+        before, inside, chances[:, 0] = _written(blank[:, words], separator[:, words], letter, ready * letter)
+        if length < STEM:
+            chances[:, 1 + length] = (ready * letter).sum(axis=0)
 
 
-def _spelled(symbols, words, tokens):
-    """(the first LETTERS symbols of each token, uint8 [m, LETTERS], its word) of letters, their words and their tokens'
-    numbers, rising."""
-    firsts = np.flatnonzero(np.diff(tokens, prepend=-1))
-    which = np.repeat(np.arange(len(firsts)), np.diff(np.append(firsts, len(tokens))))
-    places = np.arange(len(tokens)) - firsts[which]
-    spelled, near = np.zeros((len(firsts), LETTERS), np.uint8), places < LETTERS
-    spelled[which[near], places[near]] = symbols[near]
-    return spelled, words[firsts]
-
-
-def _chances(sparse, tokens, words):
-    """How likely each token, uint8 [m, LETTERS], is in its word, and begins one: float64 [1 + STEM, m], see Readings."""
-    steps, lengths, result = sparse.counts()[words], np.count_nonzero(tokens, axis=1), np.zeros((1 + STEM, len(words)))
-    order = np.lexsort((steps, lengths))  # of as many letters, and of about as many steps, are scored together
-    for some in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
-        for first in range(0, len(some), TOGETHER):
-            which = some[first:first + TOGETHER]
-            spelled = tokens[which, :lengths[which[0]]].T
-            result[0, which], begun = _forward(sparse, spelled, words[which], steps[which])
-            result[1:1 + len(begun[:STEM]), which] = begun[:STEM]
-    return result
-
-
-def _forward(sparse, spelled, words, steps):
-    """`posteriors.forward` of a token in each word, and its `begun`; spelled: uint8 [L, n]; steps: how many, int [n]."""
-    some = sparse.take(words)
-    owners = np.repeat(np.arange(len(words)), np.diff(some.starts))
-    there = np.arange(steps.max(initial=1))[:, np.newaxis] < steps
-    chances = np.empty((2 + len(spelled), *there.shape))
-    chances[:] = np.where(there, FLOOR, 0)
-    places, likely = some.steps.astype(np.int64) * len(words) + owners, LIKELY.take(some.levels)
-    for row, wanted in zip(chances, [BLANK, SEPARATOR, *spelled]):
-        mine = np.flatnonzero(some.symbols == (wanted[owners] if np.ndim(wanted) else wanted))
-        row.reshape(-1)[places[mine]] = likely[mine]
-    chances[0][~there] = 1
-    repeated = np.append(np.zeros((1, len(words)), bool), spelled[1:] == spelled[:-1], axis=0)
-    begun = np.zeros(spelled.shape)
-    return forward(*chances[:2], chances[2:], repeated, begun=begun), begun
+def _written(blank, separator, letter, entering):
+    """(before, inside, chance) of beginnings that end with a letter, as of `posteriors.forward`: the probabilities to stand
+    behind it and to be writing it, before each step, float64 [T, n], and that no more letters come, [n]. letter: how likely
+    it is in each step, [T, n]; entering: that it begins there."""
+    before, inside = np.empty((2, *blank.shape))
+    behind = writing = last = done = np.zeros(blank.shape[1])  # last: behind it, and more letters would be another token
+    pause = blank + separator
+    for k in range(len(blank)):
+        before[k], inside[k] = behind, writing
+        done = done + (last + writing) * separator[k]
+        last = (last + writing) * blank[k]
+        behind = (behind + writing) * pause[k]
+        writing = writing * letter[k] + entering[k]
+    return before, inside, np.minimum(1, done + last + writing)

@@ -3,19 +3,26 @@
     >>> words = Words(blocks.kept(store)).with_more(store.posteriors(words.last), symbols.count)
     >>> places, chances = words.score(symbols.encode("budget"), least=1e-5)
 
-Every word is looked at, but most for two bytes alone: bounds of the probabilities that a token begins with the query's first
-letter and ends with its last, see index/blocks.py. Where these are likely enough, and those of the letters between, it is
-scored. So nothing is missed for being read wrong.
+What is as likely as readings.LEAST is looked up, see index/readings.py. For what is less likely every word is looked at, but
+for a few bytes alone: bounds of the probabilities that a token begins with the query's first letter, ends with its last, and
+has those between, see index/blocks.py. Where these are likely enough it is scored. So nothing is missed for being misread.
 """
+import functools
 import sys
+import threading
 
 import numpy as np
+from cachetools import LRUCache, cached
 
 from index import blocks, readings
 from index.blocks import COSTS
 from index.posteriors import join, score_sparse
 
 FIRST, LAST, ANYWHERE = range(3)  # rows of a block's costs
+SUMS = 8  # queries whose bounds of all words are kept, a byte a word: the next lower level is looked for in these
+NEVER = 1 << 15  # the cost of what no word can be
+ROWS = 6  # of a query's bounds, so many are added up for all words, the others where these leave it possible
+AT_ONCE = 1 << 18  # words whose sums are compared at once: in the processor's cache
 TOGETHER = 8192  # words whose posteriors are copied at once
 
 
@@ -26,12 +33,13 @@ class Words:
     """
 
     def __init__(self, parts=(), count=0, loops=None):
-        """parts: Blocks that follow each other; count: of symbols; loops: what has `table`, `possible`, `costs` and `score`:
+        """parts: Blocks that follow each other; count: of symbols; loops: what has `table`, `sums`, `costs` and `score`:
         this module, with NumPy alone, or index.compiled."""
         self._blocks, self._count = list(parts), count
         self._loops = loops or sys.modules[__name__]
         self._table = self._loops.table(self._blocks)
         self._firsts = np.cumsum([0, *map(len, self._blocks)])
+        self._sums = cached(LRUCache(SUMS), lock=threading.Lock())(functools.partial(self._loops.sums, self._table))
 
     def __len__(self):
         return int(self._firsts[-1])
@@ -49,37 +57,33 @@ class Words:
 
     def photos(self, which):
         """The photos' numbers of words, int [n] rising."""
-        return self._of("photos", which)
+        return self._photos.take(which)
 
     def lines(self, which):
         """The lines' numbers of words, int [n] rising, on their photos."""
-        return self._of("lines", which)
+        return self._lines.take(which)
 
     def place(self, word):
         """The place of a word on its photo."""
-        k = self._firsts.searchsorted(word, side="right") - 1
-        photos, place = self._blocks[k].photos, word - self._firsts[k]
-        return int(place - photos.searchsorted(photos[place]))
-
-    def _of(self, name, which):
-        parts = _parted(self._blocks, which.searchsorted(self._firsts), which)
-        return np.concatenate([np.zeros(0, np.int64), *(getattr(block, name)[mine] for block, mine in parts)])
+        return int(word - self._photos.searchsorted(self._photos[word]))
 
     def on(self, photos):
         """The words on photos of these numbers, int [n] rising: int64 rising."""
-        ends = photos.searchsorted([0, *(block.last for block in self._blocks)], side="right")
-        starts, sizes = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-        for k in np.flatnonzero(np.diff(ends)):
-            there, mine = self._blocks[k].photos, photos[ends[k]:ends[k + 1]].astype(np.int32)
-            starts.append(there.searchsorted(mine))
-            sizes.append(there.searchsorted(mine, side="right") - starts[-1])
-            starts[-1] += self._firsts[k]
-        starts, sizes = np.concatenate(starts), np.concatenate(sizes)
+        starts, ends = (self._photos.searchsorted(photos.astype(np.int32), side) for side in ("left", "right"))
+        sizes = ends - starts
         return np.repeat(starts - np.cumsum(sizes) + sizes, sizes) + np.arange(sizes.sum())
 
+    @functools.cached_property
+    def _photos(self):
+        return np.concatenate([np.zeros(0, np.int32), *(block.photos for block in self._blocks)])
+
+    @functools.cached_property
+    def _lines(self):
+        return np.concatenate([np.zeros(0, np.uint16), *(block.lines for block in self._blocks)])
+
     def read(self, query, prefix=False):
-        """(which words, int64 [n] rising, and how likely the query stands there, float64 [n]) of those whose likeliest
-        reading is a query or, with `prefix`, begins so: see index/readings.py."""
+        """(which words, int64 [n] rising, and how likely the query stands there, float64 [n]) of those that may well be read
+        as a query or, with `prefix`, begin so: see index/readings.py."""
         return readings.find([block.readings for block in self._blocks], self._firsts, query, prefix)
 
     # --- Scores -------------------------------------------------------------------------------------------------
@@ -90,18 +94,11 @@ class Words:
 
         query, prefix: as of `posteriors.score`. With least = 0, all words are scored.
         """
-        which = self.possible(query, prefix, least)[0] if least else np.arange(len(self))
+        if least >= readings.LEAST and len(query) < readings.LETTERS:
+            which, _ = self.read(query, prefix)
+        else:
+            which = self.possible(query, prefix, least) if least else np.arange(len(self))
         return which, self.score_at(which, query, prefix)
-
-    def score_by_levels(self, query, prefix, levels):
-        """As `score` for each of falling levels, one after another, each without the words that were given before it."""
-        which, _ = self.possible(query, prefix, levels[0])
-        yield which, self.score_at(which, query, prefix)
-        if levels[1:]:  # all words are looked at once more, for the rest of the levels together
-            rest, costs = self.possible(query, prefix, levels[-1], levels[0])
-            for most, known in zip(map(_cost, levels[1:]), map(_cost, levels)):
-                which = rest[(known < costs) & (costs <= most)]
-                yield which, self.score_at(which, query, prefix)
 
     def score_at(self, which, query, prefix=False):
         """How likely the query stands in these words, int [n] rising: float64 [n]."""
@@ -112,11 +109,11 @@ class Words:
     def _known(self, query):
         return len(query) and 0 <= query.min() and query.max() < self._count
 
-    def may_be(self, which, query, prefix, least):
-        """Which of words, int [n] rising, may be the query with a probability of `least`: their places in `which`."""
+    def costs(self, which, query, prefix=False):
+        """What bounds how likely a query stands in these words, int [n] rising: int64 [n], see `cost`."""
         if not self._known(query):
-            return np.zeros(0, np.int64)
-        return np.flatnonzero(self._costs(which, _rows(query, prefix)).sum(axis=0, dtype=np.uint16) <= _cost(least))
+            return np.full(len(which), NEVER)
+        return self._costs(which, _rows(query, prefix)).sum(axis=0, dtype=np.int64)
 
     def among(self, which, asked):
         """For each (query, prefix, least) of `asked`, one after another, what `score` gives, of words, int64 [n] rising."""
@@ -125,20 +122,22 @@ class Words:
         costs = self._costs(which, rows)
         for mine, (query, prefix, least) in zip(wanted, asked):
             sums = costs[[rows.index(row) for row in mine]].sum(axis=0, dtype=np.uint16)
-            there = which[sums <= _cost(least)] if mine else which[:0]
+            there = which[sums <= cost(least)] if mine else which[:0]
             yield there, self.score_at(there, query, prefix)
 
     def _costs(self, which, rows):
         """The costs of words, int [n] rising, uint8 [rows, n]."""
         return self._loops.costs(self._table, which.searchsorted(self._firsts), which, rows)
 
-    def possible(self, query, prefix, least, known=None):
-        """The words, int64 [n] rising, that may be the query with a probability of `least`, but not of `known`, and their
-        costs, uint16 [n]."""
+    def possible(self, query, prefix, least):
+        """The words, int64 [n] rising, that may be the query with a probability of `least`."""
         if not self._known(query):
-            return np.zeros(0, np.int64), np.zeros(0, np.uint16)
-        rows, most, before = _rows(query, prefix), _cost(least), _cost(known) if known else -1
-        return self._loops.possible(self._table, rows, most, before)
+            return np.zeros(0, np.int64)
+        rows, parts = _rows(query, prefix), range(0, len(self), AT_ONCE)
+        sums = self._sums(tuple(rows[:ROWS]))
+        which = np.concatenate([np.zeros(0, np.int64), *(first + np.flatnonzero(sums[first:first + AT_ONCE] <= cost(least))
+                                                         for first in parts)])
+        return which[self.costs(which, query, prefix) <= cost(least)] if len(rows) > ROWS else which
 
     def forget(self):
         """Let go of memory that the next query may not need; see `Block.forget`."""
@@ -146,7 +145,7 @@ class Words:
             block.forget()
 
 
-def _cost(chance):
+def cost(chance):
     """The most that words cost which are so likely."""
     return int(-COSTS * np.log(chance))
 
@@ -165,23 +164,18 @@ def table(blocks):
     return blocks
 
 
-def possible(blocks, rows, most, known):
-    """The words, int64 [n] rising, whose costs sum up to `most` or less, but to more than `known`, and these sums, uint16
-    [n]; rows: of `_rows`."""
-    found, found_costs, first = [np.zeros(0, np.int64)], [np.zeros(0, np.uint16)], 0
+def sums(blocks, rows):
+    """The sums of rows of the costs, of `_rows`, of all words, uint8 [n], 255 for all that are more."""
+    result, first = np.empty(sum(map(len, blocks)), np.uint8), 0
     for block in blocks:
-        sums = block.cost(*rows[0])
-        if len(rows) > 1:
-            sums = sums + block.cost(*rows[1])  # at most 240
-        which = np.flatnonzero(sums <= most)
-        sums = sums[which].astype(np.uint16)
-        for row in rows[2:]:
-            sums += block.cost(*row)[which]
-        kept = np.flatnonzero((sums <= most) & (sums > known))
-        found.append(first + which[kept])
-        found_costs.append(sums[kept])
+        mine = result[first:first + len(block)]
+        mine[:] = block.cost(*rows[0])
+        for row in rows[1:]:
+            some = block.cost(*row)
+            mine += some
+            mine[mine < some] = 255
         first += len(block)
-    return np.concatenate(found), np.concatenate(found_costs)
+    return result
 
 
 def costs(blocks, ends, which, rows):

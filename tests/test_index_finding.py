@@ -7,13 +7,13 @@ import pytest
 
 import index
 import search
-from index import blocks, compiled, finding, hits, posteriors, scanning
+from index import blocks, compiled, finding, hits, posteriors, readings, scanning
 from index.finding import Index, _highest, _search
-from index.hits import BEST, Scope, Seen, _on_photos, calibrated
+from index.hits import BEST, Seen, _on_photos, calibrated
 from index.query import Term, other_forms, parse
 from tests.fake_reader import save
 from tests.test_index_posteriors import random_posterior
-from tests.test_index_readings import tokens_of
+from tests.test_index_readings import spread
 
 PHOTO = {"width": 4, "height": 3, "orientation": 1, "error": ""}
 
@@ -27,6 +27,7 @@ def test_a_photos_best_words_count():
     allowed = np.arange(15) != 3
     which, chances = np.append(np.arange(200), [5, 70, 199]), rng.uniform(0, 1, 203)
     found = _on_photos(seen, allowed, which, chances, np.ones(203, np.int64))
+    totals, = finding._totals([found], 15)
     expected = {}
     for word in range(200):
         chance = chances[which == word].max()
@@ -36,8 +37,8 @@ def test_a_photos_best_words_count():
         there.sort(key=lambda hit: -hit[1])
         assert found.on([photo]) == [there[:BEST]]
         chance = 1 - np.prod([1 - chance for _, chance, _ in there[:BEST]])
-        assert found.on_all(15)[photo] == pytest.approx(calibrated(chance))
-    assert found.found.tolist() == sorted(expected) and found.on([3, 99]) == [[], []] and found.on_all(15)[3] == 0
+        assert totals[photo] == pytest.approx(calibrated(chance))
+    assert found.found.tolist() == sorted(expected) and found.on([3, 99]) == [[], []] and totals[3] == 0
 
 
 def test_the_likeliest_words_on_a_photo_come_first_each_once():
@@ -50,19 +51,20 @@ def test_the_likeliest_words_on_a_photo_come_first_each_once():
     assert list(third.values()) == pytest.approx([calibrated(0.4)] * 2)
 
 
-def test_scores_are_means_weighed_by_how_rare_a_term_is():
+def test_scores_are_means_weighed_by_how_rare_a_term_is(monkeypatch):
     terms = Term(("a",), False), Term(("b",), False)
 
-    def found(seen, term, scope):
+    def found(term, sure):
         photos, totals = {"a": ([0, 2], [0.9, 0.5]), "b": ([2, 3], [0.8, 0.01])}[term.words[0]]
-        sure = slice(None, 1 if term.words[0] == "b" and scope.sure else None)
+        sure = slice(None, 1 if term.words[0] == "b" and sure else None)
         return hits.Hits(*np.zeros((4, 0)), np.array(photos[sure]), np.array(totals[sure]))
 
+    monkeypatch.setattr(finding, "find_hits", lambda seen, terms, allowed, least: [found(term, False) for term in terms])
     seen = Seen(0, None, None, np.arange(4), np.array([""] * 4))
-    _, scores = _search(seen, terms, hits=found)
+    _, scores = _search(seen, terms, read=lambda seen, term, *days: found(term, True))
     weights = np.log1p([4 / 2.4, 4 / 1.8])  # that a photo may hold it with 0.01, which nobody reads there, does not count
     assert scores == pytest.approx(weights @ [[0.9, 0, 0.5, 0], [0, 0, 0.8, 0.01]] / weights.sum())
-    _, scores = _search(seen, terms, all_words=True, hits=found)
+    _, scores = _search(seen, terms, all_words=True, read=lambda seen, term, *days: found(term, True))
     assert scores == pytest.approx([0, 0, 0.4, 0])
 
 
@@ -82,9 +84,14 @@ def pages():
              posteriors.pack(steps / steps.sum(axis=1, keepdims=True)) for word in range(4)] for photo in range(150)]
 
 
+def read_on(page, query, prefix=False):
+    """Which words of a page are found by what they may be read as, bool [n], see test_index_readings.py."""
+    return np.isin(np.arange(len(page)), readings.find([readings.make(spread(page, SOME.count))], [0], query, prefix)[0])
+
+
 @functools.cache
 def totals_of(term):
-    """How likely a term of one word is on each photo, and as far as words are read so: float64 [150] both."""
+    """How likely a term of one word is on each photo, and as far as words may well be read so: float64 [150] both."""
     def on_photos(word, prefix=False):
         return np.array([posteriors.score(page, SOME.encode(word), SOME.count, prefix) for page in pages()])
 
@@ -92,11 +99,9 @@ def totals_of(term):
     others = [0.01 * np.where(form >= 0.1, form, 0) for form in map(on_photos, other_forms(*term.words) * (not term.prefix))]
     everything = np.max([chances, *others], axis=0)
     rounded = posteriors.LIKELY[np.round(255 * np.sqrt(np.minimum(-np.log(np.maximum(chances, 1e-9)) / 8, 1))).astype(int)]
-    query = SOME.encode(*term.words).tolist()
-    read = [[any(token[:len(query)] == query if term.prefix else token == query for token in tokens_of(word, SOME.count))
-             for word in page] for page in pages()]
+    read = np.array([read_on(page, SOME.encode(*term.words), term.prefix) for page in pages()])
     return [np.array([calibrated(noisy_or(page[kept])) * kept.any() for page, kept in zip(words, which)])
-            for words, which in ((everything, everything >= 1e-8), (rounded, np.array(read)))]
+            for words, which in ((everything, everything >= 1e-8), (rounded, read))]
 
 
 def seen_of(pages, loops=None):
@@ -106,9 +111,9 @@ def seen_of(pages, loops=None):
 
 
 @pytest.mark.parametrize("loops", [None, compiled])
-@pytest.mark.parametrize("few, limit", [(0, 4), (50, 4), (50, 2)])
+@pytest.mark.parametrize("few, limit", [(5, 4), (50, 4), (50, 2)])
 def test_the_best_photos_of_several_words_are_those_of_all_words_scored(monkeypatch, loops, few, limit):
-    monkeypatch.setattr(finding, "FEW", few)  # 0: level by level
+    monkeypatch.setattr(finding, "FEW", few)  # 5: level by level
     for module in (finding, hits):
         monkeypatch.setattr(module, "NARROW", 0.25)
     monkeypatch.setattr(blocks, "FULL", 100)  # several blocks
@@ -165,14 +170,12 @@ def test_a_phrase_is_surely_read_where_its_words_stand_on_a_line(monkeypatch):
     lines = [0, 0, 1, 1]
     photos = [(k + 1, blocks.pack_photo(lines, page)) for k, page in enumerate(some)]
     seen = Seen(0, scanning.Words().with_more(photos, SOME.count), SOME, np.arange(1, 31), np.array([""] * 30))
-    read = [[tokens_of(word, SOME.count) for word in page] for page in some]
     for query in ("bad ace", "ace tab", "tab ace", "bad bad", "ace ta*"):
         term, = parse(f'"{query}"')
-        first, second = (SOME.encode(word).tolist() for word in term.words)
-        expected = [k for k, page in enumerate(read) if any(
-            first in page[i] and any((token[:len(second)] if term.prefix else token) == second for token in page[i + 1])
-            for i in (0, 2))]
-        assert hits.find_hits(seen, term, Scope(None, None, sure=True)).found.tolist() == expected
+        first, second = map(SOME.encode, term.words)
+        read = [(read_on(page, first), read_on(page, second, term.prefix)) for page in some]
+        expected = [k for k, (here, there) in enumerate(read) if here[0] and there[1] or here[2] and there[3]]
+        assert hits.read_hits(seen, term).found.tolist() == expected
         assert expected or query == "bad bad"
 
 
@@ -187,7 +190,7 @@ def test_the_words_of_some_photos_are_found_as_among_all(monkeypatch, loops):
     later = posteriors.Symbols("abcde")  # no block knows its last letter
     words = words.with_more([(500, blocks.pack_photo([0], [packed[1][0]]))], later.count)
     asked = [(later.encode(query), prefix, least) for query, prefix, least in (
-        ("bad", False, 1e-4), ("b", True, 0.1), ("ca", True, 1e-2), ("bade", False, 1e-8), ("dabda", False, 1e-8),
+        ("bad", False, 1e-4), ("b", True, 0.05), ("ca", True, 1e-2), ("bade", False, 1e-8), ("dabda", False, 1e-8),
         ("x", True, 1e-8))]
     for some in ([], [2], [0, 1, 5, 6, 7, 20, 39], range(40)):
         numbers = np.array([3 * k + 5 for k in some], np.int64)
@@ -212,25 +215,26 @@ def test_the_best_are_those_of_a_stable_sort():
 
 
 def test_a_term_is_scored_once_until_the_index_changes(reader, place, monkeypatch):
-    asked, read = [], []
+    read = []
 
-    def find_hits(seen, term, scope, find_hits=finding.find_hits):
-        (read if scope.sure else asked).append((term.words[0], scope))
-        return find_hits(seen, term, scope)
+    def read_hits(seen, term, *days, read_hits=finding.read_hits):
+        read.append(term.words[0])
+        return read_hits(seen, term, *days)
 
-    monkeypatch.setattr(finding, "find_hits", find_hits)
+    monkeypatch.setattr(finding, "read_hits", read_hits)
     save("photos/a.png", "some words")
     index_with(place)
-    found = index.open(place)
+    found, asked = index.open(place), []
+    monkeypatch.setattr(finding, "find_hits", lambda *query: asked.append(query) or hits.find_hits(*query))
     for query in ("words", "words", '"words"', "words"):
+        count = len(asked)
         assert len(found.find(query)) == 1
-    assert asked == [("words", Scope(None, None, finding.LIKELY, 20, False))]
+    assert read == ["words"] and len(asked) == count > 0  # once answered, it is known
     found.find("words some")
     found.find("some words")
     found.find("words", since="2026-11-30")
     found.find("words", limit=5)
-    assert [word for word, _ in asked] == ["words", "words", "some", "words", "words"]
-    assert [word for word, _ in read] == ["words", "some", "words"]  # how many are asked for is nothing to it
+    assert read == ["words", "some", "words"]  # how many are asked for is nothing to what was read
     save("photos/b.png", "other words")
     index_with(place)
     assert len(found.find("words")) == 2

@@ -1,11 +1,9 @@
-"""index/readings.py: the likeliest reading of each word, against readings that are spelled step by step."""
-import itertools
-
+"""index/readings.py: what each word may well be read as, against the scores of all texts that are as likely."""
 import numpy as np
 import pytest
 
 from index import posteriors, readings
-from index.posteriors import BLANK, FIRST, LIKELY, SEPARATOR, pack, score
+from index.posteriors import FIRST, LIKELY, pack, score
 from tests.test_index_posteriors import random_posterior
 
 COUNT = 7
@@ -15,14 +13,18 @@ def spread(packed, count=COUNT):
     return posteriors.spread(np.frombuffer(b"".join(packed), np.uint8), np.array(list(map(len, packed)), int), count)
 
 
-def tokens_of(packed, count):
-    """The tokens of a word's likeliest path, and all joined where they are several: lists of symbols."""
-    sparse, path = spread([packed], count), {}
-    for step, symbol, level in zip(sparse.steps.tolist(), sparse.symbols.tolist(), sparse.levels.tolist()):
-        path[step] = min(path.get(step, (255, 255)), (level, symbol))
-    text = [symbol for symbol, _ in itertools.groupby(symbol for _, symbol in path.values()) if symbol != BLANK]
-    tokens = [list(group) for separator, group in itertools.groupby(text, SEPARATOR.__eq__) if not separator]
-    return tokens + [sum(tokens, [])] * (len(tokens) > 1)
+def texts_of(packed, count=COUNT):
+    """{text: how likely it stands in each of some words, and begins one there}, two float64 [n], of those that are as likely
+    as readings.LEAST, but for a little, in one of them. Each letter is tried behind each beginning."""
+    texts, behind = {}, [()]
+    for beginning in behind:
+        for letter in range(FIRST, count):
+            query = *beginning, letter
+            begun = score(packed, np.array(query), count, prefix=True)
+            if begun.max() >= readings.LEAST - 0.001:
+                behind.append(query)
+                texts[query] = score(packed, np.array(query), count), begun
+    return texts
 
 
 def some_words(seed, count):
@@ -30,22 +32,23 @@ def some_words(seed, count):
 
 
 @pytest.mark.parametrize("prefix", [False, True])
-def test_words_are_found_by_their_likeliest_readings(prefix):
+def test_words_are_found_by_all_that_they_may_well_be(prefix):
     parts = [some_words(seed, count) for seed, count in enumerate((150, 0, 90, 1))]
     made, firsts = [readings.make(spread(packed)) for packed in parts], np.cumsum([0, *map(len, parts)])
     packed = sum(parts, [])
-    tokens, found = [tokens_of(word, COUNT) for word in packed], 0
-    asked = {tuple(token[:length]) for token in sum(tokens, []) for length in range(1, len(token) + 1)} | {(9,), (2, 2, 2)}
-    for query in map(list, sorted(asked)):
-        expected = [k for k, there in enumerate(tokens)
-                    if any(token[:len(query)] == query if prefix else token == query for token in there)]
+    texts, found = texts_of(packed), 0
+    for query, there in [*texts.items(), ((9,), np.zeros((2, 241))), ((2,) * 4, np.zeros((2, 241)))]:
         words, chances = readings.find(made, firsts, np.array(query), prefix)
-        assert words.tolist() == expected
-        if expected and len(query) <= readings.STEM:
-            scores = score([packed[k] for k in expected], np.array(query), COUNT, prefix)
-            assert chances == pytest.approx(scores, abs=0.01)
-        found += len(expected)
-    assert found > 250 and any(len(there) > 1 for there in tokens)
+        if len(query) <= readings.STEM or not prefix:
+            expected, begun = there[int(prefix)], there[1]
+            assert (np.diff(words) > 0).all() and chances == pytest.approx(expected[words], abs=0.01)
+            assert set(words) >= set(np.flatnonzero(expected > readings.LEAST + 0.001))
+            others = words[expected[words] < readings.LEAST - 0.001]  # likely beginnings, but by no one letter more
+            assert not len(others) or not prefix and begun[others].min() > readings.LEAST - 0.001
+            longer = [more for text, (_, more) in texts.items() if text[:-1] == query]
+            assert all((more[others] < readings.LEAST + 0.001).all() for more in longer)
+            found += len(words)
+    assert found > 500
     whole = readings.make(spread(packed))
     for mine, theirs in zip(readings.join(made, list(map(len, parts))), whole):
         assert mine.tolist() == theirs.tolist()
