@@ -38,3 +38,23 @@ def test_a_halved_weights_file_holds_the_same_numbers_less_precisely(tmp_path):
         assert "optimizer/vars" in file
     graph.halve(path)  # once more changes nothing
     np.testing.assert_array_equal(graph.read_weights(path)["dense"][0], weights["dense"][0])
+
+
+def test_a_damaged_weights_file_is_never_more_than_a_value_error(tmp_path):
+    path = tmp_path / "final.weights.h5"
+    with h5py.File(path, "w") as file:
+        for name in "abcdefgh":
+            layer = file.create_group(f"layers/{name}/vars")
+            layer.attrs["name"] = name
+            layer["0"] = np.ones(3, np.float32)
+    content, draw, refused = path.read_bytes(), np.random.default_rng(0), 0
+    for _ in range(1000):
+        damaged = bytearray(content)
+        damaged[draw.integers(len(content))] = draw.integers(256)
+        path.write_bytes(damaged)
+        try:
+            graph.read_weights(path)
+        except ValueError as error:
+            refused += 1
+            assert "not a weights file of Keras 3" in str(error) or "not finite" in str(error)
+    assert refused > 10

@@ -34,8 +34,9 @@ def read_weights(path: str | os.PathLike) -> dict[str, list[np.ndarray]]:
         with h5py.File(path) as file:
             for group in file["layers"].values():
                 _collect(group, _name(group), weights)
-    except (OSError, KeyError, AttributeError, TypeError) as error:
-        raise ValueError(f"not a weights file of Keras 3 ({error})") from None
+    except Exception as error:  # h5py has many kinds for a damaged file
+        reason = str(error) if isinstance(error, OSError) else "damaged, or another program's"
+        raise ValueError(f"not a weights file of Keras 3 ({reason})") from None
     for name, arrays in weights.items():
         if not all(np.isfinite(array).all() for array in arrays):
             raise ValueError(f"the weights of {name} are not finite numbers")

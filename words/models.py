@@ -171,7 +171,8 @@ def export(config: dict, weights: str | Path, build_graph):
     try:
         model = build_graph(Graph(read_weights(weights)), config)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise UserError(f"{weights}: not weights of this network ({' '.join(str(error).split())[:200]})") from None
+        raise UserError(f"{weights}: not weights of this network ({' '.join(str(error).split())[:200]}); copy the model's "
+                        "folder anew from where it came from") from None
     onnx.helper.set_model_props(model, metadata(config, weights))
     return model
 
