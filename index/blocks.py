@@ -71,9 +71,11 @@ class Block:
 
     @functools.cached_property
     def arrays(self):
-        """starts, uint32, steps, symbols, levels and costs, uint8, each in one piece, for who goes by their addresses."""
+        """starts, uint32, steps, symbols, levels and costs, uint8, and those of readings, each in one piece, for who goes by
+        their addresses."""
         return [np.ascontiguousarray(self.sparse.starts, np.uint32),
-                *(np.ascontiguousarray(part, np.uint8) for part in (*self.sparse[1:], self.costs))]
+                *(np.ascontiguousarray(part, np.uint8) for part in (*self.sparse[1:], self.costs)),
+                *map(np.ascontiguousarray, self.readings)]
 
 
 # --- Making -----------------------------------------------------------------------------------------------------

@@ -13,19 +13,30 @@ from numba.extending import intrinsic
 
 from index.blocks import RARE
 from index.posteriors import BLANK, FIRST, FLOOR, LIKELY, LONGEST, SEPARATOR
+from index.readings import STEM
 from words.compiled import compiled
 
 TOGETHER = 4096  # words whose costs are added at once
 AHEAD = 32  # words that are fetched from memory at once
 LINE = 64  # bytes that come together
-WORDS, ENTRIES, LETTERS, STARTS, STEPS, SYMBOLS, LEVELS, COSTS = range(8)  # columns of a table: counts, then addresses
+WORDS, ENTRIES, LETTERS, TOKENS, READ = range(5)  # columns of a table: counts,
+STARTS, STEPS, SYMBOLS, LEVELS, COSTS, TOKEN, FIRSTS, PLACES, CHANCES = range(5, 14)  # and addresses
 
 
 def table(blocks):
-    """How large the arrays of Blocks are and where in memory, int64 [blocks, 8]; good as long as the Blocks are there."""
-    sizes = [(len(block), len(block.sparse.steps), block.costs.shape[1]) for block in blocks]
+    """How large the arrays of Blocks are and where in memory, int64 [blocks, 14]; good as long as the Blocks are there."""
+    sizes = [(len(block), len(block.sparse.steps), block.costs.shape[1], len(block.readings.tokens),
+              len(block.readings.words)) for block in blocks]
     addresses = [[array.ctypes.data for array in block.arrays] for block in blocks]
-    return np.array([[*size, *address] for size, address in zip(sizes, addresses)], np.int64).reshape(-1, 8)
+    return np.array([[*size, *address] for size, address in zip(sizes, addresses)], np.int64).reshape(-1, 14)
+
+
+def read(blocks, keys, row):
+    """As `scanning.read`."""
+    bounds = np.empty((len(blocks), 2), np.int64)
+    found = np.empty(_bounds(blocks, keys.view(np.uint8).reshape(2, -1), bounds), np.int64)
+    _read(blocks, bounds, row, found)
+    return found
 
 
 def sums(blocks, rows):
@@ -60,6 +71,43 @@ def _pointer(_, address):
     def make(context, builder, signature, arguments):
         return builder.inttoptr(arguments[0], context.get_value_type(signature.return_type))
     return types.voidptr(types.int64), make
+
+
+@compiled
+def _bounds(blocks, keys, bounds):
+    """Write where the words of the tokens from the first key to before the second begin and end among a block's readings;
+    how many there are. keys: uint8 [2, letters], rising."""
+    count = np.int64(0)
+    for k in range(len(blocks)):
+        tokens = numba.carray(_pointer(blocks[k][TOKEN]), (blocks[k][TOKENS], keys.shape[1]), np.uint8)
+        firsts = numba.carray(_pointer(blocks[k][FIRSTS]), blocks[k][TOKENS] + 1, np.uint32)
+        for which in range(2):
+            low, high = np.int64(0), np.int64(blocks[k][TOKENS])
+            while low < high:
+                middle = (low + high) // 2
+                at = 0
+                while at + 1 < keys.shape[1] and tokens[middle, at] == keys[which, at]:
+                    at += 1
+                if tokens[middle, at] < keys[which, at]:
+                    low = middle + 1
+                else:
+                    high = middle
+            bounds[k, which] = firsts[low]
+        count += bounds[k, 1] - bounds[k, 0]
+    return count
+
+
+@compiled
+def _read(blocks, bounds, row, found):
+    """Write the words between these bounds, and how likely they are it, as of `scanning.read`."""
+    count, before = np.int64(0), np.int64(0)
+    for k in range(len(blocks)):
+        words = numba.carray(_pointer(blocks[k][PLACES]), blocks[k][READ], np.uint32)
+        chances = numba.carray(_pointer(blocks[k][CHANCES]), (STEM + 1, blocks[k][READ]), np.uint8)
+        for at in range(bounds[k, 0], bounds[k, 1]):
+            found[count] = (before + np.int64(words[at])) << 8 | np.int64(chances[row, at])
+            count += 1
+        before += blocks[k][WORDS]
 
 
 @compiled

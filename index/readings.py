@@ -1,7 +1,7 @@
 """What each word may well be read as, and which words read so: what most searches look up in place of a scan.
 
     >>> readings = make(sparse)
-    >>> words, chances = find([readings], [0], symbols.encode("budget"))
+    >>> words, chances = find(functools.partial(read, [readings], [0]), symbols.encode("budget"))
 
 A word is kept under each text that stands there with LEAST and more, as "anti-war" is found by "anti", by "war" and by
 "antiwar", and under each beginning that is so likely but by no one way to go on, with how likely that is and each of its
@@ -34,26 +34,34 @@ class Readings(NamedTuple):
     levels: np.ndarray
 
 
-def find(parts, firsts, query, prefix=False):
+def find(read, query, prefix=False):
     """(words, int64 [n] rising, and how likely they are it, float64 [n]) of those that read as a query, symbols int64 [L],
-    or begin so; none for LETTERS symbols and more. parts: Readings of words that follow each other; firsts: the place of the
-    first word of each. What is longer than STEM is taken to begin a word as likely as its first letters.
+    or begin so; none for LETTERS symbols and more. read: as the function `read`, of keys and a row. What is longer than STEM
+    is taken to begin a word as likely as its first letters.
     """
-    words, levels = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    if not 0 < len(query) < LETTERS or query.min() < FIRST:
+        return np.zeros(0, np.int64), np.zeros(0)
     key = query.astype(np.uint8).tobytes()
-    keys = np.array([key, key.ljust(LETTERS, b"\xff") if prefix else key + b"\1"])  # a letter is 2 and more
-    for part, place in zip(parts, firsts) if 0 < len(key) < LETTERS and query.min() >= FIRST else ():
-        first, end = part.tokens.searchsorted(keys).tolist()
-        if first < end:
-            some = slice(part.starts[first], part.starts[end])
-            words.append(part.words[some] + place)
-            levels.append(part.levels[min(len(key), STEM) if prefix else 0, some])
-    found = np.concatenate(words) << 8 | np.concatenate(levels).astype(np.int64)
+    keys = np.array([key, key.ljust(LETTERS, b"\xff") if prefix else key + b"\1"], f"S{LETTERS}")  # a letter is 2 and more
+    found = read(keys, min(len(key), STEM) if prefix else 0)
     if prefix:
         found.sort()
     words = found >> 8
     once = np.flatnonzero(np.diff(words, prepend=-1))  # two tokens of a word may begin so
     return words[once], LIKELY[found[once] & 255]
+
+
+def read(parts, firsts, keys, row):
+    """The words whose tokens are from the first of two keys, S16, on, but before the second, and row `row` of their levels:
+    word << 8 | level, int64 [n], token by token. parts: Readings of words that follow each other; firsts: the place of the
+    first word of each."""
+    found = [np.zeros(0, np.int64)]
+    for part, place in zip(parts, firsts):
+        first, end = part.tokens.searchsorted(keys).tolist()
+        if first < end:
+            some = slice(part.starts[first], part.starts[end])
+            found.append((part.words[some].astype(np.int64) + place) << 8 | part.levels[row, some])
+    return np.concatenate(found)
 
 
 def make(sparse):

@@ -33,8 +33,8 @@ class Words:
     """
 
     def __init__(self, parts=(), count=0, loops=None):
-        """parts: Blocks that follow each other; count: of symbols; loops: what has `table`, `sums`, `costs` and `score`:
-        this module, with NumPy alone, or index.compiled."""
+        """parts: Blocks that follow each other; count: of symbols; loops: what has `table`, `read`, `sums`, `costs` and
+        `score`: this module, with NumPy alone, or index.compiled."""
         self._blocks, self._count = list(parts), count
         self._loops = loops or sys.modules[__name__]
         self._table = self._loops.table(self._blocks)
@@ -84,7 +84,7 @@ class Words:
     def read(self, query, prefix=False):
         """(which words, int64 [n] rising, and how likely the query stands there, float64 [n]) of those that may well be read
         as a query or, with `prefix`, begin so: see index/readings.py."""
-        return readings.find([block.readings for block in self._blocks], self._firsts, query, prefix)
+        return readings.find(functools.partial(self._loops.read, self._table), query, prefix)
 
     # --- Scores -------------------------------------------------------------------------------------------------
 
@@ -162,6 +162,11 @@ def _rows(query, prefix):
 def table(blocks):
     """What the other loops get of Blocks."""
     return blocks
+
+
+def read(blocks, keys, row):
+    """As `readings.read`, of Blocks."""
+    return readings.read([block.readings for block in blocks], np.cumsum([0, *map(len, blocks)]), keys, row)
 
 
 def sums(blocks, rows):

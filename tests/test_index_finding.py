@@ -86,7 +86,8 @@ def pages():
 
 def read_on(page, query, prefix=False):
     """Which words of a page are found by what they may be read as, bool [n], see test_index_readings.py."""
-    return np.isin(np.arange(len(page)), readings.find([readings.make(spread(page, SOME.count))], [0], query, prefix)[0])
+    read = functools.partial(readings.read, [readings.make(spread(page, SOME.count))], [0])
+    return np.isin(np.arange(len(page)), readings.find(read, query, prefix)[0])
 
 
 @functools.cache

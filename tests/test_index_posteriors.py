@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from index import blocks, compiled, posteriors, scanning
+from index import blocks, compiled, posteriors, readings, scanning
 from index.posteriors import BLANK, SEPARATOR, Symbols
 from words import ctc
 
@@ -97,6 +97,9 @@ def test_compiled_scores_are_those_of_numpy(prefix):
         for least in (0.5, 1e-3):
             which, others = (each.possible(AB.encode(text), prefix, least) for each in words)
             assert which.tolist() == others.tolist()
+        (which, chances), (others, theirs) = (each.read(AB.encode(text), prefix) for each in words)
+        assert which.tolist() == others.tolist() and chances.tolist() == theirs.tolist()
+        assert set(which) >= set(np.flatnonzero(plain > readings.LEAST + 0.001))
 
 
 def test_several_words_are_scored_apart():
@@ -289,6 +292,6 @@ def test_a_loop_is_compiled_once(tmp_path):
             for each in words:
                 each.score(AB.encode(text), prefix, 1e-6)
                 list(each.among(np.arange(30), [(AB.encode(text), prefix, 1e-6)]))
-    for loop in (compiled._sums, compiled._costs, compiled._score):
+    for loop in (compiled._bounds, compiled._read, compiled._sums, compiled._costs, compiled._score):
         assert len(loop.signatures) == 1
     assert len(compiled._score_block.signatures) <= 1  # only loops ask for it: none where they come from the disk, compiled

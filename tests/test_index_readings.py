@@ -1,4 +1,6 @@
 """index/readings.py: what each word may well be read as, against the scores of all texts that are as likely."""
+import functools
+
 import numpy as np
 import pytest
 
@@ -38,7 +40,7 @@ def test_words_are_found_by_all_that_they_may_well_be(prefix):
     packed = sum(parts, [])
     texts, found = texts_of(packed), 0
     for query, there in [*texts.items(), ((9,), np.zeros((2, 241))), ((2,) * 4, np.zeros((2, 241)))]:
-        words, chances = readings.find(made, firsts, np.array(query), prefix)
+        words, chances = readings.find(functools.partial(readings.read, made, firsts), np.array(query), prefix)
         if len(query) <= readings.STEM or not prefix:
             expected, begun = there[int(prefix)], there[1]
             assert (np.diff(words) > 0).all() and chances == pytest.approx(expected[words], abs=0.01)
@@ -65,7 +67,7 @@ def test_letters_are_told_apart_and_long_tokens_cut():
     made = readings.make(spread(packed, count))
 
     def find(text, prefix=False):
-        return readings.find([made], [0], np.array(text), prefix)[0].tolist()
+        return readings.find(functools.partial(readings.read, [made], [0]), np.array(text), prefix)[0].tolist()
 
     assert [find(text) for text in texts[:4]] == [[0], [1], [2], [3]] and find([-1]) == find([]) == find([254]) == []
     assert [find([symbol], True) for symbol in (255, 200, 254, 2)] == [[0], [1, 2], [3], [4, 5, 6]]
