@@ -93,8 +93,8 @@ def add_decoding_options(add):
                                                                "10)")
     add("--greedy", action="store_true", help="no search: the likeliest path")
     add("--no_tta", "--one_look", action="store_true", help="read each word once; else doubtful words are read again, a "
-                                                            "little squeezed, and the surest reading counts (test-time "
-                                                            "augmentation)")
+                                                            "little squeezed, long ones in halves, and the surest "
+                                                            "reading counts (test-time augmentation)")
     add("--lexicon", metavar="FILE", help="what to read by: en, English; none (default); or a file with a word a line, and "
                                        "how often it occurs")
     add("--top_paths", type=whole(1, 1000), default=1, metavar="N", help="write the N likeliest texts of each word")
@@ -312,13 +312,13 @@ def draw_plots(paths, scored):
 
 def show_sheet(path, model, words, chunks):
     """Draw words as the network gets them, as they leave its STN if it has one, and what it reads:
-    doubtful ones from squeezed images too."""
-    readable = [(word.image, words.text(word.index)) for chunk in chunks for word in chunk if word.image is not None]
+    doubtful ones from squeezed images and halves too."""
+    readable = [(word.prepared, words.text(word.index)) for chunk in chunks for word in chunk if word.prepared is not None]
     if not readable:  # each has its row in the results
         return print(f"none of the first {SHOWN} images can be read: no {path}", file=sys.stderr)
-    shown, captions = np.stack([image for image, _ in readable]), [text for _, text in readable]
+    shown = np.stack([word.whole for word, _ in readable])
     captions = [f"{reading.text} {reading.confidence:.2f}" + (f"  ({text})" if text else "")
-                for text, reading in zip(captions, model.read_prepared(shown))]
+                for (_, text), reading in zip(readable, model.read_words([word for word, _ in readable]))]
     straight = model.straighten(shown)
     rows = zip(shown) if straight is None else zip(shown, straight)
     image_files.write_image(path, sheets.contact_sheet(
@@ -331,8 +331,8 @@ def calibrate(folder, config, model, words, chosen, workers):
     order = np.random.default_rng(0).permutation(chosen)
     if hasattr(words, "pages"):  # photo by photo, so that each is decoded once
         order = np.sort(order[:most])
-    fitted_on = [(word.image, words.text(word.index)) for word in itertools.islice(
-        (word for chunk in load_words(words, order, model.size, workers) for word in chunk if word.image is not None
+    fitted_on = [(word.prepared.whole, words.text(word.index)) for word in itertools.islice(
+        (word for chunk in load_words(words, order, model.size, workers) for word in chunk if word.prepared is not None
          and len(metrics.letters_and_digits(words.text(word.index))) > 1), most)]
     prepared, truths = [image for image, _ in fitted_on], [text for _, text in fitted_on]
     decoding = calibration.fit_decoding(model, np.stack(prepared), truths) if prepared else None

@@ -58,7 +58,7 @@ class KerasSession:
 class Reader2018(Reader):
     """Each word decoded by a beam search of its own, by Keras."""
 
-    def read_prepared(self, images, top_paths=1):
+    def read_prepared(self, images, top_paths=1, **_):
         return [self._read_logits(logits) for logits in self.logits(images)]
 
     def _read_logits(self, logits):

@@ -22,7 +22,7 @@ from command import UserError
 from photos.cutting import cut
 from photos.files import check_photos, find_photos, load_photo
 from photos.page import Page, Word
-from words.images import grey_of, prepare
+from words.images import grey_of, prepare_to_read
 
 VERSION = 1
 SCHEMA = Path(__file__).with_name("boxes.schema.json")
@@ -203,7 +203,7 @@ class BoxList:
         words, grey = [], grey_of(pixels)
         for i in which:
             word, reason = cut(grey, self.word(i).polygon)
-            words.append((i, None if word is None else prepare(word, size), reason))
+            words.append((i, None if word is None else prepare_to_read(word, size), reason))
         return self.pages[page], pixels, words
 
 

@@ -23,7 +23,7 @@ from photos.page import MIN_CONFIDENCE, Page, Word
 from photos.parting import part
 from words import ctc
 from words.image_files import pixels_of
-from words.images import grey_of, prepare
+from words.images import grey_of, prepare_to_read
 from words.models import find_model
 from words.reader import Reader
 from words.reader import load_reader as load_word_reader
@@ -98,11 +98,10 @@ class PageReader:
     def read_boxes(self, levels, words, top_paths, **options):
         """The words with what is read in their boxes; as they are, without a text, where the photo shows nothing there."""
         def read(some):
-            images = [image if image is None else prepare(image, self.words.size)
+            images = [image if image is None else prepare_to_read(image, self.words.size)
                       for image, _ in (cut_to_read(levels, word.polygon) for word in some)]
-            shown = [image for image in images if image is not None]
-            readings = iter(self.words.read_prepared(np.stack(shown), top_paths, **options) if shown else [])
-            return [word if image is None else as_read(word, next(readings)) for word, image in zip(some, images)]
+            readings = self.words.read_words(images, top_paths, **options)
+            return [word if reading is None else as_read(word, reading) for word, reading in zip(some, readings)]
 
         turns = -(-len(words) // (AT_ONCE * self.threads))  # all threads have as many
         size = -(-len(words) // max(turns * self.threads, 1))

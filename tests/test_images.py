@@ -10,6 +10,7 @@ from words.images import (
     PAPER,
     beside_a_piece,
     prepare,
+    prepare_to_read,
     random_placement,
     random_resolution,
     random_ruling,
@@ -223,6 +224,17 @@ def test_specks_and_pieces_of_neighbours_in_a_loose_crop_count_for_nothing():
     dirty[:6, 30:110] = 60  # of the line above
     dirty[-5:, 40:120] = 60
     assert difference(dirty, pixels) < 0.1
+
+
+def test_a_long_word_is_seen_in_halves_too():
+    word = draw("letter")[0]
+    pixels = np.hstack([word, word])
+    seen = prepare_to_read(pixels)
+    assert (seen.whole == prepare(pixels)).all() and seen.halves.dtype == np.float32
+    for half in seen.halves:
+        assert np.abs(half - prepare(word)).sum() < 0.3 * np.abs(half).sum()
+        assert half.max(axis=0).sum() > 1.5 * seen.whole.max(axis=0).sum()  # larger
+    assert prepare_to_read(word).halves is None
 
 
 def test_letters_far_apart_stay_together():

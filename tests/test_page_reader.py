@@ -16,7 +16,7 @@ from photos.page import Word
 from photos.reader import PageReader
 from words.alphabet import Alphabet
 from words.image_files import write_image
-from words.reader import Reading
+from words.reader import Reader, Reading
 
 ROOT = Path(__file__).parent.parent
 
@@ -28,7 +28,9 @@ class WidthReader:
     def __init__(self, alphabet="0123456789w"):
         self.alphabet, self.batches = Alphabet(alphabet), []
 
-    def read_prepared(self, images, top_paths=1, tta=True):
+    read_words = Reader.read_words
+
+    def read_prepared(self, images, top_paths=1, *_):
         self.batches.append(len(images))
         readings = []
         for image in images:
@@ -96,7 +98,7 @@ def test_a_box_in_which_a_space_is_read_is_parted_and_read_again():
             return found
 
     class TwoWords(WidthReader):
-        def read_prepared(self, images, top_paths=1):
+        def read_prepared(self, images, top_paths=1, *_):
             readings = super().read_prepared(images, top_paths)
             if len(self.batches) == 1:  # "w w": a letter, a space and a letter in the middles of three thirds
                 steps = np.full((7, 13), -9.0)
@@ -115,7 +117,7 @@ def test_parts_of_a_word_are_joined_and_the_whole_is_read_once_only():
     class Parts(WidthReader):
         lexicon = None
 
-        def read_prepared(self, images, top_paths=1, tta=True):
+        def read_prepared(self, images, top_paths=1, tta=True, *_):
             self.batches.append((len(images), tta))
             texts = [("wo", 0.5), ("rd", 0.5), ("far", 0.5)] if tta else [("word", 0.9)]
             return [Reading(*text, [text], np.zeros((2, 12))) for text in texts]
@@ -137,7 +139,7 @@ def test_texts_that_only_a_lexicon_sees_are_left_out():
     class Forced(WidthReader):
         lexicon = True
 
-        def read_prepared(self, images, top_paths=1, tta=True):
+        def read_prepared(self, images, top_paths=1, *_):
             step = np.log([1 - self.chance, *[1e-9] * 10, self.chance])  # one step, a blank or "w"
             return [Reading("w", 0.9, [("w", 0.9)], step[None]) for _ in images]
 

@@ -28,7 +28,7 @@ from tests.fake_reader import save
 from words.alphabet import Alphabet
 from words.image_files import read_image, write_image
 from words.models import find_model, read_config
-from words.reader import Reading
+from words.reader import Reader, Reading
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,7 +37,9 @@ class SameReader:
     """Reads "word" with a confidence of 0.6, 0.7, 0.8, ... in turn."""
     size, alphabet, lexicon, threads = (100, 32), Alphabet("seed"), None, 1
 
-    def read_prepared(self, images, top_paths=1, tta=True):
+    read_words = Reader.read_words
+
+    def read_prepared(self, images, top_paths=1, *_):
         return [Reading("word", sure, [("word", sure), ("ward", 0.1)][:top_paths])
                 for sure in (0.6 + k / 10 for k in range(len(images)))]
 

@@ -17,7 +17,7 @@ from command import UserError
 from words.alphabet import Alphabet
 from words.batches import CHUNK
 from words.image_files import read_image, write_image
-from words.reader import Reading
+from words.reader import Reader, Reading
 
 
 class KnownReader:
@@ -25,7 +25,9 @@ class KnownReader:
     size = 100, 32
     alphabet = Alphabet("seed")
 
-    def read_prepared(self, images, top_paths=1):
+    read_words = Reader.read_words
+
+    def read_prepared(self, images, top_paths=1, *_):
         return [Reading("ab", float(image.mean()), [("ab", float(image.mean())), ("ac", 0.25)][:top_paths]) if image.any()
                 else Reading(error="no ink in it") for image in images]
 
@@ -199,7 +201,7 @@ def test_rows_that_were_read_before_an_interruption_stay(tmp_path, monkeypatch):
         draw(tmp_path / "in" / f"{k:03}.png")
     calls = []
 
-    def read_prepared(self, images, top_paths):
+    def read_prepared(self, images, top_paths=1, *_):
         calls.append(0)
         if len(calls) == 3:
             raise KeyboardInterrupt
@@ -287,7 +289,7 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path, monkeypatch, capsys):
         with pytest.raises(UserError, match=f"was begun with another {option[0]}; --resume needs the same"):
             read("--image_path", tmp_path / "in", "--result_path", part, "--resume", *option)
     seen = []
-    monkeypatch.setattr(KnownReader, "read_prepared", lambda self, images, top_paths, known=KnownReader.read_prepared:
+    monkeypatch.setattr(KnownReader, "read_prepared", lambda self, images, top_paths, *_, known=KnownReader.read_prepared:
                         seen.append(len(images)) or known(self, images, top_paths))
     read("--image_path", tmp_path / "in", "--result_path", part, "--resume")
     assert part.read_bytes() == rows and sum(seen) == 2 * CHUNK - rows[:3000].count(b"\n") + 1
@@ -347,7 +349,7 @@ def test_a_run_ends_with_a_count(tmp_path, monkeypatch, capsys):
         draw(tmp_path / f"{k}.png")
     write_image(tmp_path / "3.png", np.full((30, 60), 255, np.uint8))
     (tmp_path / "4.png").write_bytes(b"")
-    monkeypatch.setattr(KnownReader, "read_prepared", lambda self, images, top_paths: [
+    monkeypatch.setattr(KnownReader, "read_prepared", lambda self, images, top_paths, *_: [
         Reading("ab", c, [("ab", c)]) if image.any() else Reading(error="no ink in it")
         for image, c in zip(images, (0.9, 0.6, 0.4, 0))])
     read("--image_path", tmp_path)

@@ -12,7 +12,7 @@ from command import UserError
 from words import ctc
 from words.alphabet import Alphabet
 from words.image_files import write_image
-from words.images import prepare
+from words.images import prepare, prepare_to_read
 from words.lexicon import Lexicon
 from words.models import WEIGHTS, load_config, write_onnx
 from words.network import build_graph
@@ -38,6 +38,25 @@ def test_a_reader_reads_paths_and_arrays_in_their_order(tmp_path):
     assert [reading.text for reading in spaced] == ["", "bb"]  # no text begins or ends with a space
     assert reader.read([]) == []
     assert reader.read(word) == reader.read(tmp_path / "word.png") == readings[1]  # one image, one reading
+
+
+def test_a_long_word_that_is_doubtful_is_read_in_halves():
+    class Tall(Brightness):
+        """Sure where the word is high, else of no opinion; begins with a blank."""
+        def logits(self, images):
+            high = (images > 0.5).any(axis=1).sum(axis=(1, 2)) > 14
+            logits = super().logits(images) * high[:, np.newaxis, np.newaxis]
+            return np.concatenate([np.tile([50.0, 0, 0], (len(images), 1, 1)), logits], axis=1)
+
+    bars = np.full((28, 200), 225, np.uint8)
+    bars[4:24, 4:196:12] = bars[4:24, 5:196:12] = 30
+    reader, words = Reader(Tall(), Alphabet("ab")), [prepare_to_read(bars), None, prepare_to_read(draw()[0])]
+    long, nothing, short = reader.read_words(words)
+    assert (long.text, short.text, nothing) == ("bbbb", "bb", None) and long.confidence > 0.99
+    assert long.log_probabilities.shape == (8, 3) and short.log_probabilities.shape == (4, 3)
+    assert reader.read([bars, draw()[0]]) == [long, short]
+    once = Reader(Tall(), Alphabet("ab"), tta=False)
+    assert once.read(bars).confidence < 0.5 and reader.read_words(words, tta=False)[0] == once.read(bars)
 
 
 def test_what_cannot_be_read_has_an_error_that_names_it_and_the_others_are_read(tmp_path):
@@ -171,9 +190,31 @@ def test_the_texts_of_all_views_of_a_doubtful_word_stand_together():
     texts, logits = search_views(search, np.zeros((4, 1, 1), int), [view(1), view(2)])
     assert asked == [[1, 2, 3], [1, 2]]  # the first is sure enough, the last is read alike in both views
     assert texts == [views[0][0], *found([((2,), 0.6), ((1,), 0.4)], [((), 0.1), ((5,), 0.08)], [((7,), 0.4), ((8,), 0.1)])]
-    assert logits.ravel().tolist() == [0, 1, 0, 1]  # of the view with the likeliest text
+    assert np.ravel(logits).tolist() == [0, 1, 0, 1]  # of the view with the likeliest text
     texts, logits = search_views(search, np.zeros((4, 1, 1)), [])  # no further views
-    assert texts == views[0] and not logits.any()
+    assert texts == views[0] and not np.any(logits)
+
+
+def test_a_view_that_only_some_words_have_leaves_the_others_to_the_next():
+    def search(logits):
+        return [[ctc.Text([int(steps[0, 0])], np.log(0.1 * len(steps)))] for steps in logits]
+
+    asked = []
+
+    def halves(which):
+        asked.append(which.tolist())
+        return [None, np.full((2, 1), 4), None]
+
+    def squeezed(which):
+        asked.append(which.tolist())
+        return np.full((len(which), 3, 1), 5)
+
+    texts, logits = search_views(search, np.arange(3).reshape(3, 1, 1), [halves, squeezed])
+    assert asked == [[0, 1, 2], [0, 1, 2]]
+    assert [[text.classes for text in found] for found in texts] == [[[5]], [[5]], [[5]]]  # as many as the first view has
+    texts, logits = search_views(search, np.array([[[0]], [[4]], [[2]]]), [halves, squeezed])
+    assert asked[2:] == [[0, 1, 2], [0, 2]]  # the second word reads alike in halves
+    assert [len(steps) for steps in logits] == [3, 2, 3]
 
 
 def test_confidence_is_the_string_probability_at_the_fitted_temperature():

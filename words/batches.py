@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 
 from words.image_files import read_image
-from words.images import grey_of, prepare
-from words.reader import BATCH, Reader, Reading
+from words.images import grey_of, prepare_to_read
+from words.reader import BATCH, Reader
 
 CHUNK = 4 * BATCH  # words that are read at a time
 
-# A word of a list as it was loaded: its index; prepared, float32 [W, H, 1], or None; why it is not, or what is odd about it.
-Loaded = collections.namedtuple("Loaded", "index image error")
+# A word of a list as it was loaded: its index; its Prepared, see images.py, or None; why it is not, or what is odd about it.
+Loaded = collections.namedtuple("Loaded", "index prepared error")
 
 # A word of a list as it was read: its index; its Reading, None where it could not be loaded; what is wrong with it, or "".
 Read = collections.namedtuple("Read", "index reading error")
@@ -31,7 +31,7 @@ def load(words, chosen: Iterable[int], size: tuple[int, int], workers: int) -> I
     def prepared(i):
         try:
             pixels = read_image(words.path(i))
-            return Loaded(i, prepare(pixels, size), WHOLE_PHOTO if is_whole_photo(pixels) else "")
+            return Loaded(i, prepare_to_read(pixels, size), WHOLE_PHOTO if is_whole_photo(pixels) else "")
         except ValueError as error:
             return Loaded(i, None, str(error))
 
@@ -61,10 +61,8 @@ def in_chunks(items: Iterable) -> Iterator[list]:
 def read(reader: Reader, chunks: Iterable[list[Loaded]], top_paths: int = 1) -> Iterator[Read]:
     """A Read for each Loaded word, in their order."""
     for chunk in chunks:
-        images = [word.image for word in chunk if word.image is not None]
-        readings = iter(reader.read_prepared(np.stack(images), top_paths) if images else ())
-        for index, image, error in chunk:
-            reading: Reading | None = next(readings) if image is not None else None
+        readings = reader.read_words([word.prepared for word in chunk], top_paths)
+        for (index, _, error), reading in zip(chunk, readings):
             yield Read(index, reading, error or (reading.error if reading else ""))
 
 

@@ -4,6 +4,8 @@
     >>> image.shape
     (100, 32, 1)
 """
+from typing import NamedTuple
+
 import cv2
 import numpy as np
 
@@ -229,21 +231,51 @@ def prepare(pixels, size=(100, 32), rng=None, neighbour=None):
     `random_ruling`, `random_stroke`, `random_resolution` and `random_light`; with `neighbour`, another word's image, a piece
     of that stands beside it, see `beside_a_piece`. All is drawn at twice the size and shrunk at the end, to keep thin pens.
     """
-    width, height = 2 * size[0], 2 * size[1]
-    ink = find_ink(pixels, (2 * width, 2 * height))
+    ink = find_ink(pixels, (4 * size[0], 4 * size[1]))
     if neighbour is not None:
-        ink = beside_a_piece(ink, find_ink(neighbour, (2 * width, 2 * height)), rng)
-    if rng is None:
-        matrix = fit_into(ink.shape, (width, height))
-    else:
-        matrix = random_placement(ink.shape, (width, height), rng)
-    canvas = cv2.warpAffine(ink, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=PAPER)
+        ink = beside_a_piece(ink, find_ink(neighbour, (4 * size[0], 4 * size[1])), rng)
+    return drawn(ink, size, rng)
+
+
+def drawn(ink, size, rng=None):
+    """What `prepare` makes of a word's ink, uint8 [H, W]."""
+    box = 2 * size[0], 2 * size[1]
+    matrix = fit_into(ink.shape, box) if rng is None else random_placement(ink.shape, box, rng)
+    canvas = cv2.warpAffine(ink, matrix, box, flags=cv2.INTER_LINEAR, borderValue=PAPER)
     if rng is not None:
         canvas = random_resolution(random_stroke(random_ruling(random_warp(canvas, rng), rng), rng), rng)
     canvas = (cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) - PAPER) / 127
     if rng is not None:
         canvas = random_light(canvas, rng)
     return np.ascontiguousarray(canvas.T)[..., np.newaxis]
+
+
+LONG = 5.0  # times as wide as high: such a word is small in the network's image, and may be read better in halves
+
+
+class Prepared(NamedTuple):
+    """A word for a reader: as `prepare` has it, float32 [W, H, 1], and if it is LONG its halves, float32 [2, W, H, 1]."""
+    whole: np.ndarray
+    halves: np.ndarray | None
+
+
+def prepare_to_read(pixels: np.ndarray, size: tuple[int, int] = (100, 32)) -> Prepared:
+    """The Prepared of any image array, see `grey_of`; a long word is parted near its middle, where it has little ink."""
+    ink = find_ink(pixels, (4 * size[0], 4 * size[1]))
+    whole = drawn(ink, size)
+    if ink.shape[1] < LONG * len(ink):
+        return Prepared(whole, None)
+    ink = find_ink(pixels, (8 * size[0], 4 * size[1]))
+    middle = middle_gap(ink)
+    return Prepared(whole, np.stack([drawn(half, size) for half in (ink[:, :middle], ink[:, middle:])]))
+
+
+def middle_gap(ink):
+    """The column of an image of ink, uint8 [H, W], near its middle, with little ink: the nearer, the more it may have."""
+    height, width = ink.shape
+    inked = cv2.blur(cv2.subtract(ink, PAPER).mean(axis=0, keepdims=True), (max(3, height // 16) | 1, 1))[0]
+    away = np.abs(np.arange(width) - width / 2) / (width / 8)
+    return int(np.where(away < 1, inked / max(inked.mean(), 1e-9) + 0.3 * away, np.inf).argmin())
 
 
 # Free on either side of a word, as parts of width and height: letters at the very edge are often misread, as the

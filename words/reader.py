@@ -18,7 +18,7 @@ from command import UserError
 from words import ctc
 from words.alphabet import Alphabet
 from words.image_files import pixels_of, read_image
-from words.images import MARGIN, prepare
+from words.images import MARGIN, Prepared, prepare_to_read
 from words.lexicon import load_lexicon
 from words.models import find_model, load_config, open_session
 from words.network import build_graph
@@ -35,7 +35,8 @@ DECODING = {"temperature": 1.0, "lexicon_temperature": 1.0, "lexicon_weight": 0.
 
 # Test-time augmentation: a word whose likeliest text has a log-probability below DOUBT is read again, with its prepared
 # image squeezed by the first of these factors of width and height, and if that says something else, by the next: of
-# different readings of a word the likelier one is more often right (benchmarks/results/2026-11-24-looks.md).
+# different readings of a word the likelier one is more often right (benchmarks/results/2026-11-24-looks.md). A long word is
+# read in halves before that, see `images.prepare_to_read`.
 DOUBT = math.log(0.5)
 AUGMENTATIONS = (1.0, 0.85), (0.85, 1.0)
 
@@ -45,8 +46,8 @@ class Reading:
     """What one word image says.
 
     alternatives: the likeliest texts with their confidences, the best first, `text` itself among them.
-    log_probabilities: float32 [T, 1 + len(alphabet)], class 0 the blank, of the view of the word that was read; None
-    without ink. error: why there is no text, or "".
+    log_probabilities: float32 [T, 1 + len(alphabet)], class 0 the blank, of the view of the word that was read, T twice as
+    much for one read in halves; None without ink. error: why there is no text, or "".
     """
     text: str = ""
     confidence: float = 0.0
@@ -101,9 +102,16 @@ class Reader:
         """float32 [N, T, 1 + len(alphabet)] of prepared images, float32 [N, W, H, 1], N > 0."""
         return self._run("logits", images)
 
-    def views(self, images: np.ndarray) -> list:
-        """For each augmentation a function from indices of prepared images, int [n], to the logits of these squeezed."""
-        return [lambda which, by=factors: self.logits(squeeze(images[which], *by)) for factors in self.augmentations]
+    def views(self, images: np.ndarray, halves: list | None = None) -> list:
+        """Functions from indices of prepared images, int [n], to the logits of further views of these, see `search_views`:
+        of their `halves`, float32 [2, W, H, 1] or None each, and for each augmentation of them squeezed."""
+        def of_halves(which):
+            there = [halves[k] for k in which if halves[k] is not None]
+            found = iter(self.logits(np.concatenate(there))) if there else iter(())
+            return [None if halves[k] is None else np.concatenate([next(found), next(found)]) for k in which]
+
+        squeezed = [lambda which, by=factors: self.logits(squeeze(images[which], *by)) for factors in self.augmentations]
+        return [of_halves] * (halves is not None and bool(squeezed)) + squeezed
 
     def straighten(self, images: np.ndarray) -> np.ndarray | None:
         """Prepared images as they leave the STN, float32 [N, W, H, 1]; None if the network has none."""
@@ -132,16 +140,26 @@ class Reader:
 
     # --- From images to texts
 
-    def read_prepared(self, images: np.ndarray, top_paths: int = 1, tta: bool = True) -> list[Reading]:
+    def read_prepared(self, images: np.ndarray, top_paths: int = 1, tta: bool = True,
+                      halves: list | None = None) -> list[Reading]:
         """A Reading of each of prepared images, float32 [N, W, H, 1], with its `top_paths` likeliest texts.
 
-        tta: whether doubtful ones are read again, squeezed, if the reader does so."""
+        tta: whether doubtful ones are read again, squeezed, if the reader does so, and the long ones of them in halves.
+        halves: N of them, float32 [2, W, H, 1] or None each, see `images.prepare_to_read`."""
         if not len(images):
             return []
         found, logits = search_views(lambda logits: self.search(logits, top_paths), self.logits(images),
-                                     self.views(images) if tta else [], self.lexicon)
+                                     self.views(images, halves) if tta else [], self.lexicon)
+        logits = [ctc.log_softmax(steps[np.newaxis])[0] for steps in logits]
         return [Reading(*texts[0], texts, steps) if image.any() else Reading(error="no ink in it")
-                for image, texts, steps in zip(images, self.alternatives(found, top_paths), ctc.log_softmax(logits))]
+                for image, texts, steps in zip(images, self.alternatives(found, top_paths), logits)]
+
+    def read_words(self, words: list[Prepared | None], top_paths: int = 1, tta: bool = True) -> list[Reading | None]:
+        """As `read_prepared`, of words by `images.prepare_to_read`; None for None."""
+        there = [word for word in words if word is not None]
+        wholes, halves = zip(*there) if there else ((), ())
+        readings = iter(self.read_prepared(np.stack(wholes), top_paths, tta, halves) if there else ())
+        return [None if word is None else next(readings) for word in words]
 
     def read(self, images, top_paths: int = 1) -> Reading | list[Reading]:
         """A Reading for each image: a path, a PIL image, or an array [H, W] or [H, W, 1 to 4] (RGB order).
@@ -152,17 +170,16 @@ class Reader:
             return self.read([images], top_paths)[0]
         readings, images = [], iter(images)
         while batch := [self._prepare(image) for image in itertools.islice(images, 4 * BATCH)]:
-            read = iter(self.read_prepared(np.stack([i for i, _ in batch if i is not None]), top_paths)
-                        if any(i is not None for i, _ in batch) else ())
-            readings += [Reading(error=error) if image is None else next(read) for image, error in batch]
+            read = self.read_words([word for word, _ in batch], top_paths)
+            readings += [reading or Reading(error=error) for reading, (_, error) in zip(read, batch)]
         return readings
 
     def _prepare(self, image):
-        """(prepared image, "") or (None, why not)."""
+        """(Prepared, "") or (None, why not)."""
         is_file = isinstance(image, (str, os.PathLike))
         try:
             pixels = read_image(image) if is_file else pixels_of(image) if isinstance(image, Image.Image) else image
-            return prepare(pixels, self.size), ""
+            return prepare_to_read(pixels, self.size), ""
         except ValueError as error:
             return None, f"{os.fspath(image)}: {error}" if is_file else str(error)
         except OSError as error:  # of a PIL image, which decodes when it is used
@@ -194,35 +211,37 @@ def squeeze(images: np.ndarray, width: float, height: float) -> np.ndarray:
     return np.stack([cv2.warpAffine(image[..., 0].T, matrix, images.shape[1:3]).T[..., np.newaxis] for image in images])
 
 
-def search_views(search, logits: np.ndarray, views: list, lexicon=None) -> tuple[list[list[ctc.Text]], np.ndarray]:
+def search_views(search, logits: np.ndarray, views: list, lexicon=None) -> tuple[list[list[ctc.Text]], list[np.ndarray]]:
     """Search words, and doubtful ones in several views: (N lists of ctc.Texts, the best first; the logits of the best).
 
     search: logits [n, T, C] -> n lists of Texts. logits: float [N, T, C] of the words as they are. views: functions from
-    indices of words, int [n], to their logits in a further view, [n, T, C]; the first is asked for the doubtful words, each
-    other one for those that the view before it read in another way. The Texts of all views of a word stand together, ordered
+    indices of words, int [n], to their logits in a further view, n of [T, C], all of as many steps, or None where a word has
+    no such view; the first is asked for the doubtful words, each other one for those that the views before it have not read
+    in the same way. The Texts of all views of a word stand together, ordered
     by their scores with a `lexicon`, by their log-probabilities without.
     """
     def certainty(candidate):
         text, _ = candidate
         return lexicon.score(text) if lexicon else text.log_probability
 
-    found, logits = search(logits), logits.copy()
+    found, logits = search(logits), list(logits)
     asked = [k for k, texts in enumerate(found) if texts[0].log_probability < DOUBT]
     for view in views:
         if not asked:
             break
-        seen, otherwise = view(np.array(asked)), []
-        for k, texts, steps in zip(asked, search(seen), seen):
-            if texts[0].classes != found[k][0].classes:
-                otherwise.append(k)
-            candidates = [(text, logits[k]) for text in found[k]] + [(text, steps) for text in texts]
+        seen, alike = dict(zip(asked, view(np.array(asked)))), set()
+        there = [k for k in asked if seen[k] is not None]
+        for k, texts in zip(there, search(np.stack([seen[k] for k in there])) if there else ()):
+            if texts[0].classes == found[k][0].classes:
+                alike.add(k)
+            candidates = [(text, logits[k]) for text in found[k]] + [(text, seen[k]) for text in texts]
             candidates.sort(key=certainty, reverse=True)
             different = {}
             for text, _ in candidates:
                 different.setdefault(tuple(text.classes), text)
             most = max(len(found[k]), len(texts))
             found[k], logits[k] = list(different.values())[:most], candidates[0][1]
-        asked = otherwise
+        asked = [k for k in asked if k not in alike]
     return found, logits
 
 
