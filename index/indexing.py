@@ -29,11 +29,13 @@ Counts = collections.namedtuple("Counts", "read known failed gone")
 
 
 class Folder:
-    """Photos in a folder, as photos.buckets.Bucket has them in a bucket. UserError if there is no such folder."""
+    """Photos in a folder, as photos.buckets.Bucket has them in a bucket. UserError if there is none that may be read."""
 
     def __init__(self, path):
         if not Path(path).is_dir():
             raise UserError(f"{os.fsdecode(path)}: no such folder")
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise UserError(f"{os.fsdecode(path)}: cannot be looked into; see who may read it")
         self.path = os.path.abspath(os.fsencode(path))
 
     def walk(self, failed):

@@ -264,8 +264,12 @@ def test_where_no_photo_can_be_read_that_is_an_error(folder, capsys):
     run("--resume", image_path="bad")  # what could be read is there from before
 
 
-def test_where_no_photo_of_an_index_can_be_read_that_is_an_error(reader, place):
+def test_where_no_photo_of_an_index_can_be_read_that_is_an_error(reader, place, monkeypatch):
     save("photos/a.png", "broken one")
+    with monkeypatch.context() as patch, pytest.raises(UserError, match="photos: cannot be looked into; see who may"):
+        patch.setattr(os, "access", lambda *_: False)
+        search.main(["index", "photos", "--index", "new.index"])
+    assert not os.path.exists("new.index")
     for _ in range(2):
         with pytest.raises(UserError, match="photos: no photo in it could be read"):
             search.main(["index", "photos", "--index", place])
