@@ -218,7 +218,8 @@ def test_a_photo_that_fails_is_kept_with_its_reason(reader, place, capsys):
 def test_reasons_may_be_anything(reader, place):
     save(b"photos/\xff.png", "broken")
     reader.read = lambda path, top_paths, min_confidence: (_ for _ in ()).throw(ValueError(f"{path} is broken\0"))
-    search.main(["index", "photos", "--index", place])
+    with pytest.raises(UserError, match="no photo in it could be read"):
+        search.main(["index", "photos", "--index", place])
     photo, = index.open(place).export()
     assert photo["error"].endswith("photos/\\udcff.png is broken")
 
