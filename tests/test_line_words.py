@@ -16,7 +16,7 @@ from words.alphabet import Alphabet
 from words.image_files import read_image, write_image
 from words.reader import load_reader
 
-MODEL = Path(__file__).parent.parent / "models" / "mjsynth"
+MODEL = Path(__file__).parent.parent / "models" / "iam"
 WORDS, GAPS = ["read", "these", "small", "letters"], (14, 60, 16)  # pixels between them
 
 
