@@ -42,10 +42,10 @@ def test_a_reader_reads_paths_and_arrays_in_their_order(tmp_path):
 
 def test_a_long_word_that_is_doubtful_is_read_in_halves():
     class Tall(Brightness):
-        """Sure where the word is high, else of no opinion; begins with a blank."""
+        """Sure where the word is high, else nearly of no opinion; begins with a blank."""
         def logits(self, images):
             high = (images > 0.5).any(axis=1).sum(axis=(1, 2)) > 14
-            logits = super().logits(images) * high[:, np.newaxis, np.newaxis]
+            logits = super().logits(images) * high[:, np.newaxis, np.newaxis] + [0, 0.1, 0]
             return np.concatenate([np.tile([50.0, 0, 0], (len(images), 1, 1)), logits], axis=1)
 
     bars = np.full((28, 200), 225, np.uint8)
@@ -55,6 +55,7 @@ def test_a_long_word_that_is_doubtful_is_read_in_halves():
     assert (long.text, short.text, nothing) == ("bbbb", "bb", None) and long.confidence > 0.99
     assert long.log_probabilities.shape == (8, 3) and short.log_probabilities.shape == (4, 3)
     assert reader.read([bars, draw()[0]]) == [long, short]
+    assert Reader(Tall(), Alphabet(".-")).read(bars).log_probabilities.shape == (4, 3)  # dots and dashes are no word
     once = Reader(Tall(), Alphabet("ab"), tta=False)
     assert once.read(bars).confidence < 0.5 and reader.read_words(words, tta=False)[0] == once.read(bars)
 

@@ -72,6 +72,7 @@ class Reader:
         self.decoding = {**DECODING, **(decoding or {})}
         self.beam_width, self.threads = beam_width, threads
         self.augmentations = AUGMENTATIONS if tta else ()
+        self._letters = [alphabet.encode(each)[0] for each in alphabet.characters if each.isalnum()]
         self.lexicon = None if lexicon is None else load_lexicon(lexicon, alphabet, self.decoding)
 
     # --- From images to logits
@@ -148,7 +149,11 @@ class Reader:
         halves: N of them, float32 [2, W, H, 1] or None each, see `images.prepare_to_read`."""
         if not len(images):
             return []
-        found, logits = search_views(lambda logits: self.search(logits, top_paths), self.logits(images),
+        logits = self.logits(images)
+        if halves is not None:  # rows of dots and lines are no long words
+            written = np.isin(logits.argmax(axis=2), self._letters).any(axis=1)
+            halves = [half if some else None for half, some in zip(halves, written)]
+        found, logits = search_views(lambda logits: self.search(logits, top_paths), logits,
                                      self.views(images, halves) if tta else [], self.lexicon)
         logits = [ctc.log_softmax(steps[np.newaxis])[0] for steps in logits]
         return [Reading(*texts[0], texts, steps) if image.any() else Reading(error="no ink in it")
