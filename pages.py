@@ -230,28 +230,32 @@ def read_by_cluster(address, path, result_path, load_reader, models, resume, ove
     command.new_file(errors_file, resume or overwrite)
     load_reader()
     with command.new_folder(result_path), parquet.Parts(result_path, resume, overwrite) as parts:
-        names = [name for name in names if not parts.has(name)]
-        pages = cluster.results(address, functools.partial(parquet.Worker, root, load_reader, options), names, same=models)
+        items = [(name, parts.pages(name)) for name in names if not parts.has(name)]
+        results = cluster.results(address, functools.partial(parquet.Worker, root, load_reader, options), items, same=models)
+        answered = not items
         try:
-            with contextlib.closing(pages), tqdm.tqdm(total=len(names), unit="photo", dynamic_ncols=True) as progress:
-                for page in pages:
-                    read += 1
-                    if page.error:
-                        errors.append([page.file, page.error])
-                        tqdm.tqdm.write(f"{page.file}: {page.error}", file=sys.stderr)
-                    else:
-                        parts.add(page)
-                        words += len(page.words)
-                        unsure += doubtful(page)
-                    progress.set_postfix_str(f"{words:,} words", refresh=False)
-                    progress.update()
+            with contextlib.closing(results), tqdm.tqdm(total=len(items), unit="photo", dynamic_ncols=True) as progress:
+                for pages in results:
+                    answered = True
+                    progress.total += len(pages) - 1
+                    for page in pages:
+                        read += 1
+                        if page.error:
+                            errors.append([page.file, page.error])
+                            tqdm.tqdm.write(f"{page.file}: {page.error}", file=sys.stderr)
+                        else:
+                            parts.add(page)
+                            words += len(page.words)
+                            unsure += doubtful(page)
+                        progress.set_postfix_str(command.count(words, "word"), refresh=False)
+                        progress.update()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped; what is done is in {result_path}: --resume goes on") from None
         finally:
-            if read or not names:  # else no cluster was joined, and nothing is done
+            if answered:  # else no cluster was joined, and nothing is done
                 command.write_csv(errors_file, [["file", "error"], *errors])
         before = bool(parts.done)
-    print_counts(len(names), words, unsure, errors, errors_file, before)
+    print_counts(read, words, unsure, errors, errors_file, before)
 
 
 def doubtful(page):

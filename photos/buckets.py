@@ -11,11 +11,11 @@ import os
 import tempfile
 
 from command import UserError
+from photos.files import SUFFIXES
 from words.lists import IMAGE_SUFFIXES
 
 KINDS = "s3", "gs"
 PATIENCE = 20  # seconds for which Google's servers, or keys for them, are tried again, unless the URL says: not 15 minutes
-SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
 
 
 class Bucket:
@@ -42,7 +42,7 @@ class Bucket:
         if not folder.strip("/") or found.type != fs.FileType.Directory:
             raise UserError(f"{os.fsdecode(self.path)}: no such folder")
 
-    def walk(self, failed=None):
+    def walk(self, failed=None, suffixes=IMAGE_SUFFIXES):
         """(path, size, modified) of each image file below, as index.files.walk gives them. UserError where the bucket cannot
         be looked into."""
         from pyarrow import ArrowException, fs
@@ -50,14 +50,15 @@ class Bucket:
             found = self._files.get_file_info(fs.FileSelector(self._key(self.path), recursive=True))
         except (OSError, ArrowException) as error:
             raise UserError(f"{os.fsdecode(self.path)}: {_line(error)}") from None
+        suffixes = tuple(map(os.fsencode, suffixes))
         for file in found:
             path = self._kind + os.fsencode(file.path)
-            if file.is_file and path.lower().endswith(SUFFIXES) and b"/." not in path[len(self.path):]:
+            if file.is_file and path.lower().endswith(suffixes) and b"/." not in path[len(self.path):]:
                 yield path, file.size, file.mtime_ns
 
     def names(self) -> list[str]:
-        """The names of the photos, below the folder, sorted."""
-        return sorted(os.fsdecode(path[len(self.path) + 1:]) for path, *_ in self.walk())
+        """The names of the files with photos, below the folder, sorted; a PDF or TIFF may have several, see `pages_of`."""
+        return sorted(os.fsdecode(path[len(self.path) + 1:]) for path, *_ in self.walk(suffixes=SUFFIXES))
 
     def path_of(self, name: str) -> bytes:
         """The path of one of `names`."""

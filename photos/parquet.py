@@ -7,14 +7,13 @@
 
 A photo without words has one row, in which only photo, width and height stand. docs/formats.md has the columns.
 """
-import contextlib
 import dataclasses
 import os
 from pathlib import Path
 
 from command import UserError, written_whole
-from photos.files import load_photo
-from photos.page import Page
+from photos.files import load_photo, pages_of
+from photos.page import Page, file_of
 
 try:
     import pyarrow
@@ -50,6 +49,10 @@ class Parts:
                 self.done |= set(parquet.read_table(path, columns=["photo"])["photo"].to_pylist())
             except (OSError, KeyError, pyarrow.ArrowException):
                 raise UserError(f"{path}: not a file of this kind; move it away, and its photos are read again") from None
+        self._pages = {}
+        for name in self.done:
+            if file_of(name) != name:
+                self._pages.setdefault(file_of(name), set()).add(name)
         self._number = max([int(path.stem.rpartition("-")[2]) for path in there if keep], default=0)
         self._photos = 0
 
@@ -63,6 +66,10 @@ class Parts:
     def has(self, name: str) -> bool:
         """Whether a photo's words are in the files."""
         return _utf8(name) in self.done
+
+    def pages(self, file: str) -> set[str]:
+        """The names of the pages of a PDF or a TIFF, as Parquet holds them, whose words are in the files."""
+        return self._pages.get(_utf8(file), set())
 
     def add(self, page: Page):
         """Add the words of a Page, all in one file."""
@@ -95,19 +102,30 @@ class Worker:
     def __init__(self, folder, load_reader, options):
         self.folder, self.reader, self.options = folder, load_reader(), options
 
-    def __call__(self, name):
-        """The Page of a photo; with an error if it cannot be read."""
+    def __call__(self, item):
+        """The Pages of an item, (name, done): of a photo in the folder; or, as a bucket does not say how many pages a file
+        has, of all pages of a file there but those with the names `done`. With an error where they cannot be read."""
+        name, done = item
+        if isinstance(self.folder, Path):
+            return [self._read(self.folder, name, name)]
         try:
-            with contextlib.ExitStack() as stack:
-                root, file = self.folder, name
-                if not isinstance(root, Path):
-                    root, file = os.path.split(os.fsdecode(stack.enter_context(root.fetched(root.path_of(name)))))
-                page, _ = self.reader.look(load_photo(root, Page(file)), name, **self.options)
+            with self.folder.fetched(self.folder.path_of(name)) as copy:
+                root, file = os.path.split(os.fsdecode(copy))
+                pages = [(sheet, name + sheet[len(file):]) for sheet in pages_of(Path(root), file)]
+                return [self._read(root, sheet, page) for sheet, page in pages if _utf8(page) not in done]
+        except OSError as error:
+            return self.lost(item, str(error))
+
+    def _read(self, root, file, name):
+        """The Page, called `name`, of the photo `file` in the folder `root`."""
+        try:
+            page, _ = self.reader.look(load_photo(root, Page(file)), name, **self.options)
         except (ValueError, OSError) as error:
-            return self.lost(name, str(error))
+            return Page(name, error=str(error))
         page.words = [dataclasses.replace(word, log_probabilities=None) for word in page.words]
         return page
 
-    def lost(self, name, reason):
-        """The Page of a photo that cannot be read."""
-        return Page(name, error=reason)
+    def lost(self, item, reason):
+        """As a call, of what cannot be read."""
+        name, _ = item
+        return [Page(name, error=reason)]

@@ -9,9 +9,11 @@ import sys
 import threading
 import types
 import urllib.parse
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 import pytest
+from PIL import Image
 
 from command import UserError
 
@@ -21,8 +23,10 @@ import pages
 import photos
 import search
 from index import files, indexing
-from photos import buckets, in_bucket
+from photos import buckets, in_bucket, parquet
 from photos.buckets import Bucket
+from photos.files import read_photo
+from photos.page import Page
 from tests.fake_reader import save
 
 DATE = "Mon, 30 Nov 2026 12:00:00 GMT"
@@ -186,6 +190,65 @@ def test_pages_of_a_bucket(url, reader, cluster, monkeypatch, capsys):
     table = parquet.read_table("out/words-00001.parquet")
     assert list(zip(table["photo"].to_pylist(), table["text"].to_pylist())) == [
         (path, word) for path in ("a.png", "monday/b.jpg") for word in (path, "is", "read")]
+
+
+def read_pages(path, monkeypatch, *options):
+    """{photo: its width} of what pages.py writes of the photos at `path`, read by a cluster."""
+    from pyarrow import parquet
+    reader = types.SimpleNamespace(look=lambda pixels, name, **_: (Page(name, *pixels.shape[1::-1]), None))
+    monkeypatch.setattr("words.models.find_model", lambda path: (path, None))
+    monkeypatch.setattr(photos, "load_reader", lambda *_, **options: reader)
+    pages.main(["--image_path", path, "--result_path", "out", "--ray", "local", *options])
+    rows = [row for path in sorted(Path("out").glob("*.parquet")) for row in parquet.read_table(path).to_pylist()]
+    assert len(rows) == len({row["photo"] for row in rows})
+    return {row["photo"]: row["width"] for row in rows}
+
+
+def save_scans():
+    """A TIFF of three pages, a PDF of two and a damaged one, in a bucket."""
+    for name, widths in (("scan.TIF", (10, 20, 30)), ("monday/ä.pdf", (72, 144)), ("one.tif", (40,))):
+        first, *others = [Image.new("L", (width, 10), width) for width in widths]
+        os.makedirs(os.path.dirname(f"bucket/boards/{name}"), exist_ok=True)
+        first.save(f"bucket/boards/{name}", save_all=True, append_images=others)
+    Path("bucket/boards/damaged.pdf").write_text("no PDF")
+
+
+def test_all_pages_of_scans_in_a_bucket_are_read_as_in_a_folder(url, cluster, monkeypatch, capsys):
+    save_scans()
+    found = read_pages(url("archive/boards"), monkeypatch)
+    assert {name: width for name, width in found.items() if "pdf" not in name} == {
+        "scan.TIF#1": 10, "scan.TIF#2": 20, "scan.TIF#3": 30, "one.tif": 40}
+    assert "7 photos, 0 words, 1 unreadable" in (said := capsys.readouterr()).out and "7/7" in said.err
+    assert Path("out/errors.csv").read_text() == "file,error\ndamaged.pdf,not a readable PDF\n"
+    assert found == read_pages("bucket/boards", monkeypatch, "--overwrite") and len(found) == 6
+
+
+def test_resume_reads_the_pages_that_are_missing(url, cluster, monkeypatch, capsys):
+    save_scans()
+    found = read_pages(url("archive/boards"), monkeypatch)
+    load, tried, damaged = parquet.load_photo, [], {"scan.TIF#2"}
+
+    def load_photo(root, page):
+        tried.append(page.file)
+        if page.file in damaged:
+            raise ValueError("damaged")
+        return load(root, page)
+
+    monkeypatch.setattr(parquet, "load_photo", load_photo)
+    assert found.keys() - read_pages(url("archive/boards"), monkeypatch, "--overwrite").keys() == {"scan.TIF#2"}
+    for collection in (tried, damaged):
+        collection.clear()
+    capsys.readouterr()
+    assert read_pages(url("archive/boards"), monkeypatch, "--resume") == found
+    assert tried == ["damaged.pdf", "scan.TIF#2"] and "2 photos, 0 words, 1 unreadable" in capsys.readouterr().out
+
+
+def test_an_index_of_a_bucket_has_all_pages(url, reader, cluster, monkeypatch):
+    monkeypatch.setattr(reader, "read", lambda path, *_, **__: Page(path, *read_photo(path).shape[1::-1]))
+    save_scans()
+    search.main(["index", url("archive/boards"), "--ray", "local", "--index", "all.index"])
+    assert {os.path.basename(photo["file"]): photo["width"] for photo in index.open("all.index").export()} == {
+        "scan.TIF": 10, "scan.TIF#2": 20, "scan.TIF#3": 30, "one.tif": 40}
 
 
 def test_what_cannot_be_read_says_why(url):

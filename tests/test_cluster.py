@@ -151,7 +151,7 @@ def test_a_cluster_that_cannot_be_joined_changes_nothing(reader, monkeypatch):
     def results(address, *arguments, **options):
         if address != "local":
             raise UserError("cannot be joined")
-        yield Page("a.png", 1, 1, [])
+        yield [Page("a.png", 1, 1, [])]
 
     pytest.importorskip("pyarrow")
     monkeypatch.setitem(sys.modules, "cluster", types.SimpleNamespace(check=lambda address: None, results=results))
