@@ -13,8 +13,11 @@ the order in which photos are added.
 """
 import functools
 import json
+import os
 import threading
 import zlib
+
+from photos.page import file_of
 
 BLOCK = 200  # photos asked for at once
 RECENT = 200  # photos, at most, of which it is kept what change they were of
@@ -264,10 +267,14 @@ class Store:
             raise self.damaged(error) from None
 
     def counts(self):
-        """A dict of how much there is: files, photos (in files), failed (of them, could not be read)."""
+        """A dict of how much there is: files; photos in them, a TIFF's pages each; failed, those that could not be read."""
         here = "FROM photos WHERE id IN (SELECT photo FROM files)"
         queries = {"files": "FROM files", "photos": here, "failed": f"{here} AND error <> ''"}
-        return {name: self._all(f"SELECT count(*) {query}")[0][0] for name, query in queries.items()}
+        counts = {name: self._all(f"SELECT count(*) {query}")[0][0] for name, query in queries.items()}
+        ends = ", ".join(f"substr(path, length(path) - {digits}, 1)" for digits in range(1, 7))
+        names = [os.fsdecode(path) for path, in self._all(f"SELECT path FROM files WHERE ? IN ({ends})", (b"#",))]
+        counts["files"] -= sum(file_of(name) != name for name in names)  # a TIFF's other pages: "scan.tif#2"
+        return counts
 
 
 def packed(words):

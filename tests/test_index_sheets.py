@@ -55,6 +55,15 @@ def test_all_pages_of_a_tiff_are_found(reader, place, capsys):
     assert names(found.find("milk"))[0] == "scan.tif#3" and names(found.find("sprint"))[0] == "scan.tif"
     search.main(["find", "milk", "--index", place])
     assert capsys.readouterr().out.splitlines()[0].endswith("scan.tif, page 3")
+    save_pages("photos/b#2/one#3.tif", "budget only")
+    os.rename("photos/one.tif", "photos/one#4.tif")
+    search.main(["index", "photos", "--index", place])
+    capsys.readouterr()
+    search.main(["stats", "--index", place])
+    assert [line.split() for line in capsys.readouterr().out.splitlines()][:3] == [
+        ["files", "3"], ["photos", "4"], ["failed", "0"]]
+    search.main(["copy", place, "copy.index"])
+    assert capsys.readouterr().out.endswith("copy.index: 4 photos in 3 files\n")
     reader.read_files.clear()
     search.main(["index", "photos", "--index", place])
     assert reader.read_files == [] and "4 photos; now 0 read, 0 known" in capsys.readouterr().out
