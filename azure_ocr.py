@@ -370,9 +370,11 @@ def main(argv=None):
             if not args.yes:
                 ask_first(service.endpoint, len(chosen))
             label(service, root, chosen, journal)
+        done = [journal.pages[name] for name in names if name in journal.pages]
+        if done and all(page.error for page in done):
+            raise UserError(f"no photo could be read; {args.output} says why, --retry sends them again")
         if args.crops or args.draw:
-            finish(root, [journal.pages[name] for name in names if name in journal.pages], args.crops, args.min_confidence,
-                   args.draw)
+            finish(root, done, args.crops, args.min_confidence, args.draw)
 
 
 if __name__ == "__main__":

@@ -215,6 +215,18 @@ def test_what_cannot_be_sent_is_kept_with_its_reason_and_costs_no_call(server, p
     assert len(server.asked) == 2 and found()["b.png"].words and found()["a.png"].error
 
 
+def test_no_photo_read_at_all_is_an_error(server, photos):
+    for name in "abc":
+        (photos / f"{name}.png").write_text("no picture")
+    for options in ([], ["--crops", "words"]):  # the second run has nothing to send
+        with pytest.raises(UserError, match="no photo could be read; boxes.json says why, --retry sends them again"):
+            run("--yes", *options)
+    assert [entry.error for entry in found().values()] == [NO_IMAGE] * 3 and sorted(os.listdir()) == ["boxes.json", "photos"]
+    photo(photos / "b.png")
+    run("--yes", "--retry")
+    assert len(server.asked) == 1 and found()["b.png"].words
+
+
 def test_of_an_animation_the_first_image_is_sent(server, photos):
     shown, other = (Image.new("RGB", (200, 120), colour) for colour in ("white", "red"))
     shown.save(photos / "0.webp", save_all=True, append_images=[other])
