@@ -225,7 +225,8 @@ def read_by_cluster(address, path, result_path, load_reader, models, resume, ove
     cluster.check(address)
     from photos import buckets, parquet
     bucket = buckets.Bucket(path) if photos.in_bucket(path) else None
-    root, names = (bucket, bucket.names()) if bucket else files.find_photos(path.absolute())
+    unseen = []
+    root, names = (bucket, bucket.names()) if bucket else files.find_photos(path.absolute(), unseen)
     errors_file, errors, words, unsure, read = result_path / "errors.csv", [], 0, 0, 0
     command.new_file(errors_file, resume or overwrite)
     load_reader()
@@ -253,9 +254,14 @@ def read_by_cluster(address, path, result_path, load_reader, models, resume, ove
             raise KeyboardInterrupt(f"stopped; what is done is in {result_path}: --resume goes on") from None
         finally:
             if answered:  # else no cluster was joined, and nothing is done
-                command.write_csv(errors_file, [["file", "error"], *errors])
+                write_errors(errors_file, unseen, errors)
         before = bool(parts.done)
-    print_counts(read, words, unsure, errors, errors_file, before)
+    print_counts(read, words, unsure, errors, unseen, errors_file, before)
+
+
+def write_errors(path, unseen, errors):
+    """errors.csv: a row for each folder that could not be looked into, and for each [name, why not] of a photo."""
+    command.write_csv(path, [["file", "error"], *([name, "cannot be looked into"] for name in unseen), *errors])
 
 
 def doubtful(page):
@@ -263,10 +269,11 @@ def doubtful(page):
     return sum(word.confidence is not None and word.confidence < SURE for word in page.words)
 
 
-def print_counts(count, words, unsure, errors, errors_file, before):
+def print_counts(count, words, unsure, errors, unseen, errors_file, before):
     """Say how a run over `count` photos went; UserError if none could be read, now or `before`."""
     print(f"{command.count(count, 'photo')}, {command.count(words, 'word')}" + f" ({unsure:,} doubtful)" * bool(unsure)
-          + f", {len(errors):,} unreadable" + f": see {errors_file}" * bool(errors))
+          + f", {len(errors):,} unreadable" + f"; {command.count(len(unseen), 'folder')} closed" * bool(unseen)
+          + f": see {errors_file}" * bool(errors or unseen))
     if 0 < count <= len(errors) and not before:
         raise UserError(f"no photo could be read; {errors_file} says why")
 
@@ -280,7 +287,8 @@ def main(argv=None):
         return read_by_cluster(args.ray, args.image_path, args.result_path, functools.partial(
             photos.load_reader, args.model_path, args.words, lexicon=args.lexicon, threads=1),
             [name for name in (args.model_path, args.words, args.lexicon) if name], args.resume, args.overwrite, **options)
-    root, names = files.find_photos(args.image_path)
+    unseen = []
+    root, names = files.find_photos(args.image_path, unseen)
     formats = [] if args.boxes_only else ["json", "text", *(name for name in list(FORMATS)[2:] if getattr(args, name))]
     results = Results(args.result_path, formats, args.draw, args.ink, args.clean)
     results.check(root, names, args.image_path if args.image_path.is_dir() else None, args.resume or args.overwrite)
@@ -299,8 +307,8 @@ def main(argv=None):
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"stopped; what is done is in {args.result_path}: --resume goes on") from None
         finally:
-            command.write_csv(errors_file, [["file", "error"], *run.errors])
-    print_counts(len(names) - len(done), run.words, run.doubtful, run.errors, errors_file, bool(done))
+            write_errors(errors_file, unseen, run.errors)
+    print_counts(len(names) - len(done), run.words, run.doubtful, run.errors, unseen, errors_file, bool(done))
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
 """Photos in a folder: which files there are, and what a file says of its photo without being read.
 
-    >>> for path, size, modified in walk("photos", failed.append): ...
+    >>> for path, size, modified in walk("photos", unseen): ...
     >>> content("photos/a.jpg"), facts("photos/a.jpg")
     >>> file = look(b"photos/a.jpg")
 """
+import contextlib
 import hashlib
 import os
 import re
@@ -14,10 +15,9 @@ from PIL import Image
 
 from photos.files import pages_of
 from photos.page import file_of
+from words import lists
 from words.image_files import IMAGE_FORMATS
-from words.lists import IMAGE_SUFFIXES
 
-SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
 BLOCK = 1 << 20
 ORIENTATION, DATE, DETAILS, DATE_TAKEN = 0x0112, 0x0132, 0x8769, 0x9003  # EXIF's tags
 
@@ -34,34 +34,13 @@ class File(NamedTuple):
     error: str = ""
 
 
-def walk(folder, failed):
-    """(path, size, modified) of each image file below a folder, links followed; paths are bytes, as names may be anything.
-
-    modified: nanoseconds. Folders and files whose name begins with a dot are left out. `failed(path)` is called for a folder
-    that cannot be looked into. A folder is looked into once, however many links lead to it.
-    """
-    seen, folders = set(), [os.fsencode(folder)]
-    while folders:
-        folder = folders.pop()
-        try:
-            status = os.stat(folder)
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-        except OSError:
-            failed(folder)
-            continue
-        if (status.st_dev, status.st_ino) in seen:
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        for entry in entries:
-            try:
-                if entry.name.startswith(b"."):
-                    continue
-                if entry.is_dir():
-                    folders.append(entry.path)
-                elif entry.name.lower().endswith(SUFFIXES) and entry.is_file():
-                    yield entry.path, entry.stat().st_size, entry.stat().st_mtime_ns
-            except OSError:  # gone in this moment, or a link to itself
-                continue
+def walk(folder, unseen):
+    """(path, size, modified) of each image that words.lists.walk finds; path: bytes, as names may be anything; modified:
+    nanoseconds."""
+    for entry in lists.walk(folder, unseen):
+        with contextlib.suppress(OSError):  # gone in this moment, or a link to itself
+            if entry.is_file():
+                yield entry.path, entry.stat().st_size, entry.stat().st_mtime_ns
 
 
 def look(path):

@@ -34,12 +34,12 @@ class Folder:
     def __init__(self, path):
         if not Path(path).is_dir():
             raise UserError(f"{os.fsdecode(path)}: no such folder")
-        if not os.access(path, os.R_OK | os.X_OK):
+        if not os.access(path, os.R_OK | os.X_OK):  # told before an index is made
             raise UserError(f"{os.fsdecode(path)}: cannot be looked into; see who may read it")
         self.path = os.path.abspath(os.fsencode(path))
 
-    def walk(self, failed):
-        return files.walk(self.path, failed)
+    def walk(self, unseen):
+        return files.walk(self.path, unseen)
 
     def fetched(self, path):
         return contextlib.nullcontext(path)
@@ -64,13 +64,12 @@ def update(store, folder, load_reader, retry=False, ray=None, models=()):
     """
     known = store.files()  # before looking, so that what another run adds meanwhile does not seem gone
     unseen = []  # folders that could not be looked into: what is below them is not gone
-    found = list(folder.walk(unseen.append))
-    for path in unseen:
-        print(f"{os.fsdecode(path)}: cannot be looked into", file=sys.stderr)
+    found = list(folder.walk(unseen))
+    unseen = [store.name(os.path.join(folder.path, os.fsencode(name))) for name in unseen]
     there = {store.name(path) for path, *_ in found}
     below = store.name(folder.path)
     gone = [name for name in known if name not in there and files.file_with(name) not in there and _inside(name, below)
-            and not any(_inside(name, store.name(path)) for path in unseen)]
+            and not any(_inside(name, place) for place in unseen)]
     if gone:
         store.drop_files(gone)
     again = {files.file_with(name) for name, (*_, error) in known.items() if retry and error}

@@ -1,7 +1,7 @@
 """Photos in a bucket, s3://... or gs://..., by pyarrow's file systems, which find keys where the clouds' own tools do.
 
     >>> bucket = Bucket("s3://archive/boards")
-    >>> for path, size, modified in bucket.walk(failed.append): ...
+    >>> for path, size, modified in bucket.walk(): ...
     >>> with bucket.fetched(b"s3://archive/boards/monday/a.jpg") as file: ...
 
 A photo is fetched whole, into a temporary file, and read as any other.
@@ -42,7 +42,7 @@ class Bucket:
         if not folder.strip("/") or found.type != fs.FileType.Directory:
             raise UserError(f"{os.fsdecode(self.path)}: no such folder")
 
-    def walk(self, failed=None, suffixes=IMAGE_SUFFIXES):
+    def walk(self, unseen=None, suffixes=IMAGE_SUFFIXES):
         """(path, size, modified) of each image file below, as index.files.walk gives them. UserError where the bucket cannot
         be looked into."""
         from pyarrow import ArrowException, fs

@@ -24,14 +24,15 @@ DPI = 200  # at which a PDF's pages are drawn
 LARGEST_SHEET = 100_000_000  # pixels; a larger page of a PDF is drawn at less than DPI
 
 
-def find_photos(path: Path) -> tuple[Path, list[str]]:
+def find_photos(path: Path, unseen: list[str] | None = None) -> tuple[Path, list[str]]:
     """(folder, names below it, sorted) of the photos in a folder and below, or of the one photo or PDF `path`.
 
-    A PDF in a folder that cannot be opened stands in the list by its own name: `load_photo` says why. UserError where there
-    is nothing to read, or where the one photo or PDF cannot be opened.
+    A PDF in a folder that cannot be opened stands in the list by its own name: `load_photo` says why. unseen: a list that
+    gets the names of folders that cannot be looked into, see words.lists.walk. UserError where there is nothing to read, or
+    where the folder, photo or PDF `path` cannot be opened.
     """
     if path.is_dir():
-        root, files = path, image_names(path, SUFFIXES)
+        root, files = path, image_names(path, SUFFIXES, unseen)
     elif path.exists():
         root, files = path.parent, [path.name]
         check_photos(root, files)

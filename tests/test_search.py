@@ -264,7 +264,7 @@ def test_a_folder_of_many_files_is_listed(tmp_path):
     folder.mkdir()
     for k in range(100_000):
         os.mknod(folder / f"{k}.jpg")
-    assert len({path for path, *_ in files.walk(folder, pytest.fail)}) == 100_000
+    assert len({path for path, *_ in files.walk(folder, [])}) == 100_000
 
 
 def test_an_index_moves_with_its_photos(reader):

@@ -8,6 +8,8 @@ import csv
 import functools
 import os
 import re
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -140,27 +142,53 @@ def _listing_rows(path, split):
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".heic", ".heif")
 
 
-def image_names(folder: str | os.PathLike, suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> list[str]:
-    """Names of the images, files with such suffixes, in `folder` and below it, relative to it, sorted; links to folders
-    are followed, each once.
+def walk(folder: str | os.PathLike, unseen: list[str], suffixes: tuple[str, ...] = IMAGE_SUFFIXES) -> Iterator[os.DirEntry]:
+    """The os.DirEntry, with names as bytes, of each image, a file with such a suffix, in `folder` and below it. Links are
+    followed, and each folder looked into once, however many lead to it; names that begin with a dot are left out.
 
-    UserError where a folder cannot be looked into.
+    A folder below that cannot be looked into costs a line on stderr, and its name, relative to `folder`, is added to the
+    list `unseen`. UserError where `folder` itself cannot be.
     """
-    def stop(error):
-        raise UserError(f"{error.filename}: {error.strerror}; see who may read it")
-
-    names, seen = [], set()
-    for parent, folders, files in os.walk(folder, onerror=stop, followlinks=True):
-        place = os.path.realpath(parent)
-        if place in seen:  # a link to a folder above it
-            folders.clear()
+    suffixes = tuple(map(os.fsencode, suffixes))
+    top, seen = os.fsencode(folder), set()
+    folders = [top]
+    while folders:
+        place = folders.pop()
+        try:
+            status = os.stat(os.path.join(place, b"."))  # which takes the right to open what is in it, too
+            entries = sorted(os.scandir(place), key=lambda entry: entry.name)
+        except OSError as error:
+            fault = f"{os.fsdecode(place)}: cannot be looked into ({error.strerror})"
+            if place == top:
+                raise UserError(f"{fault}; see who may read it") from None
+            print(fault, file=sys.stderr)
+            unseen.append(os.fsdecode(os.path.relpath(place, top)))
             continue
-        seen.add(place)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        prefix = os.path.relpath(parent, folder).replace(os.sep, "/") + "/"
-        names += [prefix.removeprefix("./") + name for name in files
-                  if name.lower().endswith(suffixes) and not name.startswith(".")]
-    return sorted(names)
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if entry.name.startswith(b"."):
+                continue
+            if _is_folder(entry):
+                folders.append(entry.path)
+            elif entry.name.lower().endswith(suffixes):
+                yield entry
+
+
+def _is_folder(entry):
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def image_names(folder: str | os.PathLike, suffixes: tuple[str, ...] = IMAGE_SUFFIXES, unseen: list[str] | None = None
+                ) -> list[str]:
+    """Names of the images that `walk` finds, relative to `folder`, with "/", sorted."""
+    start = len(os.path.join(os.fsencode(folder), b""))
+    return sorted(os.fsdecode(entry.path[start:]).replace(os.sep, "/")
+                  for entry in walk(folder, [] if unseen is None else unseen, suffixes))
 
 
 TABLES = "labels.csv", "labels.tsv"
