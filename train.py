@@ -321,7 +321,7 @@ def main(argv=None):
         drawn = {name: str(value) for name, value in {"synth": args.synth, **drawing}.items()} if args.synth else {}
         settings = settings_of(plan, config, data, starts, {"val_instances": args.val_instances, **drawn})
         if args.resume:
-            state.check_same(state.read(folder)[0], settings)
+            state.check_same(state.read(folder)[0], {**settings, "backend": state.keras_backend()})
 
         backend.choose_gpus(args.G)
         if args.show_batch:

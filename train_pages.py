@@ -185,7 +185,7 @@ def main(argv=None):
         data = {"path": args.path, "synth": args.synth, "crops": args.crops, "size": args.size, **drawing}
         settings = settings_of(plan, config, starts, data)
         if args.resume:
-            state.check_same(state.read(folder)[0], settings)
+            state.check_same(state.read(folder)[0], {**settings, "backend": state.keras_backend()})
         earlier = history.read_history(find_model(starts[0])[0]) if starts else ()
         sources, valid = load_pages(args.path, args.synth, drawing, plan.random_state)
 

@@ -4,8 +4,10 @@
     >>> facts, arrays = read(folder)
     >>> check_same(facts, settings)
 """
+import contextlib
 import json
 import math
+import os
 import zipfile
 import zlib
 from pathlib import Path
@@ -56,7 +58,22 @@ def read(folder: Path) -> tuple[dict, list[np.ndarray]]:
 def check_same(facts: dict, settings: dict):
     """UserError where the interrupted training had other `settings`, {name: what JSON can hold}; it may have had more."""
     settings = json.loads(json.dumps(settings))  # a tuple is a list there
-    changed = [name for name in settings if facts["settings"].get(name) != settings[name]]
+    before = facts["settings"]
+    changed = [name for name in settings if before.get(name) != settings[name]]
+    if changed == ["backend"] and "backend" in before:
+        raise UserError(f"--resume: the interrupted training was by Keras with {before['backend']}, this would be with "
+                        f"{settings['backend']}; set KERAS_BACKEND={before['backend']}, or --overwrite to start afresh")
     if changed:
         raise UserError(f"--resume: {', '.join(changed)} differ from the interrupted training's; give its command again, or "
                         "--overwrite to start afresh")
+
+
+def keras_backend() -> str:
+    """The backend that Keras will take when it is loaded, by KERAS_BACKEND or its keras.json, as it looks for them itself
+    (keras/src/backend/config.py); what is wrong with them is for Keras to say."""
+    home = os.path.expanduser("~")
+    folder = os.environ.get("KERAS_HOME", os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras"))
+    named = None
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        named = json.loads(Path(folder, "keras.json").expanduser().read_text())["backend"]
+    return os.environ.get("KERAS_BACKEND") or named or "tensorflow"

@@ -1,6 +1,12 @@
 """fitting/recipe.py and fitting/state.py: options, the folder of a training, and the state to go on from; without Keras."""
+import importlib
+import importlib.util
+import json
+import runpy
 import subprocess
 import sys
+import types
+import unittest.mock
 from pathlib import Path
 
 import numpy as np
@@ -147,6 +153,43 @@ def test_what_a_resumed_training_changes_is_named():
     state.check_same(facts, {"--lr": "0.1", "shape": (2, 3)})
     with pytest.raises(UserError, match="^--resume: --lr, new differ from the interrupted training's; give its command"):
         state.check_same(facts, {"--lr": "0.2", "--opt": "sgd", "new": 1})
+
+
+@pytest.mark.parametrize("script, options", [
+    ("train", ["--path", str(ROOT / "imgs" / "words")]), ("train_pages", ["--synth", "8"])])
+def test_another_backend_is_told_before_keras_is_loaded(tmp_path, monkeypatch, script, options):
+    check = state.check_same
+    monkeypatch.setattr(state, "check_same", lambda facts, settings: check(
+        {"settings": json.loads(json.dumps({**settings, "backend": "tensorflow"}))}, settings))  # all the rest is as it was
+    monkeypatch.setitem(sys.modules, "keras", None)
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    (tmp_path / "m").mkdir()
+    state.write(tmp_path / "m", FACTS, [])
+    with pytest.raises(UserError, match="by Keras with tensorflow, this would be with torch; set KERAS_BACKEND=tensorflow"):
+        importlib.import_module(script).main([*options, "--save_path", str(tmp_path), "--model_name", "m", "--resume"])
+
+
+@pytest.mark.parametrize("settings, named, backend", [
+    ('{"backend": "jax"}', None, "jax"), ('{"backend": "torch"}', "jax", "jax"), ('{"backend": "torch"}', "", "torch"),
+    (None, None, "tensorflow"), ("no JSON", None, "tensorflow"), ("{}", "numpy", "numpy")])
+@pytest.mark.parametrize("home", ["HOME", "KERAS_HOME"])
+def test_the_backend_is_the_one_that_keras_takes(tmp_path, monkeypatch, settings, named, backend, home):
+    """As Keras's own file says, run by itself: with all of Keras it takes long."""
+    file = Path(importlib.util.find_spec("keras").origin).parent / "src" / "backend" / "config.py"
+    (tmp_path / ".keras").mkdir()
+    if settings:
+        (tmp_path / ".keras" / "keras.json").write_text(settings)
+    for name in ("KERAS_HOME", "KERAS_BACKEND"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # which Keras sets
+    monkeypatch.setenv(home, str(tmp_path / ".keras" if home == "KERAS_HOME" else tmp_path))
+    if named is not None:
+        monkeypatch.setenv("KERAS_BACKEND", named)
+    for name in ("keras", "keras.src", "keras.src.backend", "keras.src.backend.common"):
+        monkeypatch.setitem(sys.modules, name, unittest.mock.MagicMock())
+    monkeypatch.setitem(sys.modules, "keras.src.api_export", types.SimpleNamespace(keras_export=lambda *_: lambda one: one))
+    told = state.keras_backend()  # before Keras writes a keras.json
+    assert told == runpy.run_path(str(file))["backend"]() == backend
 
 
 @pytest.mark.parametrize("change", [
