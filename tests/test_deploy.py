@@ -1,6 +1,8 @@
 """docs/deploy.md and docs/compose.yaml: commands that parse, rights that suffice and are no more than needed."""
 import contextlib
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,11 +39,48 @@ def test_the_compose_file_names_what_is_there(compose):
         assert set(service["networks"]) <= compose["networks"].keys()
         assert set(service.get("depends_on", [])) <= services.keys()
         assert set(service.get("secrets", [])) <= compose["secrets"].keys()
-        assert {each["source"] for each in service.get("configs", [])} <= compose["configs"].keys()
-        named = [each.split(":")[0] for each in service["volumes"] if isinstance(each, str)]
-        assert set(named) <= compose["volumes"].keys()
+        places = [each.split(":")[0] for each in service["volumes"] if isinstance(each, str)]
+        assert all((DOCS / place).is_file() if place.startswith(".") else place in compose["volumes"] for place in places)
     variables = set(re.findall(r"\$\{(\w+)", (DOCS / "compose.yaml").read_text()))
-    assert variables == VALUES.keys() == set(re.findall(r"(?m)^([A-Z_]+)=", TEXT))
+    named = re.findall(r"(?m)^([A-Z_]+)=", TEXT)
+    assert named[0] == "COMPOSE_PROJECT_NAME" and variables == VALUES.keys() == set(named[1:])
+
+
+@pytest.fixture
+def program():
+    """Docker Compose's command, of version 2 or 1."""
+    for command in (["docker", "compose"], ["docker-compose"]):
+        if shutil.which(command[0]) and not subprocess.run([*command, "version"], capture_output=True).returncode:
+            return command
+    pytest.skip("needs Docker Compose, though no engine: apt-get install docker-compose")
+
+
+def test_compose_takes_the_file_as_the_text_has_it_prepared(compose, program, tmp_path):
+    yaml = pytest.importorskip("yaml")
+    for name in ("docs/compose.yaml", "docs/roles.sh", "Dockerfile.cpu"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(DOCS.parent / name, tmp_path / name)
+    command = [*program, "--file", "docs/compose.yaml", "config"]
+    environment = {name: value for name, value in os.environ.items() if name not in VALUES}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode and re.search("|".join(VALUES), done.stderr)  # a missing value is named
+    names = re.search(r"```\n(COMPOSE_PROJECT_NAME=.*?)```", TEXT, re.DOTALL)[1]
+    (tmp_path / "docs/.env").write_text(re.sub(r"(?m)^(\w+)=.*", lambda found: f"{found[1]}={VALUES[found[1]]}" if found[
+        1] in VALUES else found[0], names))
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    found = yaml.safe_load(done.stdout)
+    assert found["services"].keys() == compose["services"].keys()
+    assert found.get("name", "photo-search") == "photo-search"  # version 1 does not say it
+    for name, service in found["services"].items():
+        for part in ("command", "environment", "image", "restart"):
+            assert service.get(part) == compose["services"][name].get(part)
+        assert [each["source"] for each in service.get("secrets", [])] == compose["services"][name].get("secrets", [])
+        for volume in service["volumes"]:
+            if str(tmp_path) in str(volume):  # which version 1 writes as one word
+                assert "docs/roles.sh" in str(volume) and "/docker-entrypoint-initdb.d/roles.sh" in str(volume)
+    assert found["secrets"]["password"]["file"] == VALUES["PASSWORD_FILE"]
+    assert found["services"]["serve"]["build"]["context"] == str(tmp_path)
 
 
 def test_only_the_proxy_is_reached_from_elsewhere(compose):
@@ -73,7 +112,7 @@ def test_each_role_has_its_own_password_and_waits_for_the_database(compose):
     assert database["environment"] == {"POSTGRES_DB": "photos", **{name: VALUES[value] for name, value in (
         ("POSTGRES_PASSWORD", "ADMIN_PASSWORD"), ("INDEXER_PASSWORD",) * 2, ("READER_PASSWORD",) * 2)}}
     assert database["healthcheck"]["test"] == "pg_isready --username postgres --dbname photos"
-    script = compose["configs"]["roles"]["content"]
+    script = (DOCS / "roles.sh").read_text()
     assert '--set indexer="$INDEXER_PASSWORD" --set reader="$READER_PASSWORD"' in script and "--dbname photos" in script
     assert compose["secrets"]["password"] == {"file": VALUES["PASSWORD_FILE"]}
     assert all(service["restart"] == "unless-stopped" for service in services.values())
@@ -92,16 +131,17 @@ def test_the_page_is_healthy_as_long_as_it_answers(compose):
 
 def test_what_is_kept_is_in_volumes_and_all_else_is_read_only(compose):
     kept = {name: each.split(":") for name, service in compose["services"].items() for each in service["volumes"]
-            if isinstance(each, str)}
+            if isinstance(each, str) and not each.startswith(".")}
     # where postgres:17 and caddy keep what they have; a newer postgres does it elsewhere
     assert kept == {"database": ["database", "/var/lib/postgresql/data"], "proxy": ["certificates", "/data"]}
+    assert "./roles.sh:/docker-entrypoint-initdb.d/roles.sh:ro" in compose["services"]["database"]["volumes"]
     assert compose["services"]["database"]["image"] == "postgres:17"
     assert all(each["read_only"] for service in compose["services"].values() for each in service["volumes"]
                if not isinstance(each, str))
 
 
-def test_rights_suffice_and_are_no_more(compose, postgres, reader):
-    script = compose["configs"]["roles"]["content"].split("<<'END'\n")[1].split("END")[0]
+def test_rights_suffice_and_are_no_more(postgres, reader):
+    script = (DOCS / "roles.sh").read_text().split("<<'END'\n")[1].split("END")[0]
     documented = re.search(r"```sql\n(.*?)```", TEXT, re.DOTALL)[1]
     assert re.sub(r":'\w+'", "'...'", script) == documented
     postgres.run("CREATE DATABASE photos")
