@@ -39,20 +39,17 @@ def read(blocks, keys, row):
     return found
 
 
-def sums(blocks, rows):
-    """As `scanning.sums`."""
-    kinds, symbols = np.array(rows, np.int64).T.copy()  # each in one piece
-    result = np.empty(blocks[:, WORDS].sum(), np.uint8)
-    _sums(blocks, kinds, symbols - FIRST, result)
-    return result
+def possible(blocks, rows, most):
+    """As `scanning.possible`."""
+    places, kinds, symbols = np.array(rows, np.int64).T.copy()  # each in one piece
+    found = np.empty(blocks[:, WORDS].sum() + 1, np.int64)  # takes memory where it is written to
+    return found[:_possible(blocks, places, kinds, symbols - FIRST, min(most, 255), found)].copy()
 
 
-def costs(blocks, ends, which, rows):
-    """As `scanning.costs`."""
-    kinds, symbols = np.array(rows, np.int64).reshape(-1, 2).T.copy()  # each in one piece
-    result = np.empty((len(rows), len(which)), np.uint8)
-    _costs(blocks, ends, which, kinds, symbols - FIRST, result)
-    return result
+def add_costs(blocks, ends, which, rows, most, result):
+    """As `scanning.add_costs`."""
+    kinds, symbols = np.array(rows, np.int64).T.copy()
+    _add_costs(blocks, ends, which, kinds, symbols - FIRST, most, result)
 
 
 def score(blocks, ends, which, query, prefix):
@@ -111,47 +108,64 @@ def _read(blocks, bounds, row, found):
 
 
 @compiled
-def _sums(blocks, kinds, letters, result):
-    """Write the sums of these rows of all words' costs, 255 for all that are more."""
-    before = np.int64(0)
+def _possible(blocks, places, kinds, letters, most, found):
+    """Write where words begin whose costs of these rows are together no more than `most`; how many there are."""
+    count, before, most = np.int64(0), np.int64(0), np.uint8(most)
+    sums, near = np.empty(TOGETHER, np.uint8), np.zeros(TOGETHER, np.uint8)
+    eights = near.view(np.uint64)
     for block in blocks:
         costs = numba.carray(_pointer(block[COSTS]), (3, block[LETTERS], block[WORDS]), np.uint8)
-        for first in range(0, block[WORDS], TOGETHER):
-            words = min(TOGETHER, block[WORDS] - first)
-            sums = result[before + first:before + first + words]
-            sums[:] = 0
+        last = block[WORDS] - places.max()
+        for first in range(0, last, TOGETHER):
+            words = min(TOGETHER, last - first)
+            sums[:words] = 0
             for row in range(len(kinds)):
-                if letters[row] < block[LETTERS]:
-                    some = costs[kinds[row], letters[row], first:first + words]
-                    for word in range(words):
-                        more = np.uint8(sums[word] + some[word])
-                        sums[word] = np.uint8(255) if more < some[word] else more
-                else:  # a letter that came later
-                    for word in range(words):
-                        sums[word] = min(sums[word] + RARE, 255)
+                some = _row(costs, kinds[row], letters[row])[places[row] + first:places[row] + first + words]
+                for word in range(words):
+                    more = np.uint8(sums[word] + some[word])
+                    sums[word] = np.uint8(255) if more < some[word] else more
+            for word in range(words):
+                near[word] = sums[word] <= most
+            near[words:] = 0
+            for eight in range(len(eights)):
+                if eights[eight]:
+                    for word in range(8 * eight, 8 * eight + 8):
+                        found[count] = before + first + word  # the next one may take its place
+                        count += near[word]
+        before += block[WORDS]
+    return count
+
+
+@compiled
+def _add_costs(blocks, ends, which, kinds, letters, most, result):
+    """Add these rows of the costs of words, row by row, of those that are not above `most` yet."""
+    before, places = np.int64(0), np.empty(len(which), np.int64)
+    for k in range(len(blocks)):
+        block, left = blocks[k], ends[k + 1] - ends[k]
+        costs = numba.carray(_pointer(block[COSTS]), (3, block[LETTERS], block[WORDS]), np.uint8)
+        for at in range(left):
+            places[at] = ends[k] + at
+        for row in range(len(kinds)):
+            count, some = np.int64(0), _row(costs, kinds[row], letters[row])
+            for at in range(left):
+                place = places[at]
+                result[place] += some[which[place] - before]
+                places[count] = place
+                count += result[place] <= most
+            left = count
         before += block[WORDS]
 
 
 @compiled
-def _costs(blocks, ends, which, kinds, letters, result):
-    """Write these rows of the costs of words; ends: int64 [blocks + 1], where in `which` those of each block begin."""
-    before = np.int64(0)
-    for k in range(len(blocks)):
-        block, first, end = blocks[k], ends[k], ends[k + 1]
-        costs = numba.carray(_pointer(block[COSTS]), (3, block[LETTERS], block[WORDS]), np.uint8)
-        for row in range(len(kinds)):
-            if letters[row] < block[LETTERS]:
-                some = costs[kinds[row], letters[row]]
-                for word in range(first, end):
-                    result[row, word] = some[which[word] - before]
-            else:
-                result[row, first:end] = RARE
-        before += block[WORDS]
+def _row(costs, kind, letter):
+    """A letter's costs of a block; RARE where it came later."""
+    return costs[kind, letter] if letter < costs.shape[1] else np.full(costs.shape[2], RARE, np.uint8)
 
 
 @compiled
 def _score(blocks, ends, which, slots, places, prefix, likely, result):
-    """Write how likely a query is in each word; ends: as of `_costs`. Returns what nobody needs; see `_touch`."""
+    """Write how likely a query is in each word; ends: as of `scanning.add_costs`. Returns what nobody needs; see
+    `_touch`."""
     touched, before = np.int64(0), np.int64(0)
     for k in range(len(blocks)):
         block, first, end = blocks[k], ends[k], ends[k + 1]

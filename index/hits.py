@@ -134,18 +134,17 @@ def _at_least(which, chances, least):
 
 
 def _phrase(seen, term, least, on=None):
-    """(first words, chances) of words that stand next to each other on a line, together as likely as `least`: where the
-    longest may be, the others are looked for beside it. on: words, int [n] rising, among which the longest must be; None:
-    all."""
+    """(first words, chances) of words that stand next to each other on a line, together as likely as `least`; the
+    longest of them must be as likely as LEAST_IN_PHRASE. on: all words on some photos, int [n] rising, where alone they are
+    looked for; None: everywhere."""
     words, count = seen.words, len(term.words)
     queries = [(seen.symbols.encode(word), term.prefix and k + 1 == count) for k, word in enumerate(term.words)]
     order = sorted(range(count), key=lambda k: -len(term.words[k]))
     leasts = [max(least, LEAST_IN_PHRASE), *[least] * (count - 1)]
-    which = (words.possible(*queries[order[0]], leasts[0]) if on is None else on) - order[0]
-    which = which[(0 <= which) & (which <= len(words) - count)]
+    which = words.possible(queries, least) if on is None else on[on <= len(words) - count]
     costs = np.zeros(len(which), np.int64)
     for k, likely in zip(order, leasts):
-        costs += words.costs(which + k, *queries[k])
+        costs = words.costs(which + k, *queries[k], likely, costs)
         kept = np.flatnonzero(costs <= cost(likely))
         which, costs = which[kept], costs[kept]
     for k in range(1, count):

@@ -9,20 +9,16 @@ has those between, see index/blocks.py. Where these are likely enough it is scor
 """
 import functools
 import sys
-import threading
 
 import numpy as np
-from cachetools import LRUCache, cached
 
 from index import blocks, readings
 from index.blocks import COSTS
 from index.posteriors import join, score_sparse
 
 FIRST, LAST, ANYWHERE = range(3)  # rows of a block's costs
-SUMS = 8  # queries whose bounds of all words are kept, a byte a word: the next lower level is looked for in these
 NEVER = 1 << 15  # the cost of what no word can be
-ROWS = 6  # of a query's bounds, so many are added up for all words, the others where these leave it possible
-AT_ONCE = 1 << 18  # words whose sums are compared at once: in the processor's cache
+ROWS = 8  # of a query's bounds, so many are added up for all words, the others where these leave it possible
 TOGETHER = 8192  # words whose posteriors are copied at once
 
 
@@ -33,13 +29,12 @@ class Words:
     """
 
     def __init__(self, parts=(), count=0, loops=None):
-        """parts: Blocks that follow each other; count: of symbols; loops: what has `table`, `read`, `sums`, `costs` and
-        `score`: this module, with NumPy alone, or index.compiled."""
+        """parts: Blocks that follow each other; count: of symbols; loops: what has `table`, `read`, `possible`,
+        `add_costs` and `score`: this module, with NumPy alone, or index.compiled."""
         self._blocks, self._count = list(parts), count
         self._loops = loops or sys.modules[__name__]
         self._table = self._loops.table(self._blocks)
         self._firsts = np.cumsum([0, *map(len, self._blocks)])
-        self._sums = cached(LRUCache(SUMS), lock=threading.Lock())(functools.partial(self._loops.sums, self._table))
 
     def __len__(self):
         return int(self._firsts[-1])
@@ -97,7 +92,7 @@ class Words:
         if least >= readings.LEAST and len(query) < readings.LETTERS:
             which, _ = self.read(query, prefix)
         else:
-            which = self.possible(query, prefix, least) if least else np.arange(len(self))
+            which = self.possible([(query, prefix)], least) if least else np.arange(len(self))
         return which, self.score_at(which, query, prefix)
 
     def score_at(self, which, query, prefix=False):
@@ -109,35 +104,33 @@ class Words:
     def _known(self, query):
         return len(query) and 0 <= query.min() and query.max() < self._count
 
-    def costs(self, which, query, prefix=False):
-        """What bounds how likely a query stands in these words, int [n] rising: int64 [n], see `cost`."""
+    def costs(self, which, query, prefix=False, least=0.0, before=0):
+        """What bounds how likely a query stands in these words, int [n] rising: int64 [n], see `cost`, and what there is
+        before; of those that cost more than `least` allows, some of it."""
+        result = np.full(len(which), before, np.int64)
         if not self._known(query):
-            return np.full(len(which), NEVER)
-        return self._costs(which, _rows(query, prefix)).sum(axis=0, dtype=np.int64)
+            return result + NEVER
+        most = cost(least) if least else NEVER
+        self._loops.add_costs(self._table, which.searchsorted(self._firsts), which, _rows(query, prefix), most, result)
+        return result
 
     def among(self, which, asked):
         """For each (query, prefix, least) of `asked`, one after another, what `score` gives, of words, int64 [n] rising."""
-        wanted = [_rows(query, prefix) if self._known(query) else [] for query, prefix, _ in asked]
-        rows = list(set().union(*wanted))
-        costs = self._costs(which, rows)
-        for mine, (query, prefix, least) in zip(wanted, asked):
-            sums = costs[[rows.index(row) for row in mine]].sum(axis=0, dtype=np.uint16)
-            there = which[sums <= cost(least)] if mine else which[:0]
+        for query, prefix, least in asked:
+            there = which[self.costs(which, query, prefix, least) <= cost(least)]
             yield there, self.score_at(there, query, prefix)
 
-    def _costs(self, which, rows):
-        """The costs of words, int [n] rising, uint8 [rows, n]."""
-        return self._loops.costs(self._table, which.searchsorted(self._firsts), which, rows)
-
-    def possible(self, query, prefix, least):
-        """The words, int64 [n] rising, that may be the query with a probability of `least`."""
-        if not self._known(query):
+    def possible(self, queries, least):
+        """Where words begin, int64 [n] rising, that lie side by side and may be queries, (query, prefix) of each, together
+        with a probability of `least`."""
+        if not all(self._known(query) for query, _ in queries):
             return np.zeros(0, np.int64)
-        rows, parts = _rows(query, prefix), range(0, len(self), AT_ONCE)
-        sums = self._sums(tuple(rows[:ROWS]))
-        which = np.concatenate([np.zeros(0, np.int64), *(first + np.flatnonzero(sums[first:first + AT_ONCE] <= cost(least))
-                                                         for first in parts)])
-        return which[self.costs(which, query, prefix) <= cost(least)] if len(rows) > ROWS else which
+        rows = sorted(((k, *row) for k, each in enumerate(queries) for row in _rows(*each)), key=lambda row: row[1])
+        which = self._loops.possible(self._table, rows[:ROWS], cost(least))
+        costs = np.zeros(len(which), np.int64)
+        for k, each in enumerate(queries if len(rows) > ROWS else []):
+            costs = self.costs(which + k, *each, least, costs)
+        return which[costs <= cost(least)]
 
     def forget(self):
         """Let go of memory that the next query may not need; see `Block.forget`."""
@@ -169,43 +162,42 @@ def read(blocks, keys, row):
     return readings.read([block.readings for block in blocks], np.cumsum([0, *map(len, blocks)]), keys, row)
 
 
-def sums(blocks, rows):
-    """The sums of rows of the costs, of `_rows`, of all words, uint8 [n], 255 for all that are more."""
-    result, first = np.empty(sum(map(len, blocks)), np.uint8), 0
+def possible(blocks, rows, most):
+    """Where words begin, int64 [n] rising, whose costs are together no more than `most`. rows: (k, row, symbol), the row of
+    `_rows` of the k-th word from there on; all of them in one block."""
+    found, first, last = [np.zeros(0, np.int64)], 0, max(k for k, *_ in rows)
     for block in blocks:
-        mine = result[first:first + len(block)]
-        mine[:] = block.cost(*rows[0])
-        for row in rows[1:]:
-            some = block.cost(*row)
-            mine += some
-            mine[mine < some] = 255
+        sums = np.zeros(max(len(block) - last, 0), np.uint8)
+        for k, *row in rows:
+            some = block.cost(*row)[k:k + len(sums)]
+            sums += some
+            sums[sums < some] = 255
+        found.append(first + np.flatnonzero(sums <= most))
         first += len(block)
-    return result
+    return np.concatenate(found)
 
 
-def costs(blocks, ends, which, rows):
-    """Rows of the costs of words, int64 [n] rising: uint8 [rows, n]; ends: int64 [blocks + 1], where in `which` those of a
-    block begin."""
-    result = np.empty((len(rows), len(which)), np.uint8)
-    for k, row in enumerate(rows):
-        result[k] = np.concatenate([np.zeros(0, np.uint8),
-                                    *(block.cost(*row)[mine] for block, mine in _parted(blocks, ends, which))])
-    return result
+def add_costs(blocks, ends, which, rows, most, result):
+    """Add to `result`, int64 [n], the costs of rows of words, int64 [n] rising; those that are above `most` may lack some.
+    ends: int64 [blocks + 1], where in `which` those of a block begin."""
+    for k, (block, mine) in _parted(blocks, ends, which):
+        for row in rows:
+            result[ends[k]:ends[k + 1]] += block.cost(*row)[mine]
 
 
 def score(blocks, ends, which, query, prefix):
-    """How likely the query is in words, int64 [n] rising: float64 [n]; ends: as of `costs`."""
+    """How likely the query is in words, int64 [n] rising: float64 [n]; ends: as of `add_costs`."""
     results = [np.zeros(0)]
-    for some in _batches(_parted(blocks, ends, which)):
+    for some in _batches(part for _, part in _parted(blocks, ends, which)):
         results.append(score_sparse(join([block.sparse.take(which) for block, which in some]), query, prefix))
     return np.concatenate(results)
 
 
 def _parted(blocks, ends, which):
-    """(block, places in it) of words; ends: as of `costs`."""
+    """(k, (block k, places in it)) of words; ends: as of `add_costs`."""
     firsts = np.cumsum([0, *map(len, blocks)])
     for k in np.flatnonzero(np.diff(ends)):
-        yield blocks[k], which[ends[k]:ends[k + 1]] - firsts[k]
+        yield k, (blocks[k], which[ends[k]:ends[k + 1]] - firsts[k])
 
 
 def _batches(parts):

@@ -95,7 +95,7 @@ def test_compiled_scores_are_those_of_numpy(prefix):
         plain, fast = (each.score(AB.encode(text), prefix)[1] for each in words)
         assert plain.max() > 1e-3 and fast == pytest.approx(plain, rel=1e-12)
         for least in (0.5, 1e-3):
-            which, others = (each.possible(AB.encode(text), prefix, least) for each in words)
+            which, others = (each.possible([(AB.encode(text), prefix)], least) for each in words)
             assert which.tolist() == others.tolist()
         (which, chances), (others, theirs) = (each.read(AB.encode(text), prefix) for each in words)
         assert which.tolist() == others.tolist() and chances.tolist() == theirs.tolist()
@@ -139,7 +139,6 @@ def a_thousand_and_two(loops=None):
 @pytest.mark.parametrize("loops", [None, compiled])
 def test_the_shortcut_finds_what_a_full_scan_finds(monkeypatch, loops):
     monkeypatch.setattr(scanning, "ROWS", 3)  # of six letters, some are added up where the others leave them possible
-    monkeypatch.setattr(scanning, "AT_ONCE", 700)
     packed, symbols, words = a_thousand_and_two(loops)
     some = np.array([0, 999, 1000])
     assert (words.photos(some).tolist(), words.lines(some).tolist()) == ([1, 1, 4], [0, 0, 7])
@@ -154,9 +153,38 @@ def test_the_shortcut_finds_what_a_full_scan_finds(monkeypatch, loops):
                 which, chances = words.score(query, prefix, least)
                 assert chances == pytest.approx(everywhere[which])
                 assert likely(which, chances, least) == np.flatnonzero(everywhere >= least).tolist()
-            scored += len(words.possible(query, prefix, 1e-2))
+            scored += len(words.possible([(query, prefix)], 1e-2))
     assert scored < 0.3 * 60 * 2 * 3000
     assert words.score(query)[1] == pytest.approx(posteriors.score(packed, query, symbols.count))
+
+
+@pytest.mark.parametrize("loops", [None, compiled])
+@pytest.mark.parametrize("rows", [2, 8])
+def test_no_words_side_by_side_that_may_be_queries_are_missed(monkeypatch, loops, rows):
+    monkeypatch.setattr(scanning, "ROWS", rows)
+    monkeypatch.setattr(blocks, "FULL", 7000)
+    symbols, rng = Symbols("abcdefgh"), np.random.default_rng(0)
+    kinds = [posteriors.pack(random_posterior(seed, 8, symbols.count, 4.0)) for seed in range(60)]
+    sizes = np.array([1, 7000, 2, 5000, 1])  # of photos: blocks of 7,001 words and 5,002 and 1, gone through by 4,096
+    mine = rng.integers(len(kinds), size=sizes.sum() + 1)
+    photos = [(k + 1, blocks.pack_photo([0] * size, [kinds[kind] for kind in mine[end - size:end]]))
+              for k, (size, end) in enumerate(zip(sizes, np.cumsum(sizes)))]
+    later = Symbols("abcdefghi")  # no block but the last knows its last letter
+    words = scanning.Words(loops=loops).with_more(photos, symbols.count)
+    words = words.with_more([(9, blocks.pack_photo([0], [kinds[mine[-1]]]))], later.count)
+    together, found = words.photos(np.arange(len(words))), 0
+    for text in ("b", "bad", "a*", "had bed", "ab c*", "ace bed fa", "i", "bi ha"):
+        queries = [(later.encode(word.strip("*")), word.endswith("*")) for word in text.split()]
+        firsts, chances = np.arange(len(words) - len(queries) + 1), 1.0
+        for k, (query, prefix) in enumerate(queries):
+            chances = chances * posteriors.score(kinds, query, later.count, prefix)[mine[firsts + k]]
+        chances[together[firsts] != together[firsts + len(queries) - 1]] = 0
+        for least in (1e-2, 1e-8):
+            which = words.possible(queries, least)
+            assert (np.diff(which) > 0).all() and set(which) >= set(np.flatnonzero(chances >= least))
+            assert len(which) < 0.5 * len(words) or text not in ("bad", "had bed", "ace bed fa") or least == 1e-8
+            found += len(which)
+    assert found > 1000
 
 
 @pytest.mark.parametrize("joined", [b"", b"\1", b"\1\0", b"\1\0\0\0\4\0\1\2\0", b"\1\0\0\0\2\0\1\2\0", b"\xff\xff" * 100,
@@ -292,6 +320,6 @@ def test_a_loop_is_compiled_once(tmp_path):
             for each in words:
                 each.score(AB.encode(text), prefix, 1e-6)
                 list(each.among(np.arange(30), [(AB.encode(text), prefix, 1e-6)]))
-    for loop in (compiled._bounds, compiled._read, compiled._sums, compiled._costs, compiled._score):
+    for loop in (compiled._bounds, compiled._read, compiled._possible, compiled._add_costs, compiled._score):
         assert len(loop.signatures) == 1
     assert len(compiled._score_block.signatures) <= 1  # only loops ask for it: none where they come from the disk, compiled
