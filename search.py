@@ -12,8 +12,9 @@
 
 The index is one file, search.index in the folder of the photos, or where --index says, which may also be a database in
 PostgreSQL, as postgresql://user@host/database (see docs/deploy.md). A folder beside it, search.index-blocks, makes searches
-begin faster and may be deleted. Without --index, the other commands take the one of the current folder, else the one that
-was made last. Photos are never changed.
+begin faster and may be deleted; SQLite's search.index-wal and -shm, where they are, belong to the index: `copy` makes one
+file of it. Without --index, the other commands take the one of the current folder, else the one that was made last. Photos
+are never changed.
 """
 import dataclasses
 import datetime
@@ -130,7 +131,8 @@ def index_photos(folder, path, models, retry, ray=None):
     if photos.in_bucket(folder) and not (ray and path):
         raise UserError(f"{folder}: a bucket is read with --ray local, or by a cluster, and --index says where the index is")
     if not photos.in_bucket(folder) and not Path(folder).is_dir():
-        raise UserError(f"{folder}: no such folder")
+        fault = "a file; name the folder in which it is" if Path(folder).is_file() else "no such folder"
+        raise UserError(f"{folder}: {fault}")
     reads_by, address = [name for name in models.values() if name], choose_index(path or Path(folder))
     if ray:
         import cluster

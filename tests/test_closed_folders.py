@@ -67,6 +67,13 @@ def test_folders_that_may_not_be_listed_or_not_be_entered(tmp_path, monkeypatch,
         f"./{name}: cannot be looked into (Permission denied)\n" for name in ("locked", "listed", "entered"))
 
 
+def test_search_takes_a_folder_not_a_file(reader):
+    save("photos/a.png", "word")
+    with pytest.raises(UserError, match="^photos/a.png: a file; name the folder in which it is$"):
+        search.main(["index", "photos/a.png"])
+    assert os.listdir("photos") == ["a.png"]
+
+
 def test_pages_reads_the_others(folder, closed, monkeypatch, capsys):
     class Reader:
         def look(self, pixels, name, **_):
