@@ -8,6 +8,7 @@
 search.py makes an index. Nothing slow is imported before `open`.
 """
 import dataclasses
+import gc
 
 DOUBTFUL = 0.1  # results with a lower score are shown apart
 
@@ -81,5 +82,6 @@ def open(path, compiled=False):
         blocks.try_to_keep(store)
     if compiled:
         from index import compiled as loops
+        gc.freeze()  # what is loaded stays: to look it through for garbage, now and then, holds up all who ask
         return Index(store, loops)
     return Index(store)

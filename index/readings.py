@@ -45,7 +45,7 @@ def find(read, query, prefix=False):
     keys = np.array([key, key.ljust(LETTERS, b"\xff") if prefix else key + b"\1"], f"S{LETTERS}")  # a letter is 2 and more
     found = read(keys, min(len(key), STEM) if prefix else 0)
     if prefix:
-        found.sort()
+        found.sort(kind="stable")  # of each token of a block they rise: a few runs to be merged
     words = found >> 8
     once = np.flatnonzero(np.diff(words, prepend=-1))  # two tokens of a word may begin so
     return words[once], LIKELY[found[once] & 255]

@@ -1,5 +1,6 @@
 """index/finding.py: what is kept between queries, and what is asked for anew when the index changes."""
 import functools
+import gc
 import random
 
 import numpy as np
@@ -239,6 +240,17 @@ def test_a_term_is_scored_once_until_the_index_changes(reader, place, monkeypatc
     save("photos/b.png", "other words")
     index_with(place)
     assert len(found.find("words")) == 2
+
+
+def test_what_is_loaded_is_not_looked_through_for_garbage_again(reader, place):
+    save("photos/a.png", "some words")
+    index_with(place)
+    gc.unfreeze()
+    index.open(place, compiled=True).close()
+    try:
+        assert gc.get_freeze_count() > 10000
+    finally:
+        gc.unfreeze()
 
 
 def index_with(place):
