@@ -1,4 +1,6 @@
 """A whole training as one row of full batches, read ahead by other processes."""
+import threading
+
 import numpy as np
 
 from command import UserError
@@ -23,6 +25,7 @@ class Batches(keras.utils.PyDataset):
         self.items, self.batch_size, self.first, self.last, self.seed = items, batch_size, first, last, seed
         self.unreadable, self._orders = {}, {}
         self.failure = None  # a UserError, which Keras would wrap in errors of its own
+        self._closed, self._reading = False, threading.Lock()
         self._ahead = Ahead(self.read_batch, len(self), workers)
 
     def read(self, item, epoch, rng):
@@ -33,7 +36,10 @@ class Batches(keras.utils.PyDataset):
 
     def __getitem__(self, k):
         try:
-            inputs, targets, unreadable = self._ahead[k]
+            with self._reading:
+                if self._closed:
+                    raise StopIteration
+                inputs, targets, unreadable = self._ahead[k]
         except UserError as error:
             self.failure = error
             raise
@@ -41,8 +47,10 @@ class Batches(keras.utils.PyDataset):
         return inputs, targets
 
     def close(self):
-        """End the processes that read."""
-        self._ahead.close()
+        """End the processes that read, when the batch that is being read is done."""
+        self._closed = True
+        with self._reading:
+            self._ahead.close()
 
     def read_batch(self, k: int) -> tuple:
         """Batch k: inputs, targets, and {item: reason} of those that could not be read."""

@@ -1,6 +1,7 @@
 """fitting/: what a training learns, its learning rate, its clipping; and labels that are the right ones."""
 import json
 import math
+import threading
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import train
 import utils
 from fitting import optimizers, recipe
 from fitting.backend import keras
+from fitting.batches import Batches
 from words import ctc
 from words.alphabet import Alphabet
 from words.images import prepare
@@ -177,3 +179,29 @@ def test_muon_steps_along_the_singular_vectors_alone():
     np.testing.assert_allclose(pointwise[0, 0], dense, atol=1e-6)
     for adam in logits, bias:  # whose first step has the sign of the gradient
         np.testing.assert_allclose(adam, -0.01 * np.sign(gradient), rtol=0.05)
+
+
+def test_batches_that_are_closed_end_behind_the_one_that_is_read():
+    """As TensorFlow's thread reads them: one at work when Python ends would abort the process, after Ctrl-C."""
+    begun, go, order = threading.Event(), threading.Event(), []
+
+    class Slow(Batches):
+        def read(self, item, epoch, rng):
+            begun.set()
+            go.wait()
+            order.append("read")
+            return np.zeros(1), np.zeros(1)
+
+    batches = Slow(np.arange(1), batch_size=1, last=2)
+    reading = threading.Thread(target=lambda: batches[0])
+    closing = threading.Thread(target=lambda: (batches.close(), order.append("closed")))
+    reading.start()
+    begun.wait()
+    closing.start()
+    closing.join(0.2)  # long enough to close what waits for nothing
+    go.set()
+    reading.join()
+    closing.join()
+    assert order == ["read", "closed"]
+    with pytest.raises(StopIteration):
+        batches[1]
