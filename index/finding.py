@@ -25,6 +25,7 @@ LEVELS = 1e-2, 1e-4, 1e-6, LEAST  # how likely words of rare terms are looked fo
 FEW = 20  # times the photos asked for: of so many photos, all words are known at once
 BETTER = 5  # times the photos asked for: of the best ones so many, all words are known of all terms
 DOUBTFUL = 0.1  # a photo where a common term is read nowhere is taken to have it with so much at most
+GROUP = 64  # scores that one maximum stands for, see `_nth_highest`
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
 KEPT, ANSWERS = 32 << 20, 1000  # bytes of hits of terms, and queries, that are kept for who asks for the same again
 
@@ -258,7 +259,7 @@ def _narrow(found, weights, limit, allowed, known, common):
     """Leave of `allowed` the photos that may be among the `limit` best if they have, of each term, one word more that is as
     likely as what is not known, or of the common ones at least a doubtful one."""
     totals = _totals(found, len(allowed))
-    lowest = _nth_highest(_scores(totals, weights)[allowed], limit)
+    lowest = _nth_highest(_scores(totals, weights) * allowed, limit)
     for k, (row, likely) in enumerate(zip(totals, calibrated(known))):  # in place: a row has all photos
         np.maximum(row, calibrated(DOUBTFUL), out=row) if k in common else np.minimum(row + likely, 1, out=row)
     allowed &= _scores(totals, weights) >= lowest
@@ -281,11 +282,16 @@ def _best(seen, terms, limit, all_words, since, until, read=read_hits):
 
 def _highest(scores, limit):
     """The places of the highest scores above 0, the best first, of equal ones the first."""
-    found = np.flatnonzero((scores > 0) & (scores >= _nth_highest(scores, limit)))
+    found = np.flatnonzero(scores >= max(_nth_highest(scores, limit), np.nextafter(0, 1)))
     return found[np.argsort(-scores[found], kind="stable")[:limit]]
 
 
 def _nth_highest(scores, n):
-    """The n-th highest score; 0 where less are above 0."""
-    found = scores[scores > 0]
+    """The n-th highest score; 0 where less are above 0.
+
+    The n-th highest of the maxima of groups is none too high, and few scores are above it.
+    """
+    groups = scores[:len(scores) // GROUP * GROUP].reshape(GROUP, -1).max(axis=0)
+    least = np.partition(groups, -n)[-n] if len(groups) >= n else 0
+    found = scores[scores >= max(least, np.nextafter(0, 1))]
     return np.partition(found, -n)[-n] if len(found) >= n else 0.0

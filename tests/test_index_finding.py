@@ -9,7 +9,7 @@ import pytest
 import index
 import search
 from index import blocks, compiled, finding, hits, posteriors, readings, scanning
-from index.finding import Index, _highest, _search
+from index.finding import Index, _highest, _nth_highest, _search
 from index.hits import BEST, Seen, _on_photos, calibrated
 from index.query import Term, other_forms, parse
 from tests.fake_reader import save
@@ -209,11 +209,12 @@ def test_the_words_of_some_photos_are_found_as_among_all(monkeypatch, loops):
 
 def test_the_best_are_those_of_a_stable_sort():
     draw = random.Random(0)
-    for _ in range(50):
-        scores = np.array([draw.choice([0, 0.1, 0.2, 0.5, 0.9]) for _ in range(20)])
-        expected = [k for k in sorted(range(20), key=lambda k: -scores[k]) if scores[k]]
+    for count in 5 * [0, 1, 20, 63, 64, 65, 1000]:
+        scores = np.array([draw.choice([0, 0.1, 0.2, 0.5, 0.9, draw.random()]) for _ in range(count)])
+        expected = [k for k in sorted(range(count), key=lambda k: -scores[k]) if scores[k]]
         for limit in (1, 5, 30):
             assert _highest(scores, limit).tolist() == expected[:limit]
+            assert _nth_highest(scores, limit) == (scores[expected[limit - 1]] if len(expected) >= limit else 0)
 
 
 def test_a_term_is_scored_once_until_the_index_changes(reader, place, monkeypatch):
