@@ -19,6 +19,7 @@ from index.orientation import turned
 from index.posteriors import Symbols
 from index.query import parse
 from index.scanning import Words
+from index.turns import Turns
 
 EVERYWHERE = 1e-2  # words so likely are looked for of common terms, on photos that are not among the best yet
 LEVELS = 1e-2, 1e-4, 1e-6, LEAST  # how likely words of rare terms are looked for, one level after another
@@ -26,6 +27,7 @@ FEW = 20  # times the photos asked for: of so many photos, all words are known a
 BETTER = 5  # times the photos asked for: of the best ones so many, all words are known of all terms
 DOUBTFUL = 0.1  # a photo where a common term is read nowhere is taken to have it with so much at most
 GROUP = 64  # scores that one maximum stands for, see `_nth_highest`
+PATIENCE = 0.25  # seconds by which searches that look at many words let others go first
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
 KEPT, ANSWERS = 32 << 20, 1000  # bytes of hits of terms, and queries, that are kept for who asks for the same again
 
@@ -36,10 +38,11 @@ class Index:
     def __init__(self, store, loops=None):
         """loops: as of `Words`."""
         self.store, self._loops = store, loops
-        self._lock, self._turns = threading.Lock(), threading.Semaphore(os.cpu_count() or 1)
+        self._lock, self._turns = threading.Lock(), Turns(os.cpu_count() or 1)
         self._latest = None  # a Seen, once something was asked
         read = _kept(LRUCache(KEPT, getsizeof=lambda hits: sum(part.nbytes for part in hits)), read_hits)
         self._best = _kept(LRUCache(ANSWERS), functools.partial(_best, read=read))
+        self._quick = functools.partial(_quick, read=read)
 
     def close(self):
         self.store.close()
@@ -55,8 +58,10 @@ class Index:
         2026-11-25, both included; photos whose EXIF date is unknown are left out then.
         """
         seen = self._refresh()
-        with self._turns:  # more searches than processors would only hold up each other
-            numbers, scores, matched = self._best(seen, tuple(parse(query)), limit, all_words, since, until)
+        terms = tuple(parse(query))
+        patience = 0 if self._quick(seen, terms, limit, since, until) else PATIENCE
+        with self._turns(patience):  # more searches than processors would only hold up each other
+            numbers, scores, matched = self._best(seen, terms, limit, all_words, since, until)
         if not self._loops:  # for who answers many, that takes a fifth of a query, as the next one asks for the same pages
             seen.words.forget()
         photos = self.store.photos_of(numbers)
@@ -222,9 +227,8 @@ def _complete(seen, terms, found, weights, limit, allowed):
     Naor, PODS 2001). For the others: where the photos that would come so far with doubtful words are not too many. At last,
     for all terms, on the best photos.
     """
-    long = [k for k, term in enumerate(terms) if max(map(len, term.words)) >= readings.LETTERS]
-    _look(seen, terms, found, long, allowed, readings.LEAST)
-    known, enough = np.full(len(terms), readings.LEAST), limit if len(terms) == 1 else BETTER * limit
+    _look(seen, terms, found, _long(terms), allowed, readings.LEAST)
+    known, enough = np.full(len(terms), readings.LEAST), _enough(terms, limit)
     rare = _rare(found, range(len(terms)), known, enough)
     common = [k for k in range(len(terms)) if k not in rare]
     for least in LEVELS if rare else ():
@@ -247,6 +251,23 @@ def _complete(seen, terms, found, weights, limit, allowed):
             some[:] = False
     some[_highest(_scores(_totals(found, len(some)), weights), many * limit)] = True
     _look(seen, terms, found, range(len(terms)), some, LEAST)
+
+
+def _quick(seen, terms, limit, since, until, read=read_hits):
+    """Whether `_best` need not look at all words: where enough photos surely have each of the terms by what was read."""
+    found = [read(seen, term, since, until) for term in terms]
+    known = np.full(len(terms), readings.LEAST)
+    return not (_long(terms) or _rare(found, range(len(terms)), known, _enough(terms, limit)))
+
+
+def _long(terms):
+    """Which terms have a word too long for what was read to be looked up as a whole."""
+    return [k for k, term in enumerate(terms) if max(map(len, term.words)) >= readings.LETTERS]
+
+
+def _enough(terms, limit):
+    """How many photos must surely have a term, where the `limit` best are asked for."""
+    return limit if len(terms) == 1 else BETTER * limit
 
 
 def _rare(found, asked, known, enough):

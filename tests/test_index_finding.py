@@ -154,6 +154,9 @@ def test_common_terms_are_found_without_a_scan(monkeypatch, loops):
         raise AssertionError("all words are looked at")
 
     monkeypatch.setattr(scanning.Words, "possible", no_scan)
+    asked = "ace", "bad ace", "cad", "ace cad", "ace" * 9
+    quick = [finding._quick(seen, tuple(parse(query)), 3, None, None) for query in asked]
+    assert quick == [True, True, False, False, False]  # nobody wrote "cad"
     for terms, scores in zip(queries, expected):
         if terms == queries[-1]:  # that no photo surely has together: now all words are looked at
             monkeypatch.undo()
