@@ -27,7 +27,7 @@ FEW = 20  # times the photos asked for: of so many photos, all words are known a
 BETTER = 5  # times the photos asked for: of the best ones so many, all words are known of all terms
 DOUBTFUL = 0.1  # a photo where a common term is read nowhere is taken to have it with so much at most
 GROUP = 64  # scores that one maximum stands for, see `_nth_highest`
-PATIENCE = 0.25  # seconds by which searches that look at many words let others go first
+PATIENCE = 2.5e-8  # seconds a word of the index by which searches that look at all of them let others go first
 SHOWN = 0.05  # if they are at least so likely, beside the photo's likeliest
 KEPT, ANSWERS = 32 << 20, 1000  # bytes of hits of terms, and queries, that are kept for who asks for the same again
 
@@ -59,7 +59,7 @@ class Index:
         """
         seen = self._refresh()
         terms = tuple(parse(query))
-        patience = 0 if self._quick(seen, terms, limit, since, until) else PATIENCE
+        patience = 0 if self._quick(seen, terms, limit, since, until) else PATIENCE * len(seen.words)
         with self._turns(patience):  # more searches than processors would only hold up each other
             numbers, scores, matched = self._best(seen, terms, limit, all_words, since, until)
         if not self._loops:  # for who answers many, that takes a fifth of a query, as the next one asks for the same pages
