@@ -58,7 +58,7 @@ class Index:
         2026-11-25, both included; photos whose EXIF date is unknown are left out then.
         """
         seen = self._refresh()
-        terms = tuple(parse(query))
+        terms = tuple(parse(query)) if len(seen.photos) else ()
         patience = 0 if self._quick(seen, terms, limit, since, until) else PATIENCE * len(seen.words)
         with self._turns(patience):  # more searches than processors would only hold up each other
             numbers, scores, matched = self._best(seen, terms, limit, all_words, since, until)

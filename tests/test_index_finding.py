@@ -246,6 +246,13 @@ def test_a_term_is_scored_once_until_the_index_changes(reader, place, monkeypatc
     assert len(found.find("words")) == 2
 
 
+def test_an_index_of_nothing_answers_nothing(place):
+    index.open_store(place, create=True)
+    found = index.open(place)
+    for query in ("words", '"some words" other*'):
+        assert found.find(query) == [] and found.find(query, all_words=True) == [] and found.scores(query) == {}
+
+
 def test_what_is_loaded_is_not_looked_through_for_garbage_again(reader, place):
     save("photos/a.png", "some words")
     index_with(place)
